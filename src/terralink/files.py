@@ -1,0 +1,54 @@
+"""Results are written beside their final name and moved there when they are whole."""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from terralink.errors import OutputError
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path to write to; it becomes ``path`` when the block ends well, else it is gone.
+
+    Neither an error, a full disk nor Ctrl-C leaves half a file, and an older ``path`` stays as it
+    was until the new one is whole. The path that is yielded keeps the suffix (drivers choose by it)
+    and does not exist yet; it may become a file or a folder.
+
+    Raises ``OutputError`` when the folder cannot be written or the disk is full.
+    """
+    final = Path(path)
+    part = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:8]}{final.suffix}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        _replace(part, final)
+    except OSError as error:
+        raise _told(final, error) from error
+    finally:
+        _remove(part)
+
+
+def _replace(part: Path, final: Path) -> None:
+    if part.is_dir() and final.is_dir():
+        shutil.rmtree(final)
+    part.replace(final)
+
+
+def _remove(part: Path) -> None:
+    for leftover in part.parent.glob(part.name + "*"):  # GDAL and SQLite put files beside theirs
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _told(final: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return OutputError(f"cannot write {final}: the disk is full; free some space, start again")
+    reason = error.strerror or str(error)
+    return OutputError(f"cannot write {final}: {reason}; choose another place with --out")

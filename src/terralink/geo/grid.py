@@ -1,0 +1,168 @@
+"""Where pixels lie: shape, transform and CRS as one immutable value.
+
+Sizes are ``(height, width)``, coordinates ``(x, y)``, bounds ``(left, bottom, right, top)``;
+(0, 0) is the outer corner of the first pixel, so the centre of pixel (row, col) is at
+(col + 0.5, row + 0.5) in pixel coordinates.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from affine import Affine
+from numpy.typing import ArrayLike, NDArray
+from pyproj import CRS, Geod, Transformer
+from pyproj.aoi import AreaOfInterest
+from pyproj.database import query_utm_crs_info
+
+XY: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+_WGS84 = CRS.from_epsg(4326)
+_GEOD = Geod(ellps="WGS84")
+# A projected CRS whose unit is this near to a metre on the ground is measured in as it is.
+_METRIC_WITHIN = 0.005
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster's place on the ground: ``shape`` (height, width), ``transform``, ``crs`` or None.
+
+    Without a CRS the unit of the transform is taken as it is: pixels for the identity, metres when
+    the user said how large a pixel is.
+
+    >>> grid = Grid((100, 200), Affine(0.5, 0, 600000, 0, -0.5, 4000000), CRS.from_epsg(32611))
+    >>> grid.bounds
+    (600000.0, 3999950.0, 600100.0, 4000000.0)
+    >>> [round(side, 3) for side in grid.pixel_size_m]
+    [0.5, 0.5]
+    """
+
+    shape: tuple[int, int]
+    transform: Affine
+    crs: CRS | None = None
+
+    @property
+    def height(self) -> int:
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.shape[1]
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top) of the rectangle around all pixels."""
+        xs, ys = self.xy([0, self.width, 0, self.width], [0, 0, self.height, self.height])
+        return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+    def xy(self, cols: ArrayLike, rows: ArrayLike) -> XY:
+        """CRS coordinates of pixel coordinates (0, 0 is the first pixel's corner)."""
+        return _apply(self.transform, cols, rows)
+
+    def colrow(self, xs: ArrayLike, ys: ArrayLike) -> XY:
+        """Pixel coordinates (cols, rows) of CRS coordinates; the inverse of ``xy``."""
+        return _apply(~self.transform, xs, ys)
+
+    def window(self, row: int, col: int, shape: tuple[int, int]) -> "Grid":
+        """The part of this grid that starts at pixel (row, col); it may stick out."""
+        return Grid(shape, self.transform @ Affine.translation(col, row), self.crs)
+
+    def scaled(self, shape: tuple[int, int]) -> "Grid":
+        """The same ground cut into ``shape`` pixels."""
+        scale = Affine.scale(self.width / shape[1], self.height / shape[0])
+        return Grid(shape, self.transform @ scale, self.crs)
+
+    def resampled(self, pixel_size_m: float) -> "Grid":
+        """The same origin with square pixels of ``pixel_size_m`` on the ground.
+
+        The last row and column may stick out by a part of a pixel: what is covered is never less.
+        """
+        x_size_m, y_size_m = self.pixel_size_m
+        across, down = pixel_size_m / x_size_m, pixel_size_m / y_size_m
+        shape = (_ceil(self.height / down), _ceil(self.width / across))
+        return Grid(shape, self.transform @ Affine.scale(across, down), self.crs)
+
+    @cached_property
+    def pixel_size_m(self) -> tuple[float, float]:
+        """(width, height) of a pixel in metres on the ground, measured at the centre."""
+        row, col = self.height / 2, self.width / 2
+        return self._length_m((col, row), (col + 1, row)), self._length_m(
+            (col, row), (col, row + 1)
+        )
+
+    @cached_property
+    def metric_crs(self) -> CRS | None:
+        """The CRS to measure in: its own when that is in true metres, else the UTM zone around.
+
+        Web Mercator counts metres that are not metres on the ground; it gets a UTM zone too.
+        None without a CRS.
+        """
+        if self.crs is None:
+            return None
+        if self.crs.is_projected and self._unit_m == 1.0 and self._true_to_ground():
+            return self.crs
+        lon, lat = self._lonlat(self.width / 2, self.height / 2)
+        zones = query_utm_crs_info(
+            datum_name="WGS 84", area_of_interest=AreaOfInterest(lon, lat, lon, lat)
+        )
+        if not zones:  # the poles
+            return CRS.from_epsg(32661 if lat > 0 else 32761)
+        return CRS.from_epsg(int(zones[0].code))
+
+    def metric_xy(self, cols: ArrayLike, rows: ArrayLike) -> XY:
+        """Coordinates in ``metric_crs``, in metres, of pixel coordinates."""
+        return self._to_metric(*self.xy(cols, rows))
+
+    def metric_colrow(self, xs: ArrayLike, ys: ArrayLike) -> XY:
+        """Pixel coordinates (cols, rows) of metres; the inverse of ``metric_xy``."""
+        metric = self.metric_crs
+        if metric is None or metric == self.crs:
+            return self.colrow(xs, ys)
+        back = Transformer.from_crs(metric, self.crs, always_xy=True)
+        return self.colrow(*back.transform(np.asarray(xs, float), np.asarray(ys, float)))
+
+    @property
+    def _unit_m(self) -> float:
+        assert self.crs is not None
+        return float(self.crs.axis_info[0].unit_conversion_factor)
+
+    def _to_metric(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> XY:
+        metric = self.metric_crs
+        if metric is None or metric == self.crs:
+            return xs, ys
+        there = Transformer.from_crs(self.crs, metric, always_xy=True)
+        new_xs, new_ys = there.transform(xs, ys)
+        return np.asarray(new_xs), np.asarray(new_ys)
+
+    def _true_to_ground(self) -> bool:
+        a, b = (self.width / 2, self.height / 2), (self.width / 2 + 1, self.height / 2)
+        xs, ys = self.xy([a[0], b[0]], [a[1], b[1]])
+        on_map = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+        return abs(self._length_m(a, b) / on_map - 1) < _METRIC_WITHIN
+
+    def _length_m(self, a: tuple[float, float], b: tuple[float, float]) -> float:
+        """Ground distance between two points in pixel coordinates."""
+        if self.crs is None:
+            (x0, x1), (y0, y1) = self.xy([a[0], b[0]], [a[1], b[1]])
+            return math.hypot(x1 - x0, y1 - y0)
+        (lon0, lat0), (lon1, lat1) = self._lonlat(*a), self._lonlat(*b)
+        return float(_GEOD.inv(lon0, lat0, lon1, lat1)[2])
+
+    def _lonlat(self, col: float, row: float) -> tuple[float, float]:
+        to_lonlat = Transformer.from_crs(self.crs, _WGS84, always_xy=True)
+        x, y = self.transform @ (col, row)
+        lon, lat = to_lonlat.transform(x, y)
+        return float(lon), float(lat)
+
+
+def _ceil(pixels: float) -> int:
+    """Round up, but not for a rounding error: 100.0000001 pixels are 100."""
+    return max(1, math.ceil(pixels - 1e-6))
+
+
+def _apply(transform: Affine, xs: ArrayLike, ys: ArrayLike) -> XY:
+    x, y = np.asarray(xs, float), np.asarray(ys, float)
+    a, b, c, d, e, f = transform[:6]
+    return a * x + b * y + c, d * x + e * y + f
