@@ -1,0 +1,88 @@
+"""Options that several verbs take, each said once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from terralink.errors import InputError
+
+
+def band_numbers(text: str | None) -> tuple[int, ...] | None:
+    """Read the numbers of bands, counted from 1.
+
+    >>> band_numbers("4,3,2")
+    (4, 3, 2)
+    """
+    if text is None:
+        return None
+    try:
+        bands = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        bands = ()
+    if not bands or min(bands) < 1:
+        raise InputError(f"--bands wants numbers from 1, such as 1,2,3; got {text!r}")
+    return bands
+
+
+class StretchBy(StrEnum):
+    """How a scene's levels become the 0..255 that a model takes."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+Scene = Annotated[Path, typer.Argument(help="A raster that GDAL reads.", show_default=False)]
+
+Scenes = Annotated[
+    list[Path],
+    typer.Argument(metavar="SCENE", help="Rasters that GDAL reads.", show_default=False),
+]
+
+Model = Annotated[
+    str,
+    typer.Option(help="A shipped model's name (see 'terralink models') or an .onnx file."),
+]
+
+PixelSize = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size",
+        metavar="METRES",
+        min=0.001,
+        help="Size of the scene's pixels on the ground. Only for a scene without CRS.",
+        show_default="measured",
+    ),
+]
+
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        metavar="1,2,3",
+        help="The scene's bands to show the model, in the model's order.",
+        show_default="the model's",
+    ),
+]
+
+Stretched = Annotated[
+    StretchBy,
+    typer.Option(
+        "--stretch",
+        help="'auto' fits the scene's brightness to what the model knows; 'none' leaves it.",
+    ),
+]
+
+Tta = Annotated[
+    bool,
+    typer.Option("--tta", help="Average over flips and rotations: better, and 8 times slower."),
+]
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="Probability from which a pixel is road.", show_default="the model's"
+    ),
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]

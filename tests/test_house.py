@@ -1,0 +1,41 @@
+"""The house stands as its plan says: what is imported when, and who may import whom."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import terralink
+
+HEAVY = ("torch", "rasterio", "openvino", "geopandas", "shapely", "numpy", "rich", "pydantic")
+
+
+def imported_by(code: str) -> set[str]:
+    """Names of the top-level packages that are loaded after ``code`` ran in a new interpreter."""
+    report = f"{code}\nimport sys\nprint('LOADED', *{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import terralink",
+        "from terralink.cli import main; main(['--help'])",
+        "from terralink.cli import main; main(['extract', '--help'])",
+    ],
+)
+def test_starting_up_loads_nothing_heavy(code: str) -> None:
+    assert imported_by(code).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "room", ["geo", "graph", "vectorize", "metrics", "town", "predict", "extract", "demo", "report"]
+)
+def test_what_predicts_loads_no_torch(room: str) -> None:
+    assert "torch" not in imported_by(f"import terralink.{room}")
+
+
+def test_the_version_of_the_package_is_the_version_of_the_code() -> None:
+    assert version("terralink") == terralink.__version__
