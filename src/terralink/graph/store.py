@@ -1,0 +1,137 @@
+"""Vector files in and out: plain columns, no tables, so that it is quick to load.
+
+Written are GeoPackage, with a stored style, and GeoJSON; read is any vector file of lines that
+GDAL knows.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+from terralink.errors import GraphError, OutputError
+from terralink.files import written_whole
+from terralink.graph import style
+
+_WGS84 = CRS.from_epsg(4326)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Geometries of one kind ("LineString" or "Point") with their columns."""
+
+    name: str
+    kind: str
+    geometry: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class LineTable:
+    """What a file says of its lines; unknown widths and probabilities are nan."""
+
+    lines: NDArray[np.object_]
+    width_m: NDArray[np.float64]
+    prob: NDArray[np.float64]
+    crs: CRS | None
+
+
+def read(path: str | os.PathLike[str]) -> LineTable:
+    """Read the layer ``roads``, or the first one of lines; raises ``GraphError``.
+
+    Of a layer that mixes kinds only lines can be a road graph: it is refused, with the kinds named.
+    """
+    from pyogrio import raw
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    if not Path(path).exists():
+        raise GraphError(f"no file {path}")
+    try:
+        meta, _, wkb, values = raw.read(os.fspath(path), layer=_layer_of_lines(path), force_2d=True)
+    except (DataSourceError, DataLayerError) as error:
+        raise GraphError(f"{path} is no vector file that GDAL can read") from error
+    if wkb is None:
+        raise GraphError(f"{path} is a table without geometry; a road graph is made of lines")
+    lines = np.asarray(shapely.from_wkb(wkb), dtype=object)
+    columns = dict(zip(meta["fields"], values, strict=True))
+    width_m, prob = (_numbers(columns.get(name), len(lines)) for name in ("width_m", "prob"))
+    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
+    return LineTable(lines, width_m, prob, crs)
+
+
+def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS | None) -> None:
+    """Write the format that the suffix of ``path`` names, whole or not at all."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".gpkg", ".geojson", ".json"):
+        raise GraphError(
+            f"cannot write roads as {suffix or 'a file without suffix'!s}: "
+            "name it .gpkg or .geojson"
+        )
+    if suffix != ".gpkg" and crs is None:
+        raise GraphError(
+            "GeoJSON is longitude and latitude, and these roads have no CRS: write a .gpkg"
+        )
+    with written_whole(path) as part:
+        if suffix == ".gpkg":
+            _write_geopackage(part, roads, junctions, crs)
+        else:
+            assert crs is not None
+            _write_geojson(part, roads, crs)
+
+
+def _layer_of_lines(path: str | os.PathLike[str]) -> str | None:
+    from pyogrio import list_layers
+
+    layers = [(str(name), str(kind)) for name, kind in list_layers(os.fspath(path))]
+    of_lines = [name for name, kind in layers if "LineString" in kind]
+    names = ["roads"] if ("roads" in dict(layers)) else of_lines + [name for name, _ in layers]
+    return names[0] if names else None
+
+
+def _numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
+    if column is None or column.dtype.kind not in "iuf":
+        return np.full(count, np.nan)
+    return column.astype(np.float64)
+
+
+def _write_geopackage(path: Path, roads: Layer, junctions: Layer, crs: CRS | None) -> None:
+    for layer in (roads, junctions):
+        _write_layer(path, layer, crs, driver="GPKG")
+    style.store(path, {"roads": style.ROADS, "junctions": style.JUNCTIONS})
+
+
+def _write_geojson(path: Path, roads: Layer, crs: CRS) -> None:
+    to_wgs84 = Transformer.from_crs(crs, _WGS84, always_xy=True)
+    lonlat = np.column_stack(to_wgs84.transform(*shapely.get_coordinates(roads.geometry).T))
+    lines = shapely.set_coordinates(roads.geometry.copy(), lonlat)
+    layer = Layer(roads.name, roads.kind, lines, roads.columns)
+    # 8 decimals of a degree are a millimetre; the driver's 7 would bend short roads
+    _write_layer(path, layer, _WGS84, driver="GeoJSON", COORDINATE_PRECISION="8")
+
+
+def _write_layer(path: Path, layer: Layer, crs: CRS | None, **options: str) -> None:
+    from pyogrio import raw
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'crs' was not provided")  # None is meant
+            raw.write(
+                os.fspath(path),
+                geometry=shapely.to_wkb(layer.geometry),
+                field_data=list(layer.columns.values()),
+                fields=np.array(list(layer.columns), dtype=object),
+                layer=layer.name,
+                geometry_type=layer.kind,
+                crs=crs.to_wkt() if crs else None,
+                append=path.exists(),
+                **options,
+            )
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"cannot write {layer.name}: {error}") from error

@@ -1,0 +1,128 @@
+"""How a road map looks in QGIS: styles kept inside the GeoPackage, in its table ``layer_styles``.
+
+Roads are drawn as on a street map: a dark casing under a light fill, wider roads wider and warmer.
+All casings lie under all fills, so that crossings are open. QGIS (3.22 and newer) takes the styles
+by itself when it opens the file; the markup is its QML.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+_CASING = "#8a8580"
+_CASING_MM = 0.3
+
+
+@dataclass(frozen=True)
+class WidthClass:
+    """Roads of ``at_least_m`` and more, up to the next class."""
+
+    label: str
+    at_least_m: float
+    fill: str
+    line_mm: float
+
+
+WIDTH_CLASSES = (
+    WidthClass("arterial", 16, "#f7b267", 1.5),
+    WidthClass("main street", 10, "#fbdf8b", 1.15),
+    WidthClass("street", 6, "#ffffff", 0.8),
+    WidthClass("lane", 0, "#f4f1ec", 0.45),
+)
+
+
+def store(path: Path, styles: dict[str, str]) -> None:
+    """Put the QML of each layer into the GeoPackage at ``path``, as the layer's default style."""
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute(_TABLE)
+        base.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
+            " VALUES ('layer_styles', 'attributes', 'layer_styles')"
+        )
+        base.executemany(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name,"
+            " f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner)"
+            " VALUES ('', '', ?, 'geom', 'terralink', ?, '', 1, 'drawn by width', '')",
+            styles.items(),
+        )
+
+
+# the table as QGIS itself makes it
+_TABLE = """CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
+    f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+    useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+    update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"""
+
+
+def _options(**values: object) -> str:
+    inside = "".join(
+        f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in values.items()
+    )
+    return f'<Option type="Map">{inside}</Option>'
+
+
+def _stroke(colour: str, line_mm: float, level: int) -> str:
+    options = _options(
+        line_color=colour, line_width=line_mm, line_width_unit="MM", capstyle="round",
+        joinstyle="round", line_style="solid",
+    )  # fmt: skip
+    return f'<layer class="SimpleLine" enabled="1" locked="0" pass="{level}">{options}</layer>'
+
+
+def _symbol(name: object, kind: str, layers: str) -> str:
+    return f'<symbol name="{name}" type="{kind}" alpha="1" clip_to_extent="1">{layers}</symbol>'
+
+
+def _road_symbol(number: int, road: WidthClass) -> str:
+    casing = _stroke(_CASING, road.line_mm + _CASING_MM, 0)
+    fill = _stroke(road.fill, road.line_mm, len(WIDTH_CLASSES) - number)  # the widest on top
+    return _symbol(number, "line", casing + fill)
+
+
+def _road_rules() -> str:
+    """One rule a class; what has no width is drawn as a street."""
+    rules, below = [], ""
+    for number, road in enumerate(WIDTH_CLASSES):
+        test = f"&quot;width_m&quot; &gt;= {road.at_least_m}{below}"
+        rules.append(f'<rule key="{number}" symbol="{number}" label="{road.label}, from '
+                     f'{road.at_least_m} m" filter="{test}"/>')  # fmt: skip
+        below = f" AND &quot;width_m&quot; &lt; {road.at_least_m}"
+    rules.append('<rule key="else" symbol="2" label="width unknown" filter="ELSE"/>')
+    return "".join(rules)
+
+
+def _qml(renderer: str, geometry_type: int) -> str:
+    return (
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
+        f'<qgis version="3.22.0" styleCategories="Symbology">{renderer}'
+        f"<layerGeometryType>{geometry_type}</layerGeometryType></qgis>"
+    )
+
+
+def _roads_qml() -> str:
+    symbols = "".join(_road_symbol(*numbered) for numbered in enumerate(WIDTH_CLASSES))
+    return _qml(
+        '<renderer-v2 type="RuleRenderer" symbollevels="1" enableorderby="0" forceraster="0">'
+        f'<rules key="roads">{_road_rules()}</rules><symbols>{symbols}</symbols></renderer-v2>',
+        geometry_type=1,
+    )
+
+
+def _junctions_qml() -> str:
+    options = _options(
+        name="circle", color="#ffffff", outline_color=_CASING, outline_width=0.2,
+        outline_width_unit="MM", size=0.9, size_unit="MM",
+    )  # fmt: skip
+    dot = f'<layer class="SimpleMarker" enabled="1" locked="0" pass="0">{options}</layer>'
+    return _qml(
+        '<renderer-v2 type="singleSymbol" symbollevels="0" enableorderby="0" forceraster="0">'
+        f"<symbols>{_symbol(0, 'marker', dot)}</symbols></renderer-v2>",
+        geometry_type=0,
+    )
+
+
+ROADS = _roads_qml()
+JUNCTIONS = _junctions_qml()
