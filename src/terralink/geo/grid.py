@@ -23,6 +23,8 @@ _WGS84 = CRS.from_epsg(4326)
 _GEOD = Geod(ellps="WGS84")
 # A projected CRS whose unit is this near to a metre on the ground is measured in as it is.
 _METRIC_WITHIN = 0.005
+# Pixel sizes this near to each other are one size.
+_SAME_SIZE_WITHIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class Grid:
         """The same origin with square pixels of ``pixel_size_m`` on the ground.
 
         The last row and column may stick out by a part of a pixel: what is covered is never less.
+        A side that is within 1% of ``pixel_size_m`` stays as it is: to resample 0.4998 m to 0.5 m
+        would only blur.
         """
-        x_size_m, y_size_m = self.pixel_size_m
-        across, down = pixel_size_m / x_size_m, pixel_size_m / y_size_m
+        across, down = (_step(pixel_size_m / side_m) for side_m in self.pixel_size_m)
         shape = (_ceil(self.height / down), _ceil(self.width / across))
         return Grid(shape, self.transform @ Affine.scale(across, down), self.crs)
 
@@ -155,6 +158,10 @@ class Grid:
         x, y = self.transform @ (col, row)
         lon, lat = to_lonlat.transform(x, y)
         return float(lon), float(lat)
+
+
+def _step(ratio: float) -> float:
+    return 1.0 if abs(ratio - 1) < _SAME_SIZE_WITHIN else ratio
 
 
 def _ceil(pixels: float) -> int:

@@ -1,0 +1,19 @@
+"""The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
+
+from terralink.geo.grid import Grid
+from terralink.geo.raster import Raster, read_raster
+from terralink.geo.scene import Scene, open_scene
+from terralink.geo.stretch import Stretch
+from terralink.geo.tiling import TileGrid
+from terralink.geo.writer import RasterWriter
+
+__all__ = [
+    "Grid",
+    "Raster",
+    "RasterWriter",
+    "Scene",
+    "Stretch",
+    "TileGrid",
+    "open_scene",
+    "read_raster",
+]

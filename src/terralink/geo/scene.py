@@ -1,0 +1,170 @@
+"""A scene read in windows: at the pixel size a model wants, in the levels it was trained on.
+
+What ``Scene.read`` gives for a pixel does not depend on the window: tiles, bands and whole scenes
+agree bit by bit.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.errors import SceneError
+from terralink.geo.grid import Grid
+from terralink.geo.raster import Raster
+from terralink.geo.resample import Axis, Resampler
+from terralink.geo.source import Source, Span, opened
+from terralink.geo.stretch import Stretch
+from terralink.geo.tiling import mirrored
+
+# Finer than this many pixels for one, there is nothing to see that a model could use.
+_MAX_ENLARGEMENT = 4
+# Source pixels that are resampled at once.
+_CHUNK_PX = 1 << 22
+# The stretch is measured on a lattice of at most 16 x 16 patches of 64 px.
+_PATCHES, _PATCH_PX = 16, 64
+
+
+@contextmanager
+def open_scene(
+    path: str | os.PathLike[str],
+    *,
+    pixel_size_m: float | None = None,
+    bands: Sequence[int] | None = None,
+    stretch: Stretch | None = None,
+    assumed_pixel_size_m: float | None = None,
+) -> Iterator["Scene"]:
+    """Open a raster to be read in windows.
+
+    ``pixel_size_m`` is the ground size of a pixel of the working grid (None: as it is stored);
+    ``bands`` count from 1 (None: all but alpha; a palette counts as red, green, blue); ``stretch``
+    is measured when it is not given. A scene without CRS is worked on in its own pixels, unless
+    ``assumed_pixel_size_m`` says how large they are; with a CRS that is not looked at.
+
+    Raises ``SceneError``: no such raster, no such band, pixels too coarse by far.
+    """
+    with opened(path, bands=bands, assumed_pixel_size_m=assumed_pixel_size_m) as source:
+        measurable = source.grid.crs is not None or assumed_pixel_size_m is not None
+        grid = source.grid
+        if pixel_size_m is not None and measurable:
+            _check_fine_enough(source, pixel_size_m)
+            grid = source.grid.resampled(pixel_size_m)
+        yield Scene(source, grid, stretch)
+
+
+class Scene:
+    """A raster as uint8 images on ``grid``; made by ``open_scene``. For one thread at a time."""
+
+    def __init__(self, source: Source, grid: Grid, stretch: Stretch | None = None) -> None:
+        self.path = source.path
+        self.grid = grid
+        self.native_grid = source.grid
+        self.bands = source.bands
+        self.dtype = source.dtype
+        self.has_crs = source.grid.crs is not None
+        self._source = source
+        self._given_stretch = stretch
+        self._resample = _resampler(source.grid, grid)
+
+    @cached_property
+    def stretch(self) -> Stretch:
+        """The stretch that was given, else the one measured on a sample of the whole scene."""
+        return self._given_stretch or Stretch.measured(_sample(self._source))
+
+    def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
+        """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.
+
+        The window may stick out of the scene: there the pixels are mirrored and not valid.
+        Raises ``SceneError`` where the file is damaged.
+        """
+        height, width = shape
+        rows = mirrored(row, row + height, self.grid.height)
+        cols = mirrored(col, col + width, self.grid.width)
+        top, left = int(rows.min()), int(cols.min())
+        image, valid = self._inside((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
+        if (row, col) != (top, left) or image.shape[1:] != shape:
+            image = image[:, (rows - top)[:, None], cols - left]
+            inside_rows = _inside(row, height, self.grid.height)
+            inside_cols = _inside(col, width, self.grid.width)
+            valid = valid[(rows - top)[:, None], cols - left]
+            valid &= inside_rows[:, None] & inside_cols
+        return Raster(image, self.grid.window(row, col, shape), valid)
+
+    def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Image and valid pixels of ranges inside the scene."""
+        if self._resample.is_identity:
+            return self._finished(*self._source.read(rows, cols))
+        parts = [self._resampled(part, cols) for part in self._chunks(rows, cols)]
+        images, valids = zip(*parts, strict=True)
+        return np.concatenate(images, axis=1), np.concatenate(valids)
+
+    def _resampled(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        source_rows = self._resample.rows.source(*rows)
+        source_cols = self._resample.cols.source(*cols)
+        image, valid = self._source.read(source_rows, source_cols)
+        return self._finished(*self._resample(image, valid, rows, cols))
+
+    def _finished(
+        self, image: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stretched, and 0 where nothing is known."""
+        stretched = self.stretch(image)
+        if not valid.all():
+            stretched = np.where(valid, stretched, np.uint8(0))
+        return stretched, valid
+
+    def _chunks(self, rows: Span, cols: Span) -> Iterator[Span]:
+        """Ranges of rows that are made of few enough source pixels to be resampled at once."""
+        per_row = self._resample.rows.step * self._resample.cols.step * (cols[1] - cols[0])
+        count = max(1, int(_CHUNK_PX / per_row))
+        for start in range(*rows, count):
+            yield start, min(start + count, rows[1])
+
+
+def _inside(start: int, length: int, size: int) -> NDArray[np.bool_]:
+    index = np.arange(start, start + length)
+    return (index >= 0) & (index < size)
+
+
+def _resampler(native: Grid, working: Grid) -> Resampler:
+    step = ~native.transform @ working.transform
+    return Resampler(_axis(native.height, step.e), _axis(native.width, step.a))
+
+
+def _axis(size: int, step: float) -> Axis:
+    return Axis(size, 1.0 if abs(step - 1) < 1e-9 else step)
+
+
+def _check_fine_enough(source: Source, pixel_size_m: float) -> None:
+    coarsest_m = max(source.grid.pixel_size_m)
+    if coarsest_m > _MAX_ENLARGEMENT * pixel_size_m:
+        raise SceneError(
+            f"pixels of {pixel_size_m:g} m were wanted, those of {source.path} are "
+            f"{coarsest_m:.3g} m; use a scene of {_MAX_ENLARGEMENT * pixel_size_m:g} m or finer"
+        )
+
+
+def _sample(source: Source) -> NDArray[Any]:
+    """Levels (band, pixel) of valid pixels, spread evenly over the scene: a million at most.
+
+    Patches rather than every nth pixel: whatever the size of the scene, and without overviews, at
+    most 256 blocks (or 16 x 64 rows of a file in strips) are decoded.
+    """
+    height, width = source.grid.shape
+    levels = []
+    for rows in _patches(height):
+        for cols in _patches(width):
+            image, valid = source.read(rows, cols)
+            levels.append(image[:, valid])
+    return np.concatenate(levels, axis=1)
+
+
+def _patches(size: int) -> list[Span]:
+    if size <= _PATCHES * _PATCH_PX:
+        return [(0, size)]
+    starts = np.linspace(0, size - _PATCH_PX, _PATCHES).astype(int).tolist()
+    return [(start, start + _PATCH_PX) for start in starts]

@@ -1,0 +1,236 @@
+"""The edge to GDAL: any raster it reads, as image bands and valid pixels on a ``Grid``.
+
+Here palettes become colours, here alpha, masks, nodata tags and NaN become ``valid``, and here what
+GDAL says becomes a ``SceneError`` of one line.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from terralink.errors import SceneError
+from terralink.geo.grid import Grid
+
+Span: TypeAlias = tuple[int, int]
+
+# GDAL's block cache, for the whole process: by default it grows to 5% of the machine's memory.
+# Enough for a row of 512-px tiles of an RGB scene that is 80,000 px wide.
+CACHE_BYTES = 128 * 2**20
+
+
+@contextmanager
+def opened(
+    path: str | os.PathLike[str],
+    *,
+    bands: Sequence[int] | None = None,
+    assumed_pixel_size_m: float | None = None,
+    expand_palette: bool = True,
+) -> Iterator["Source"]:
+    """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1, None means all but alpha.
+
+    ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
+    Raises ``SceneError`` when there is no such raster or its bands cannot be used.
+    """
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), _dataset(path) as dataset:
+        grid = _grid(dataset, assumed_pixel_size_m)
+        palette = _palette(dataset) if expand_palette else None
+        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An open raster: ``grid``, the ``bands`` that are read (from 1), and a ``palette`` or None.
+
+    With a palette (level, RGBA), bands 1, 2, 3 are its red, green and blue. For one thread.
+    """
+
+    dataset: DatasetReader
+    grid: Grid
+    bands: tuple[int, ...]
+    palette: NDArray[np.uint8] | None
+
+    @property
+    def path(self) -> str:
+        return str(self.dataset.name)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """One dtype that holds the levels of every band."""
+        if self.palette is not None:
+            return np.dtype(np.uint8)
+        return np.result_type(*(self.dataset.dtypes[band - 1] for band in self.bands))
+
+    def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Image (band, row, col) and valid (row, col) of a window inside the raster.
+
+        Raises ``SceneError`` where the file is damaged or cut off.
+        """
+        window = Window.from_slices(rows, cols)
+        try:
+            if self.palette is not None:
+                return self._read_colours(window)
+            return self._read_levels(window)
+        except RasterioError as error:
+            raise SceneError(
+                f"cannot read rows {rows[0]}-{rows[1]}, columns {cols[0]}-{cols[1]} of "
+                f"{self.path}: {reason(error)}; the file is damaged or cut off, fetch it again"
+            ) from error
+
+    def _read_levels(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        indexes = [*self.bands, *self._alpha]
+        levels = self.dataset.read(indexes, window=window, out_dtype=self._read_dtype)
+        image, alpha = levels[: len(self.bands)], levels[len(self.bands) :]
+        valid = (alpha > 0).all(axis=0) & self._unmasked(window)
+        if image.dtype.kind == "f":
+            valid &= np.isfinite(image).all(axis=0)
+        return image, valid
+
+    def _read_colours(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        assert self.palette is not None
+        colours = np.moveaxis(self.palette[self.dataset.read(1, window=window)], -1, 0)
+        valid = (colours[3] > 0) & self._unmasked(window)
+        return colours[[band - 1 for band in self.bands]], valid
+
+    def _unmasked(self, window: Window) -> NDArray[np.bool_]:
+        """False where a mask band or the nodata tag says so (in all bands that are read)."""
+        if not self._masked:
+            return np.ones((window.height, window.width), bool)
+        masks = self.dataset.read_masks(self._masked, window=window)
+        return np.asarray((masks > 0).any(axis=0))
+
+    @cached_property
+    def _alpha(self) -> list[int]:
+        return [] if self.palette is not None else _alpha_bands(self.dataset)
+
+    @cached_property
+    def _read_dtype(self) -> np.dtype[Any]:
+        return np.result_type(*(self.dataset.dtypes[i - 1] for i in (*self.bands, *self._alpha)))
+
+    @cached_property
+    def _masked(self) -> list[int]:
+        """The bands whose masks must be read; alpha is read as a band already."""
+        bands = self.bands if self.palette is None else (1,)
+        flags = [self.dataset.mask_flag_enums[band - 1] for band in bands]
+        if any(MaskFlags.all_valid in flag or MaskFlags.alpha in flag for flag in flags):
+            return []
+        return [bands[0]] if MaskFlags.per_dataset in flags[0] else list(bands)
+
+
+@contextmanager
+def _dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except RasterioIOError as error:
+        raise SceneError(_cannot_open(path, error)) from error
+    with dataset:
+        yield dataset
+
+
+def _cannot_open(path: str | os.PathLike[str], error: RasterioError) -> str:
+    name = os.fspath(path)
+    if name.startswith("/vsi") or "://" in name:
+        return f"cannot open {name}: {reason(error)}"
+    if not Path(name).exists():
+        return f"no such file: {name}; check the path"
+    if Path(name).is_dir():
+        return f"{name} is a folder; name the raster in it"
+    return f"{name} is not a raster that GDAL can read, or is cut off: {reason(error)}"
+
+
+def reason(error: BaseException) -> str:
+    """What GDAL said first, as one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _alpha_bands(dataset: DatasetReader) -> list[int]:
+    kinds = enumerate(dataset.colorinterp, start=1)
+    return [band for band, kind in kinds if kind == ColorInterp.alpha]
+
+
+def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
+    """Colours (level, RGBA) of a raster of one palette band, else None."""
+    if dataset.count != 1 or dataset.colorinterp[0] != ColorInterp.palette:
+        return None
+    colours = dataset.colormap(1)
+    palette = np.zeros((np.iinfo(dataset.dtypes[0]).max + 1, 4), np.uint8)
+    palette[list(colours)] = list(colours.values())
+    return palette
+
+
+def _checked_bands(
+    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int] | None
+) -> tuple[int, ...]:
+    name = dataset.name
+    if dataset.count == 0:
+        parts = ", ".join(dataset.subdatasets[:3])
+        raise SceneError(
+            f"{name} has no bands" + (f"; name a part of it: {parts}" if parts else "")
+        )
+    alpha = _alpha_bands(dataset)
+    count = 3 if palette is not None else dataset.count
+    image_bands = tuple(band for band in range(1, count + 1) if band not in alpha)
+    wanted = tuple(bands) if bands is not None else image_bands
+    if not wanted:
+        raise SceneError(f"{name} has no image bands, only alpha")
+    for band in wanted:
+        if band in alpha:
+            raise SceneError(
+                f"band {band} of {name} is its alpha; choose from {_list(image_bands)}"
+            )
+        if band not in image_bands:
+            raise SceneError(f"{name} has no band {band}; choose from {_list(image_bands)}")
+        if palette is None and "complex" in dataset.dtypes[band - 1]:
+            raise SceneError(
+                f"band {band} of {name} holds complex numbers ({dataset.dtypes[band - 1]}); "
+                "give its amplitude as a real raster"
+            )
+    return wanted
+
+
+def _list(bands: tuple[int, ...]) -> str:
+    return ", ".join(map(str, bands))
+
+
+def _grid(dataset: DatasetReader, assumed_pixel_size_m: float | None) -> Grid:
+    shape, transform = (dataset.height, dataset.width), dataset.transform
+    if transform == Affine.identity() and (dataset.gcps[0] or dataset.rpcs is not None):
+        raise SceneError(
+            f"{dataset.name} is not rectified: it has ground control points or RPCs, no transform; "
+            f"warp it first: gdalwarp {dataset.name} rectified.tif"
+        )
+    crs = _crs(dataset) if transform != Affine.identity() else None
+    if crs is None and assumed_pixel_size_m is not None:
+        transform = Affine.scale(assumed_pixel_size_m)
+    grid = Grid(shape, transform, crs)
+    if not all(np.isfinite(side) and side > 0 for side in grid.pixel_size_m):
+        raise SceneError(f"the transform of {dataset.name} does not fit its CRS: {transform[:6]}")
+    return grid
+
+
+def _crs(dataset: DatasetReader) -> CRS | None:
+    """The CRS when it ties the raster to the earth (a local plan does not)."""
+    if not dataset.crs:
+        return None
+    authority = dataset.crs.to_authority(confidence_threshold=100)
+    crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt())
+    flat = crs.to_2d()
+    return flat if flat.is_projected or flat.is_geographic else None
