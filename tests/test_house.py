@@ -13,8 +13,12 @@ HEAVY = ("torch", "rasterio", "openvino", "geopandas", "shapely", "numpy", "rich
 
 def imported_by(code: str) -> set[str]:
     """Names of the top-level packages that are loaded after ``code`` ran in a new interpreter."""
-    report = f"{code}\nimport sys\nprint('LOADED', *{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    report = (
+        f"{code}\nimport sys\nprint('LOADED', *{{name.partition('.')[0] for name in sys.modules}})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.rpartition("LOADED")[2].split())
 
 

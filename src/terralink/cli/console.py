@@ -21,6 +21,17 @@ def show(record: Record, *, as_json: bool, lines: Sequence[tuple[str, object]]) 
         print(f"{name:<{widest}}  {value}")
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(3.24), duration(754)
+    ('3.2 s', '12 min 34 s')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[float], None]]:
     """Show a bar on stderr while the block runs; call what is yielded with the part done, 0..1.
@@ -47,7 +58,7 @@ def note(line: str) -> None:
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Tell in one line which extra to install when an import in the block finds a package missing."""
+    """Tell which extra to install when an import in the block finds a package missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,5 +1,6 @@
 """``terralink recipes``: the recipes that 'train' knows."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -17,3 +18,15 @@ def run(
 
     The result is a table of recipes, or one recipe as YAML to copy and change.
     """
+    with console.extra("train"):
+        from terralink.train import recipe as book
+    if name is not None:
+        recipe = book.Recipe.named(name)
+        print(json.dumps(recipe.model_dump(mode="json")) if as_json else recipe.to_yaml().rstrip())
+        return
+    known = {each: book.Recipe.named(each) for each in book.shipped()}
+    console.show(
+        {"recipes": [recipe.model_dump(mode="json") for recipe in known.values()]},
+        as_json=as_json,
+        lines=[(each, recipe.about) for each, recipe in known.items()],
+    )

@@ -1,0 +1,125 @@
+"""A report to look at: one HTML file that holds its pictures and asks nothing of the network.
+
+A ``Page`` is a scene, layers to lay over it one at a time, and tables of figures. It reads in light
+and dark, on paper and with the keyboard; the script in it only changes the layer and moves the
+curtain between it and the scene, so that without it the first layer is still there to see.
+"""
+
+import base64
+import html
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from string import Template
+
+from PIL import Image
+
+from terralink.files import written_whole
+
+__all__ = ["Key", "Layer", "Page", "Table"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of a legend: a CSS colour, or a CSS gradient, and what it stands for."""
+
+    colour: str
+    meaning: str
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A picture with a transparent ground, to lie over the scene, and how to read it."""
+
+    name: str
+    about: str
+    picture: Image.Image
+    keys: Sequence[Key] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures under a title: (name, value, what it means) a row."""
+
+    title: str
+    rows: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A report; ``scene`` and the pictures of all ``layers`` show the same ground."""
+
+    title: str
+    lead: str
+    scene: Image.Image
+    layers: Sequence[Layer]
+    tables: Sequence[Table]
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the page as one self-contained HTML file, whole or not at all."""
+        with written_whole(path) as part:
+            part.write_text(self.html(), encoding="utf-8")
+
+    def html(self) -> str:
+        """The whole page as text."""
+        template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+        return Template(template).substitute(
+            title=html.escape(self.title),
+            lead=html.escape(self.lead),
+            aspect=f"{self.scene.width} / {self.scene.height}",
+            scene=_data_uri(self.scene, "JPEG", quality=88),
+            choices="\n".join(map(_choice, range(len(self.layers)), self.layers)),
+            panes="\n".join(map(_pane, range(len(self.layers)), self.layers)),
+            legends="\n".join(map(_legend, range(len(self.layers)), self.layers)),
+            tables="\n".join(map(_table, self.tables)),
+            provenance="\n".join(
+                f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
+                for name, value in self.provenance.items()
+            ),
+        )
+
+
+def _data_uri(picture: Image.Image, kind: str, **options: int) -> str:
+    """The picture inside the address: ``data:image/...;base64,...``."""
+    held = io.BytesIO()
+    picture.save(held, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(held.getvalue()).decode()}"
+
+
+def _choice(number: int, layer: Layer) -> str:
+    checked = " checked" if number == 0 else ""
+    return (
+        f'<input type="radio" name="layer" id="layer{number}" value="{number}"{checked}>'
+        f'<label for="layer{number}">{html.escape(layer.name)}</label>'
+    )
+
+
+def _pane(number: int, layer: Layer) -> str:
+    picture = _data_uri(layer.picture, "WebP", quality=85, method=4)
+    about = html.escape(layer.about)
+    return f'<img data-layer="{number}"{_shown(number)} src="{picture}" alt="{about}">'
+
+
+def _legend(number: int, layer: Layer) -> str:
+    keys = "".join(
+        f'<li><i style="background:{html.escape(key.colour)}"></i>{html.escape(key.meaning)}</li>'
+        for key in layer.keys
+    )
+    about = html.escape(layer.about)
+    return f'<div data-layer="{number}"{_shown(number)}><p>{about}</p><ul>{keys}</ul></div>'
+
+
+def _shown(number: int) -> str:
+    return ' class="shown"' if number == 0 else ""
+
+
+def _table(table: Table) -> str:
+    rows = "\n".join(
+        f"<tr><th scope=row>{html.escape(name)}<small>{html.escape(meaning)}</small></th>"
+        f"<td>{html.escape(value)}</td></tr>"
+        for name, value, meaning in table.rows
+    )
+    return f"<section><h2>{html.escape(table.title)}</h2><table>\n{rows}\n</table></section>"
