@@ -8,7 +8,7 @@ import pytest
 
 import terralink
 
-HEAVY = ("torch", "rasterio", "openvino", "geopandas", "shapely", "numpy", "rich", "pydantic")
+HEAVY = ("torch", "rasterio", "openvino", "geopandas", "shapely", "numpy", "scipy")
 
 
 def imported_by(code: str) -> set[str]:

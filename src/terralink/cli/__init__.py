@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except typer.Exit as stop:
         return stop.exit_code
-    except (TerralinkError, typer.TyperException) as error:
+    except typer.TyperException as error:  # of the command line itself
+        return _refuse(error.format_message())
+    except TerralinkError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return _refuse("stopped; nothing half-written was left")

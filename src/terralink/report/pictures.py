@@ -32,7 +32,7 @@ def heat(prob: NDArray[np.uint8]) -> Image.Image:
     """Draw probabilities (row, col), 0..255 for 0..1, as colours that glow where road is likely."""
     level = np.linspace(0, 1, 256)
     palette = np.stack([np.interp(level, _HEAT[:, 0], _HEAT[:, i]) for i in range(1, 5)], axis=1)
-    return Image.fromarray(palette.round().astype(np.uint8)[prob], "RGBA")
+    return Image.fromarray(palette.round().astype(np.uint8)[prob])
 
 
 def lines(grid: Grid, drawn: Iterable[tuple[NDArray[Any], str]], *, width_px: float) -> Image.Image:
@@ -41,7 +41,7 @@ def lines(grid: Grid, drawn: Iterable[tuple[NDArray[Any], str]], *, width_px: fl
     picture = Image.new("RGBA", (width * _FINER, height * _FINER))
     pen = ImageDraw.Draw(picture)
     for geometry, colour in drawn:
-        for part in shapely.get_parts(geometry):
+        for part in shapely.get_parts(geometry[~shapely.is_empty(geometry)]):
             _draw(pen, _pixels(grid, part), colour, width_px * _FINER)
     return picture.resize((width, height), Image.Resampling.BOX)
 
@@ -49,7 +49,8 @@ def lines(grid: Grid, drawn: Iterable[tuple[NDArray[Any], str]], *, width_px: fl
 def _pixels(grid: Grid, line: shapely.LineString) -> list[tuple[float, float]]:
     xs, ys = shapely.get_coordinates(line).T
     cols, rows = grid.metric_colrow(xs, ys)
-    return list(zip(cols * _FINER, rows * _FINER, strict=True))
+    # Pillow's (0, 0) is the centre of the first pixel.
+    return list(zip(cols * _FINER - 0.5, rows * _FINER - 0.5, strict=True))
 
 
 def _draw(
