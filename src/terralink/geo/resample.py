@@ -2,9 +2,9 @@
 
 Along each axis a target pixel is a weighted sum of source pixels, fixed by its absolute index:
 the mean over the ground it covers where pixels get coarser, linear interpolation between the two
-nearest centres where they get finer. Both axes are anchored at the scene's origin. The sums run in a
-fixed order, and weights are multiples of 1/4096 that add up to exactly 1, so that pixels with only
-valid ones around them come out the same whether or not there are invalid ones in the window.
+nearest centres where they get finer. Both axes are anchored at the scene's origin. The sums run in
+a fixed order, and weights are multiples of 1/4096 that add up to exactly 1, so that pixels with
+only valid ones around them come out the same whether or not the window has invalid ones elsewhere.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ Here palettes become colours, here alpha, masks, nodata tags and NaN become ``va
 GDAL says becomes a ``SceneError`` of one line.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,15 @@ Span: TypeAlias = tuple[int, int]
 # GDAL's block cache, for the whole process: by default it grows to 5% of the machine's memory.
 # Enough for a row of 512-px tiles of an RGB scene that is 80,000 px wide.
 CACHE_BYTES = 128 * 2**20
+_UNHEARD = logging.NullHandler()
+
+
+@contextmanager
+def gdal(**options: Any) -> Iterator[None]:
+    """GDAL with a small block cache; what it logs is in the errors that are raised."""
+    logging.getLogger("rasterio").addHandler(_UNHEARD)
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, **options):
+        yield
 
 
 @contextmanager
@@ -46,7 +56,7 @@ def opened(
     ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), _dataset(path) as dataset:
+    with gdal(), gdal_dataset(path) as dataset:
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
         yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
@@ -132,7 +142,7 @@ class Source:
 
 
 @contextmanager
-def _dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -7,8 +7,8 @@ Along each axis tile k starts at ``k * stride - border``; neighbours share ``ove
                                                         ~  ramp: the two weights add up to 1
 
 So the borders of the outer tiles lie outside the plane, where ``mirrored`` continues it. Weights
-are multiples of 1/256 in each axis, so 8-bit integers come back from float32 sums bit by bit, 16-bit
-integers from float64 sums, and floats to rounding.
+are multiples of 1/256 in each axis, so 8-bit integers come back from float32 sums bit by bit,
+16-bit integers from float64 sums, and floats to rounding.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,8 +48,8 @@ class TileGrid:
     """A plane of ``shape`` (height, width) covered by square tiles of ``tile`` pixels a side.
 
     Iterating gives the tiles row by row. ``overlap_px`` pixels are shared by neighbours, of which
-    at least ``margin_px`` at each tile's border count nothing; 2 margins fit in an overlap, which is
-    shorter than a tile. A tile may stick out of the plane.
+    at least ``margin_px`` at each tile's border count nothing; two margins fit in an overlap, which
+    is shorter than a tile. A tile may stick out of the plane.
 
     >>> tiles = TileGrid((5, 9), tile=4, overlap_px=1)
     >>> [(tile.row, tile.col) for tile in tiles]

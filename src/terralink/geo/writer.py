@@ -1,8 +1,17 @@
-"""Writing GeoTIFFs in bands or blocks, whole or not at all."""
+"""Writing GeoTIFFs in bands or blocks, whole or not at all.
+
+When a disk runs full GDAL may only log it, and leave a file with holes. RULE 1: a window is refused
+while there is clearly no room for it. RULE 2: before the file gets its name, every window is read
+back and compared with what was written, by checksum.
+"""
 
 import os
+import shutil
+import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -11,14 +20,17 @@ import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from terralink.errors import OutputError
+from terralink.errors import OutputError, SceneError
 from terralink.files import written_whole
 from terralink.geo.grid import Grid
-from terralink.geo.source import CACHE_BYTES, reason
+from terralink.geo.source import gdal, gdal_dataset, reason
 
 _BLOCK_PX = 512
+# RULE 1: nothing we write shrinks to less than this part of its raw size, but for blank scenes.
+_LEAST_PART = 1 / 8
 
 
 class RasterWriter:
@@ -26,7 +38,7 @@ class RasterWriter:
 
     The file appears under its name when the block ends well, else not at all. ``scale`` is what a
     stored level counts (1/255 for probabilities); ``tags`` and ``description`` are stored in it.
-    Pixels that are never written are 0, and invalid when others are.
+    Write each pixel once; those that never are stay 0, and invalid where others are.
 
     Raises ``OutputError`` when the folder cannot be written or the disk is full.
     """
@@ -44,20 +56,20 @@ class RasterWriter:
     ) -> None:
         self.path = os.fspath(path)
         self.grid = grid
-        self._profile = _profile(grid, bands, np.dtype(dtype))
+        self._bands, self._dtype = bands, np.dtype(dtype)
         self._scale = scale
         self._tags = dict(tags or {})
         self._description = description
+        self._written: list[_Written] = []
         self._masked = False
-        self._all_valid: list[Window] = []
 
     def __enter__(self) -> "RasterWriter":
         with ExitStack() as stack:
             self._part = stack.enter_context(written_whole(self.path))
-            stack.enter_context(
-                rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_TIFF_INTERNAL_MASK=True)
+            stack.enter_context(gdal(GDAL_TIFF_INTERNAL_MASK=True))
+            self._dataset = rasterio.open(
+                self._part, "w", **_profile(self.grid, self._bands, self._dtype)
             )
-            self._dataset = rasterio.open(self._part, "w", **self._profile)
             stack.push(self._close)
             self._describe()
             self._stack = stack.pop_all()
@@ -79,43 +91,86 @@ class RasterWriter:
         ``valid`` (row, col) goes to the file's internal mask; None means that all are valid.
         """
         cube = array[None] if array.ndim == 2 else array
+        cube = np.ascontiguousarray(cube.astype(self._dtype, casting="safe", copy=False))
         window = Window(col, row, *cube.shape[:0:-1])
+        self._check_room(cube.nbytes)
         try:
             self._dataset.write(cube, window=window)
             self._write_mask(window, valid)
         except RasterioError as error:
-            raise self._told(error) from error
+            raise self._told(reason(error)) from error
+        self._written.append(
+            _Written(
+                window, cube.nbytes, _checksum(cube), None if valid is None else _checksum(valid)
+            )
+        )
 
     def _write_mask(self, window: Window, valid: NDArray[np.bool_] | None) -> None:
-        if valid is None and not self._masked:
-            self._all_valid.append(window)
-            return
-        if not self._masked:
+        """The mask is made when it is first needed: then earlier windows are marked valid."""
+        if valid is not None and not self._masked:
             self._masked = True
-            for earlier in self._all_valid:
-                self._write_mask(earlier, None)
-        mask = np.ones((window.height, window.width), bool) if valid is None else valid
-        self._dataset.write_mask(mask, window=window)
+            for earlier in self._written:
+                self._write_mask(earlier.window, None)
+        if self._masked:
+            mask = np.ones((window.height, window.width), bool) if valid is None else valid
+            self._dataset.write_mask(mask, window=window)
 
     def _describe(self) -> None:
         self._dataset.update_tags(**self._tags)
         if self._scale is not None:
-            self._dataset.scales = (self._scale,) * self._dataset.count
+            self._dataset.scales = (self._scale,) * self._bands
         if self._description is not None:
             self._dataset.set_band_description(1, self._description)
+
+    def _check_room(self, coming_bytes: int) -> None:
+        raw_bytes = coming_bytes + sum(written.raw_bytes for written in self._written)
+        missing_bytes = raw_bytes * _LEAST_PART - _size_bytes(self._part)
+        free_bytes = shutil.disk_usage(self._part.parent).free
+        if free_bytes < missing_bytes:
+            raise self._told(f"{free_bytes / 1e6:.1f} MB are free")
 
     def _close(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
             self._dataset.close()
-        except RasterioError as failure:
-            if error is None:
-                raise self._told(failure) from failure
+            whole = error is not None or self._reads_back()
+        except (RasterioError, SceneError):
+            whole = False
+        if error is None and not whole:
+            raise self._told("what was written does not read back")
 
-    def _told(self, error: BaseException) -> OutputError:
+    def _reads_back(self) -> bool:
+        with gdal_dataset(self._part) as copy:
+            return all(written.is_in(copy) for written in self._written)
+
+    def _told(self, why: str) -> OutputError:
         return OutputError(
-            f"cannot write {self.path}: {reason(error)}; "
-            "is the disk full? Free some space and start again"
+            f"cannot write {self.path}: the disk is full, it seems ({why}); "
+            "free some space, start again"
         )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A window that was written: its raw size, and checksums of its levels and valid pixels."""
+
+    window: Window
+    raw_bytes: int
+    levels: int
+    valid: int | None
+
+    def is_in(self, copy: DatasetReader) -> bool:
+        if _checksum(copy.read(window=self.window)) != self.levels:
+            return False
+        mask = copy.read_masks(1, window=self.window) > 0
+        return mask.all() if self.valid is None else _checksum(mask) == self.valid
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).data)
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _profile(grid: Grid, bands: int, dtype: np.dtype[Any]) -> dict[str, Any]:
