@@ -80,8 +80,8 @@ class Grid:
         """The same origin with square pixels of ``pixel_size_m`` on the ground.
 
         The last row and column may stick out by a part of a pixel: what is covered is never less.
-        A side that is within 1% of ``pixel_size_m`` stays as it is: to resample 0.4998 m to 0.5 m
-        would only blur.
+        A pixel that would be n old ones long within 1%, or a 1/n of one, is made exactly so:
+        to resample 0.4998 m to 0.5 m would only blur, and parts of a scene would differ.
         """
         across, down = (_step(pixel_size_m / side_m) for side_m in self.pixel_size_m)
         shape = (_ceil(self.height / down), _ceil(self.width / across))
@@ -161,7 +161,13 @@ class Grid:
 
 
 def _step(ratio: float) -> float:
-    return 1.0 if abs(ratio - 1) < _SAME_SIZE_WITHIN else ratio
+    """The ratio, or the n or 1/n that is so near that it is the same size.
+
+    >>> _step(2.0008), _step(0.4999), _step(4.12)
+    (2.0, 0.5, 4.12)
+    """
+    whole = float(round(ratio)) if ratio >= 1 else 1 / round(1 / ratio)
+    return whole if abs(ratio / whole - 1) < _SAME_SIZE_WITHIN else ratio
 
 
 def _ceil(pixels: float) -> int:

@@ -132,11 +132,10 @@ def _inside(start: int, length: int, size: int) -> NDArray[np.bool_]:
 
 def _resampler(native: Grid, working: Grid) -> Resampler:
     step = ~native.transform @ working.transform
-    return Resampler(_axis(native.height, step.e), _axis(native.width, step.a))
-
-
-def _axis(size: int, step: float) -> Axis:
-    return Axis(size, 1.0 if abs(step - 1) < 1e-9 else step)
+    # Rounded, because the inverse leaves 2.0000000001 where the step is 2.
+    return Resampler(
+        rows=Axis(native.height, round(step.e, 9)), cols=Axis(native.width, round(step.a, 9))
+    )
 
 
 def _check_fine_enough(source: Source, pixel_size_m: float) -> None:

@@ -20,7 +20,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import (
+    NodataShadowWarning,
+    NotGeoreferencedWarning,
+    RasterioError,
+    RasterioIOError,
+)
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -120,7 +125,9 @@ class Source:
         """False where a mask band or the nodata tag says so (in all bands that are read)."""
         if not self._masked:
             return np.ones((window.height, window.width), bool)
-        masks = self.dataset.read_masks(self._masked, window=window)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NodataShadowWarning)  # alpha is read as a band
+            masks = self.dataset.read_masks(self._masked, window=window)
         return np.asarray((masks > 0).any(axis=0))
 
     @cached_property

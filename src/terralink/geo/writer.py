@@ -7,6 +7,7 @@ back and compared with what was written, by checksum.
 
 import os
 import shutil
+import warnings
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,8 +20,8 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
 from terralink.errors import OutputError, SceneError
@@ -67,9 +68,7 @@ class RasterWriter:
         with ExitStack() as stack:
             self._part = stack.enter_context(written_whole(self.path))
             stack.enter_context(gdal(GDAL_TIFF_INTERNAL_MASK=True))
-            self._dataset = rasterio.open(
-                self._part, "w", **_profile(self.grid, self._bands, self._dtype)
-            )
+            self._dataset = _created(self._part, _profile(self.grid, self._bands, self._dtype))
             stack.push(self._close)
             self._describe()
             self._stack = stack.pop_all()
@@ -171,6 +170,12 @@ def _checksum(array: NDArray[Any]) -> int:
 
 def _size_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may be without CRS
+        return rasterio.open(path, "w", **profile)
 
 
 def _profile(grid: Grid, bands: int, dtype: np.dtype[Any]) -> dict[str, Any]:
