@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import ArrayLike, NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError
-from terralink.geo.grid import Grid
+from terralink.graph import lines as on_lines
 from terralink.graph import store
+from terralink.graph.chains import string
 
 if TYPE_CHECKING:
     import networkx as nx
 
 _log = logging.getLogger(__name__)
-_WGS84 = CRS.from_epsg(4326)
-_LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class RoadGraph:
             raise GraphError(f"{count} lines do not fit ends, widths, probs, junctions of {shapes}")
         if count and not (self.ends.min() >= 0 and self.ends.max() < len(self.junctions)):
             raise GraphError(f"road ends count past the {len(self.junctions)} junctions")
-        if not np.array_equal(_line_ends(self.lines), self.junctions[self.ends]):
+        if not np.array_equal(on_lines.tips(self.lines), self.junctions[self.ends]):
             raise GraphError("a line does not begin and end at the coordinates of its junctions")
         if count and not self.length_m.min() > 0:
             raise GraphError("a road has no length; RoadGraph.from_lines leaves such lines out")
@@ -127,13 +127,13 @@ class RoadGraph:
         columns = np.stack(
             [np.broadcast_to(np.asarray(c, float), given.shape) for c in (width_m, prob)]
         )
-        parts, source = _parts(given)
-        parts, metric = _in_metres(parts, crs)
+        parts, source = on_lines.parts(given)
+        parts, metric = on_lines.in_metres(parts, crs)
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
         parts, source = parts[whole], source[whole]
-        junctions, ends = _noded(_line_ends(parts))
+        junctions, ends = on_lines.noded(on_lines.tips(parts))
         return cls(junctions, ends, parts, columns[0, source], columns[1, source], metric)
 
     @classmethod
@@ -191,10 +191,75 @@ class RoadGraph:
         """
         if self.crs is None:
             raise GraphError("a graph without a CRS lies nowhere: it cannot be brought to another")
-        lines = reprojected(self.lines, self.crs, crs)
+        lines = on_lines.reprojected(self.lines, self.crs, crs)
         junctions = np.empty_like(self.junctions)
-        junctions[self.ends] = _line_ends(lines)
+        junctions[self.ends] = on_lines.tips(lines)
         return RoadGraph(junctions, self.ends, lines, self.width_m, self.prob, crs)
+
+    def select(self, keep: NDArray[np.bool_]) -> "RoadGraph":
+        """Only the roads that ``keep`` (m,) marks, and the junctions that they need."""
+        return self._with(self.ends[keep], self.lines[keep], self.width_m[keep], self.prob[keep])
+
+    def pieces(self, roads: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """(n,) for each junction the number of the piece it hangs together with.
+
+        Where ``roads`` (m,) is given, only those roads hold anything together.
+        """
+        u, v = (self.ends if roads is None else self.ends[roads]).T
+        size = len(self.junctions)
+        links = coo_array((np.ones(len(u)), (u, v)), shape=(size, size))
+        return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
+
+    def joined(self) -> "RoadGraph":
+        """The same lines with no junction left where just two road ends meet.
+
+        A ring keeps one. Widths and probabilities become means weighted by length.
+        """
+        chains = string(self.ends)
+        if len(chains) == len(self):
+            return self.select(np.ones(len(self), bool))
+        width_m, prob = (chains.mean(column, self.length_m) for column in (self.width_m, self.prob))
+        return self._with(
+            chains.ends(self.ends), on_lines.strung(self.lines, chains), width_m, prob
+        )
+
+    def split(self, road: NDArray[np.int64], along_m: NDArray[np.float64]) -> "RoadGraph":
+        """Roads cut in two at new junctions, which are numbered on in the order given.
+
+        ``road`` (k,) and ``along_m`` (k,) name the places, strictly inside their roads and no
+        place twice.
+        """
+        xy = shapely.get_coordinates(shapely.line_interpolate_point(self.lines[road], along_m))
+        pieces, source, cuts = on_lines.cut(self.lines, road, along_m, xy)
+        new = np.arange(len(road)) + len(self.junctions)
+        ends = self.ends[source]
+        ends[cuts[:, 0], 1] = new
+        ends[cuts[:, 1], 0] = new
+        columns = self.width_m[source], self.prob[source]
+        return RoadGraph(np.concatenate([self.junctions, xy]), ends, pieces, *columns, self.crs)
+
+    def with_roads(self, ends: NDArray[np.int64], lines: NDArray[np.object_]) -> "RoadGraph":
+        """More roads between junctions that are there; their width and probability are unknown."""
+        unknown = np.full(len(lines), np.nan)
+        return RoadGraph(
+            self.junctions,
+            np.concatenate([self.ends, ends]),
+            np.concatenate([self.lines, lines]),
+            np.concatenate([self.width_m, unknown]),
+            np.concatenate([self.prob, unknown]),
+            self.crs,
+        )
+
+    def _with(
+        self,
+        ends: NDArray[np.int64],
+        lines: NDArray[np.object_],
+        width_m: NDArray[np.float64],
+        prob: NDArray[np.float64],
+    ) -> "RoadGraph":
+        used, ends = np.unique(ends, return_inverse=True)
+        ends = ends.reshape(-1, 2)
+        return RoadGraph(self.junctions[used], ends, lines, width_m, prob, self.crs)
 
     def _roads_layer(self) -> store.Layer:
         columns = {
@@ -209,69 +274,3 @@ class RoadGraph:
     def _junctions_layer(self) -> store.Layer:
         columns = {"id": np.arange(len(self.junctions)), "degree": self.degree}
         return store.Layer("junctions", "Point", shapely.points(self.junctions), columns)
-
-
-def reprojected(lines: NDArray[np.object_], crs: CRS, to: CRS) -> NDArray[np.object_]:
-    """Geometries brought from ``crs`` to ``to``; equal points stay equal."""
-    if crs == to:
-        return lines
-    there = Transformer.from_crs(crs, to, always_xy=True)
-    xs_ys = shapely.get_coordinates(lines).T
-    return np.asarray(
-        shapely.set_coordinates(lines.copy(), np.column_stack(there.transform(*xs_ys)))
-    )
-
-
-def _in_metres(
-    lines: NDArray[np.object_], crs: CRS | None
-) -> tuple[NDArray[np.object_], CRS | None]:
-    """The lines in the metric CRS of their centre, and that CRS; no lines have no centre."""
-    if crs is None or not len(lines) or shapely.is_empty(lines).all():
-        return lines, crs
-    _check_lonlat(lines, crs)
-    left, bottom, right, top = shapely.total_bounds(lines)
-    corner = Affine.translation((left + right - 1) / 2, (bottom + top - 1) / 2)
-    metric = Grid((1, 1), corner, crs).metric_crs
-    assert metric is not None
-    result = reprojected(lines, crs, metric)
-    if not np.isfinite(shapely.get_coordinates(result)).all():
-        raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")
-    return result, metric
-
-
-def _check_lonlat(lines: NDArray[np.object_], crs: CRS) -> None:
-    if not crs.is_geographic:
-        return
-    left, bottom, right, top = (round(float(side), 3) for side in shapely.total_bounds(lines))
-    if not (-360 <= left <= right <= 360 and -90 <= bottom <= top <= 90):
-        raise GraphError(
-            f"coordinates {left, bottom} to {right, top} are not degrees of {crs.to_string()}; "
-            "give the crs they are in (GeoJSON that names none is longitude and latitude)"
-        )
-
-
-def _parts(given: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
-    """Single flat lines, and the row of ``given`` each comes from."""
-    there = np.flatnonzero(~shapely.is_missing(given))
-    parts, index = shapely.get_parts(shapely.force_2d(given[there]), return_index=True)
-    is_line = np.isin(shapely.get_type_id(parts), _LINE_TYPES)
-    if len(parts) and not is_line.all():
-        names = sorted({part.geom_type for part in parts[~is_line]})
-        raise GraphError(f"a road graph is made of lines, not of {', '.join(names)}")
-    if len(there) < len(given):
-        _log.warning("%d of %d lines are missing: left out", len(given) - len(there), len(given))
-    return np.asarray(parts, dtype=object), there[index]
-
-
-def _line_ends(lines: NDArray[np.object_]) -> NDArray[np.float64]:
-    """(m, 2, 2): the first and the last point of each line."""
-    first = shapely.get_coordinates(shapely.get_point(lines, 0))
-    last = shapely.get_coordinates(shapely.get_point(lines, -1))
-    return np.stack([first, last], axis=1)
-
-
-def _noded(ends: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Junctions (n, 2) and the numbers (m, 2) of those that the line ends (m, 2, 2) are."""
-    as_complex = np.ascontiguousarray(ends + 0.0).view(np.complex128).ravel()  # + 0.0: no -0.0
-    unique, inverse = np.unique(as_complex, return_inverse=True)
-    return unique.view(np.float64).reshape(-1, 2), inverse.reshape(-1, 2).astype(np.int64)

@@ -1,0 +1,134 @@
+"""What a graph does with arrays of lines: flatten, measure, node, string together, cut."""
+
+import logging
+from typing import TypeAlias
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+from terralink.errors import GraphError
+from terralink.geo.grid import Grid
+from terralink.graph.chains import Chains
+
+Lines: TypeAlias = NDArray[np.object_]
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
+_LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
+
+
+def parts(given: Lines) -> tuple[Lines, Ints]:
+    """Single flat lines, and the row of ``given`` that each comes from.
+
+    Raises ``GraphError`` for points and areas.
+    """
+    there = np.flatnonzero(~shapely.is_missing(given))
+    single, index = shapely.get_parts(shapely.force_2d(given[there]), return_index=True)
+    is_line = np.isin(shapely.get_type_id(single), _LINE_TYPES)
+    if not is_line.all():
+        kinds = sorted({part.geom_type for part in single[~is_line]})
+        raise GraphError(f"a road graph is made of lines, not of {', '.join(kinds)}")
+    if len(there) < len(given):
+        _log.warning("%d of %d lines are missing: left out", len(given) - len(there), len(given))
+    return np.asarray(single, dtype=object), there[index]
+
+
+def in_metres(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
+    """The lines in the metric CRS of their centre, and that CRS; no lines have no centre."""
+    if crs is None or shapely.is_empty(lines).all():
+        return lines, crs
+    _check_degrees(lines, crs)
+    left, bottom, right, top = shapely.total_bounds(lines)
+    corner = Affine.translation((left + right - 1) / 2, (bottom + top - 1) / 2)
+    metric = Grid((1, 1), corner, crs).metric_crs
+    assert metric is not None
+    result = reprojected(lines, crs, metric)
+    if not np.isfinite(shapely.get_coordinates(result)).all():
+        raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")
+    return result, metric
+
+
+def reprojected(lines: Lines, crs: CRS, to: CRS) -> Lines:
+    """Geometries brought from ``crs`` to ``to``; equal points stay equal."""
+    if crs == to:
+        return lines
+    there = Transformer.from_crs(crs, to, always_xy=True)
+    xy = np.column_stack(there.transform(*shapely.get_coordinates(lines).T))
+    return np.asarray(shapely.set_coordinates(lines.copy(), xy), dtype=object)
+
+
+def tips(lines: Lines) -> Floats:
+    """(m, 2, 2) the first and the last point of each line."""
+    first = shapely.get_coordinates(shapely.get_point(lines, 0))
+    last = shapely.get_coordinates(shapely.get_point(lines, -1))
+    return np.stack([first, last], axis=1)
+
+
+def noded(ends: Floats) -> tuple[Floats, Ints]:
+    """Different points (n, 2), and the numbers (m, 2) of those that the tips (m, 2, 2) are."""
+    as_complex = np.ascontiguousarray(ends + 0.0).view(np.complex128).ravel()  # + 0.0: no -0.0
+    unique, inverse = np.unique(as_complex, return_inverse=True)
+    return unique.view(np.float64).reshape(-1, 2), inverse.reshape(-1, 2).astype(np.int64)
+
+
+def strung(lines: Lines, chains: Chains) -> Lines:
+    """One line a chain; where two lines meet the shared point is there once."""
+    result = lines[chains.edges[chains.starts[:-1]]]
+    count = np.diff(chains.starts)
+    long = count > 1
+    part = np.repeat(long, count)
+    follows = np.ones(len(part), bool)
+    follows[chains.starts[:-1]] = False
+    pieces, forward = lines[chains.edges[part]], chains.forward[part]
+    pieces[~forward] = shapely.reverse(pieces[~forward])
+    points, piece = shapely.get_coordinates(pieces, return_index=True)
+    met = follows[part][piece] & (np.diff(piece, prepend=-1) > 0)
+    chain = np.repeat(np.arange(long.sum()), count[long])[piece]
+    result[long] = shapely.linestrings(points[~met], indices=chain[~met])
+    return result
+
+
+def cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Ints, Ints]:
+    """Lines cut at points ``xy`` (k, 2), which lie on ``line`` (k,) at ``along`` (k,).
+
+    Gives the pieces in the order of the lines, the line (p,) that each comes from, and (k, 2) the
+    pieces before and after each cut.
+    """
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    step = np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T)
+    step[np.diff(owner, prepend=-1) > 0] = 0
+    total = np.cumsum(step)
+    first = np.searchsorted(owner, np.arange(len(lines)))
+    measure = total - total[first][owner]
+    # each cut ends one piece and begins the next: it is there twice
+    all_owner = np.concatenate([owner, line, line])
+    all_measure = np.concatenate([measure, along, along])
+    begins = np.zeros(len(all_owner), np.int64)
+    begins[len(owner) + len(line) :] = 1
+    order = np.lexsort((begins, all_measure, all_owner))
+    new_piece = (np.diff(all_owner[order], prepend=-1) > 0) | (begins[order] == 1)
+    piece = np.cumsum(new_piece) - 1
+    pieces = shapely.linestrings(np.concatenate([points, xy, xy])[order], indices=piece)
+    place = np.empty(len(order), np.int64)
+    place[order] = piece
+    before = place[len(owner) : len(owner) + len(line)]
+    return (
+        np.asarray(pieces, dtype=object),
+        all_owner[order][new_piece],
+        np.column_stack([before, before + 1]),
+    )
+
+
+def _check_degrees(lines: Lines, crs: CRS) -> None:
+    if not crs.is_geographic:
+        return
+    left, bottom, right, top = (round(float(side), 3) for side in shapely.total_bounds(lines))
+    if not (-360 <= left <= right <= 360 and -90 <= bottom <= top <= 90):
+        raise GraphError(
+            f"coordinates {left, bottom} to {right, top} are not degrees of {crs.to_string()}; "
+            "give the crs they are in (GeoJSON that names none is longitude and latitude)"
+        )

@@ -1,0 +1,172 @@
+"""From the raw skeleton graph to a map: what is noise of thinning goes, what is road stays.
+
+    RULE 1: a dead end shorter than the road it leaves is wide is noise of the mask's edge
+    RULE 2: junctions nearer to each other than the road is wide are one crossing
+    RULE 3: two ways around less ground than the road's width squared are one road with a hole
+    RULE 4: where a road ends in a fork, its longest end stays
+    RULE 5: a piece that hangs together with nothing and is short is no road
+
+Every step takes a graph and gives a new one; lengths are in the unit of the graph, metres.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from terralink.graph import RoadGraph
+from terralink.vectorize.gaps import bridged
+
+# Steps of a pixel's size go away under a mean over this many points to either side.
+SMOOTH_POINTS = 5
+
+
+def clean(
+    graph: RoadGraph,
+    *,
+    min_spur_m: float,
+    max_gap_m: float,
+    min_piece_m: float,
+    simplify_m: float,
+) -> RoadGraph:
+    """The raw graph of a skeleton, points a pixel apart, made into a map."""
+    graph = pruned(graph, min_spur_m=min_spur_m)
+    graph = pruned(merged(graph), min_spur_m=min_spur_m)
+    graph = simplified(smoothed(graph), simplify_m=simplify_m)
+    graph = bridged(graph, max_gap_m=max_gap_m)
+    graph = without_pieces(graph, min_piece_m=min_piece_m)
+    return simplified(graph, simplify_m=simplify_m)
+
+
+def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
+    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 4)."""
+    while True:
+        noise = _spurs(graph, min_spur_m) | _around_holes(graph)
+        if not noise.any():
+            return graph
+        graph = graph.select(~noise).joined()
+
+
+def merged(graph: RoadGraph) -> RoadGraph:
+    """Junctions linked by a road shorter than it is wide made one, in their middle (RULE 2)."""
+    narrow = graph.length_m < graph.width_m
+    short = narrow & (graph.degree[graph.ends] > 2).all(axis=1)
+    if not short.any():
+        return graph
+    cluster = graph.pieces(short)
+    xy = graph.junctions
+    size = np.bincount(cluster)[:, None]
+    middle = np.column_stack([np.bincount(cluster, axis) for axis in xy.T]) / size
+    radius = np.zeros(len(middle))
+    np.maximum.at(radius, cluster, np.hypot(*(xy - middle[cluster]).T))
+    ends = cluster[graph.ends]
+    lines = _led_to(graph.lines, ends, middle, radius)
+    kept = ~short & ~(narrow & (ends[:, 0] == ends[:, 1])) & (shapely.length(lines) > 0)
+    moved = replace(
+        graph,
+        junctions=middle,
+        ends=ends[kept],
+        lines=lines[kept],
+        width_m=graph.width_m[kept],
+        prob=graph.prob[kept],
+    )
+    return moved.joined()
+
+
+def smoothed(graph: RoadGraph) -> RoadGraph:
+    """Lines of pixels without their steps: a moving mean, shorter towards the ends, which stay."""
+    points, owner = shapely.get_coordinates(graph.lines, return_index=True)
+    if not len(points):
+        return graph
+    count = np.bincount(owner)
+    first = np.repeat(np.cumsum(count) - count, count)
+    at = np.arange(len(points))
+    reach = np.minimum(SMOOTH_POINTS, np.minimum(at - first, first + count[owner] - 1 - at))
+    origin = points.mean(axis=0)  # sums of large coordinates lose digits
+    sums = np.concatenate([np.zeros((1, 2)), np.cumsum(points - origin, axis=0)])
+    mean = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)[:, None] + origin
+    mean = np.where(reach[:, None] > 0, mean, points)
+    return replace(graph, lines=np.asarray(shapely.linestrings(mean, indices=owner), dtype=object))
+
+
+def simplified(graph: RoadGraph, *, simplify_m: float) -> RoadGraph:
+    """Lines with fewer points, at most ``simplify_m`` aside (Douglas and Peucker 1973)."""
+    loop = graph.ends[:, 0] == graph.ends[:, 1]
+    lines = shapely.simplify(graph.lines, simplify_m, preserve_topology=False)
+    lines[loop] = shapely.simplify(graph.lines[loop], simplify_m, preserve_topology=True)
+    return replace(graph, lines=np.where(shapely.length(lines) > 0, lines, graph.lines))
+
+
+def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
+    """Without what hangs together with less than ``min_piece_m`` of road (RULE 5)."""
+    piece = graph.pieces()[graph.ends[:, 0]]
+    return graph.select(np.bincount(piece, graph.length_m)[piece] >= min_piece_m)
+
+
+def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:
+    """(m,) short dead ends; of those at one junction the longest stay until two roads are left."""
+    degree = graph.degree[graph.ends]
+    dead_end = (degree.min(axis=1) == 1) & (degree.max(axis=1) > 2)
+    root = np.where(degree[:, 0] == 1, graph.ends[:, 1], graph.ends[:, 0])
+    short = dead_end & (graph.length_m < np.maximum(min_spur_m, _widest(graph)[root]))
+    spurs = np.flatnonzero(short)
+    spurs = spurs[np.lexsort((-graph.length_m[spurs], root[spurs]))]
+    _, start, count = np.unique(root[spurs], return_index=True, return_counts=True)
+    rank = np.arange(len(spurs)) - np.repeat(start, count)
+    others = (graph.degree - np.bincount(root[spurs], minlength=len(graph.degree)))[root[spurs]]
+    noise = np.zeros(len(graph), bool)
+    noise[spurs[rank >= 2 - others]] = True
+    return noise
+
+
+def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
+    """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 3)."""
+    low, high = np.sort(graph.ends, axis=1).T
+    order = np.lexsort((graph.length_m, high, low))
+    swept = np.where(graph.ends[:, 0] == low, 1, -1) * _swept_m2(graph)
+    pairs = np.column_stack([low, high])[order]
+    is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]
+    first = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
+    loop = low[order] == high[order]
+    around_m2 = np.abs(swept[order] - np.where(loop, 0, swept[order[first]]))
+    width_m = _widest(graph)[pairs].max(axis=1, initial=0)
+    noise = np.zeros(len(graph), bool)
+    noise[order] = (around_m2 < width_m**2) & (loop | ~is_first)
+    return noise
+
+
+def _widest(graph: RoadGraph) -> NDArray[np.float64]:
+    """(n,) width of the widest road at each junction."""
+    widest = np.zeros(len(graph.junctions))
+    np.fmax.at(widest, graph.ends, graph.width_m[:, None])
+    return widest
+
+
+def _swept_m2(graph: RoadGraph) -> NDArray[np.float64]:
+    """(m,) signed area between each line and the straight way back to its start."""
+    points, owner = shapely.get_coordinates(graph.lines, return_index=True)
+    points = points - graph.junctions[graph.ends[owner, 0]]
+    cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
+    cross[owner[1:] != owner[:-1]] = 0
+    return np.bincount(owner[1:], cross, minlength=len(graph))[: len(graph)] / 2
+
+
+def _led_to(
+    lines: NDArray[np.object_],
+    ends: NDArray[np.int64],
+    middle: NDArray[np.float64],
+    radius: NDArray[np.float64],
+) -> NDArray[np.object_]:
+    """Lines that end in the middle of their junctions, and go straight there when they are near."""
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    last = np.cumsum(np.bincount(owner)) - 1
+    first = np.concatenate([[0], last[:-1] + 1])
+    tip = np.zeros(len(points), bool)
+    near = np.zeros(len(points), bool)
+    for side, at in enumerate((first, last)):
+        tip[at], points[at] = True, middle[ends[:, side]]
+        to = ends[owner, side]
+        near |= np.hypot(*(points - middle[to]).T) < radius[to]
+    kept = tip | ~near
+    return np.asarray(shapely.linestrings(points[kept], indices=owner[kept]), dtype=object)

@@ -1,0 +1,131 @@
+"""Bridging gaps: where a mask breaks off under trees and shadows, the road does not.
+
+    RULE 6: two dead ends that point at each other are one road
+    RULE 7: a dead end that points at the side of a road meets it
+    RULE 8: no bridge crosses a road: it would have met that one first
+
+A dead end points the way that its last metres run.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from terralink.graph import RoadGraph
+
+# A dead end's direction is that of its last stretch, this long
+LAST_STRETCH_M = 15.0
+# Two dead ends fit when neither has to turn by more than this to reach the other
+MAX_TURN_DEGREES = 40.0
+# A bridge that would meet a road nearer than this to its end meets that end
+NEAR_END_M = 3.0
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class DeadEnds(NamedTuple):
+    """Where roads end alone: (k,) their road and junction, (k, 2) place and direction outwards."""
+
+    road: Ints
+    junction: Ints
+    xy: Floats
+    heading: Floats
+
+    @classmethod
+    def of(cls, graph: RoadGraph) -> "DeadEnds":
+        road, side = np.nonzero(graph.degree[graph.ends] == 1)
+        junction = graph.ends[road, side]
+        length_m = graph.length_m[road]
+        back_m = np.minimum(LAST_STRETCH_M, length_m)
+        along_m = np.where(side == 0, back_m, length_m - back_m)
+        inside = shapely.line_interpolate_point(graph.lines[road], along_m)
+        xy = graph.junctions[junction]
+        return cls(road, junction, xy, _unit(xy - shapely.get_coordinates(inside)))
+
+
+def bridged(graph: RoadGraph, *, max_gap_m: float) -> RoadGraph:
+    """The graph with gaps of up to ``max_gap_m`` closed; bridges know no width nor probability."""
+    if max_gap_m <= 0 or not len(graph):
+        return graph
+    return _to_sides(_between_ends(graph, max_gap_m), max_gap_m).joined()
+
+
+def _between_ends(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
+    """RULE 6: of all pairs that fit, the nearest first, each dead end once."""
+    ends = DeadEnds.of(graph)
+    a, b = cKDTree(ends.xy).query_pairs(max_gap_m, output_type="ndarray").astype(np.int64).T
+    way = _unit(ends.xy[b] - ends.xy[a])
+    straight = np.cos(np.radians(MAX_TURN_DEGREES))
+    turn_a, turn_b = (ends.heading[a] * way).sum(axis=1), -(ends.heading[b] * way).sum(axis=1)
+    fits = (turn_a >= straight) & (turn_b >= straight)
+    a, b = a[fits], b[fits]
+    bridges = shapely.linestrings(np.stack([ends.xy[a], ends.xy[b]], axis=1))
+    clear = ~_crossing(bridges, graph, ends.road[a], ends.road[b])
+    length_m = shapely.length(bridges)
+    chosen = _nearest_pairs(a[clear], b[clear], length_m[clear])
+    bridges = bridges[clear][chosen]
+    return graph.with_roads(
+        np.column_stack([ends.junction[a[clear][chosen]], ends.junction[b[clear][chosen]]]), bridges
+    )
+
+
+def _crossing(
+    bridges: NDArray[np.object_], graph: RoadGraph, from_road: Ints, to_road: Ints
+) -> NDArray[np.bool_]:
+    """RULE 8: whether each bridge crosses another road than the two it joins."""
+    bridge, road = shapely.STRtree(graph.lines).query(bridges, predicate="intersects")
+    foreign = (road != from_road[bridge]) & (road != to_road[bridge])
+    crossing = np.zeros(len(bridges), bool)
+    crossing[bridge[foreign]] = True
+    return crossing
+
+
+def _nearest_pairs(a: Ints, b: Ints, cost: Floats) -> Ints:
+    """Which pairs to take: the cheapest first, then the cheapest of what is free, and so on."""
+    taken: set[int] = set()
+    chosen = []
+    for pair in np.argsort(cost, kind="stable").tolist():
+        if not taken & {int(a[pair]), int(b[pair])}:
+            taken |= {int(a[pair]), int(b[pair])}
+            chosen.append(pair)
+    return np.asarray(chosen, dtype=np.int64)
+
+
+def _to_sides(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
+    """RULE 7: straight on from each dead end to the first road in the way."""
+    ends = DeadEnds.of(graph)
+    rays = shapely.linestrings(np.stack([ends.xy, ends.xy + max_gap_m * ends.heading], axis=1))
+    ray, road = shapely.STRtree(graph.lines).query(rays, predicate="intersects")
+    other = road != ends.road[ray]
+    ray, road = ray[other], road[other]
+    tip = shapely.points(ends.xy[ray])
+    where = shapely.intersection(rays[ray], graph.lines[road])
+    nearest = np.lexsort((shapely.distance(tip, where), ray))
+    nearest = nearest[np.diff(ray[nearest], prepend=-1) > 0]
+    ray, road, tip = ray[nearest], road[nearest], tip[nearest]
+    hit = shapely.get_point(shapely.shortest_line(tip, where[nearest]), 1)
+    along_m = np.round(shapely.line_locate_point(graph.lines[road], hit), 2)
+    return _met(graph, ends.junction[ray], road, along_m)
+
+
+def _met(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadGraph:
+    """Bridges from junctions to places on roads, or to the ends of those when they are near."""
+    length_m = graph.length_m[road]
+    to = np.where(along_m < NEAR_END_M, graph.ends[road, 0], -1)
+    to = np.where(along_m > length_m - NEAR_END_M, graph.ends[road, 1], to)
+    aside = to < 0
+    places, number = np.unique(np.column_stack([road, along_m])[aside], axis=0, return_inverse=True)
+    to[aside] = len(graph.junctions) + number.ravel()
+    graph = graph.split(places[:, 0].astype(np.int64), places[:, 1])
+    lines = shapely.linestrings(np.stack([graph.junctions[junction], graph.junctions[to]], axis=1))
+    apart = shapely.length(lines) > 0
+    return graph.with_roads(np.column_stack([junction, to])[apart], lines[apart])
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.hypot(*vectors.T)[:, None]
+    return vectors / np.where(length > 0, length, 1)

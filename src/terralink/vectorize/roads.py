@@ -1,0 +1,201 @@
+"""Probability of road to a road graph, streaming.
+
+    bands of rows -> mask -> strips with a halo -> skeleton -> chains of pixels -> graph -> cleaned
+
+The strips are counted from the scene's first row and do not depend on the bands that come in, so
+neither does the graph. Memory depends on the width of the scene, and on the roads found.
+"""
+
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from terralink.errors import InputError
+from terralink.geo import Raster
+from terralink.geo.grid import Grid
+from terralink.graph import RoadGraph
+from terralink.vectorize.clean import clean
+from terralink.vectorize.skeleton import centre_pixels
+from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
+from terralink.vectorize.trace import Pixels, Traces, trace
+
+_CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
+
+
+def roads(
+    prob: Raster,
+    *,
+    threshold: float = 0.5,
+    weak_threshold: float | None = None,
+    min_spur_m: float = 15,
+    max_gap_m: float = 30,
+    min_piece_m: float = 30,
+    simplify_m: float = 1,
+) -> RoadGraph:
+    """The road graph of a raster of probabilities; see ``RoadTracer``."""
+    tracer = RoadTracer(
+        threshold=threshold,
+        weak_threshold=weak_threshold,
+        min_spur_m=min_spur_m,
+        max_gap_m=max_gap_m,
+        min_piece_m=min_piece_m,
+        simplify_m=simplify_m,
+    )
+    for start in range(0, prob.grid.height, STRIP_ROWS):
+        tracer.add(prob.rows(start, min(start + STRIP_ROWS, prob.grid.height)))
+    return tracer.finish()
+
+
+class RoadTracer:
+    """Traces roads through a scene that comes in bands of whole rows, from top to bottom.
+
+        tracer = RoadTracer(threshold=0.4)
+        for band in predict.bands(model, scene):
+            tracer.add(band)
+        graph = tracer.finish()
+
+    threshold       pixels of this probability and more are road
+    weak_threshold  pixels down to this are road too where they hang together with such a one
+    min_spur_m      dead ends shorter than this, or than the road they leave is wide, are noise
+    max_gap_m       dead ends that point at each other, or at a road, are joined over this distance
+    min_piece_m     pieces of road that hang together with no other and are shorter are noise
+    simplify_m      lines stay this close to the smoothed centre line
+
+    Lengths are on the ground; where there is no CRS they are in the unit of the grid. Pixels that
+    are not valid are never road.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.5,
+        weak_threshold: float | None = None,
+        min_spur_m: float = 15,
+        max_gap_m: float = 30,
+        min_piece_m: float = 30,
+        simplify_m: float = 1,
+    ) -> None:
+        self._strong = threshold
+        self._weak = threshold if weak_threshold is None else weak_threshold
+        if not 0 < self._weak <= self._strong <= 1:
+            raise InputError(
+                f"thresholds are 0 < weak_threshold <= threshold <= 1, not {self._weak} and "
+                f"{self._strong}"
+            )
+        self._cleaning = {
+            "min_spur_m": min_spur_m,
+            "max_gap_m": max_gap_m,
+            "min_piece_m": min_piece_m,
+            "simplify_m": simplify_m,
+        }
+        self._tracing: _Tracing | None = None
+
+    def add(self, band: Raster) -> None:
+        """Take the next rows. Raises ``InputError`` when they do not follow those before."""
+        prob = band.array[0] if band.array.ndim == 3 and len(band.array) == 1 else band.array
+        if prob.ndim != 2:
+            raise InputError(f"one band of probabilities is wanted, not an array of {prob.shape}")
+        if self._tracing is None:
+            self._tracing = _Tracing(band.grid)
+        self._tracing.follow(band.grid)
+        for start in range(0, len(prob), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            levels = _levels(prob[rows])
+            mask = levels >= round(self._weak * 255)
+            if band.valid is not None:
+                mask &= band.valid[rows]
+            self._tracing.add(mask, levels)
+
+    def finish(self) -> RoadGraph:
+        """The graph of all rows that came in."""
+        if self._tracing is None:
+            return RoadGraph.empty()
+        graph, peak = self._tracing.finish()
+        graph = _strong(graph, peak >= round(self._strong * 255)).joined()
+        return clean(graph, **self._cleaning)
+
+
+class _Tracing:
+    """What is known of a scene so far: the rows that wait, and the traces of those that went."""
+
+    def __init__(self, first: Grid) -> None:
+        self._first = first  # the grid of the first band
+        self._rows = 0
+        self._strips = Strips(first.width)
+        self._above = Pixels.none()  # the skeleton in the last row of the strip before
+        self._traces: list[Traces] = []
+
+    def follow(self, grid: Grid) -> None:
+        """Check that a band of ``grid`` comes next."""
+        wanted = self._first.window(self._rows, 0, (grid.height, self._first.width))
+        same_place = np.allclose(wanted.transform[:6], grid.transform[:6], rtol=1e-9, atol=1e-9)
+        if wanted.shape != grid.shape or wanted.crs != grid.crs or not same_place:
+            raise InputError(
+                f"a band of {grid.shape} at {grid.transform[:6]} does not follow row {self._rows} "
+                "of the scene: give whole rows from top to bottom"
+            )
+        self._rows += grid.height
+
+    def add(self, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> None:
+        for strip in self._strips.add(mask, levels):
+            self._trace(strip)
+
+    def finish(self) -> tuple[RoadGraph, NDArray[np.uint8]]:
+        """The raw graph, and the highest probability of each of its roads."""
+        for strip in self._strips.rest():
+            self._trace(strip)
+        traces = Traces.joined(self._traces)
+        return _graph(traces, self._first.window(0, 0, (self._rows, self._first.width)))
+
+    def _trace(self, strip: Strip) -> None:
+        first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
+        shape = (last_row + 1 - first_row, self._first.width)
+        pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
+        pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
+        seams = (first_row - 1, last_row)
+        self._traces.append(trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m))
+        self._above = pixels.in_row(last_row)
+
+
+def _levels(prob: NDArray[Any]) -> NDArray[np.uint8]:
+    """Probabilities as bytes, 0..255; what is not a number is 0."""
+    if prob.dtype == np.uint8:
+        return prob
+    if prob.dtype == bool:
+        return prob.astype(np.uint8) * np.uint8(255)
+    largest = np.fmax.reduce(prob, axis=None, initial=0)
+    if not largest <= 1:
+        raise InputError(f"probabilities are 0 to 1, or bytes (uint8) of 0 to 255, not {largest}")
+    levels: NDArray[np.uint8] = np.rint(np.fmax(prob, 0) * 255).astype(np.uint8)
+    return levels
+
+
+def _graph(traces: Traces, grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
+    """A road a trace; traces that were cut at a seam meet in one junction there."""
+    xy = np.column_stack(grid.metric_xy(traces.cols + 0.5, traces.rows + 0.5))
+    if not len(xy):
+        return RoadGraph.empty(grid.metric_crs), traces.peak
+    of_point = np.repeat(np.arange(len(traces.counts)), traces.counts)
+    stops = np.cumsum(traces.counts)
+    tips = np.column_stack([stops - traces.counts, stops - 1])
+    pixel = traces.rows[tips].astype(np.int64) * grid.width + traces.cols[tips]
+    _, tip_of_junction, ends = np.unique(pixel, return_index=True, return_inverse=True)
+    graph = RoadGraph(
+        xy[tips.ravel()[tip_of_junction]],
+        ends.reshape(-1, 2),
+        np.asarray(shapely.linestrings(xy, indices=of_point), dtype=object),
+        traces.width_m,
+        traces.prob / 255,
+        grid.metric_crs,
+    )
+    return graph, traces.peak
+
+
+def _strong(graph: RoadGraph, strong: NDArray[np.bool_]) -> RoadGraph:
+    """Only what hangs together with a strong road."""
+    if strong.all():
+        return graph
+    piece = graph.pieces()[graph.ends[:, 0]]
+    return graph.select(np.isin(piece, piece[strong]))

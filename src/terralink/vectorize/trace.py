@@ -1,0 +1,121 @@
+"""From skeleton pixels to chains of pixels, strip by strip.
+
+Two skeleton pixels are linked when they touch, unless they touch at a corner only and a third one
+touches both by its sides. Each link belongs to the strip of its lower pixel, so that every link of
+a scene is in exactly one strip, whatever the strips are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.graph.chains import string
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Skeleton pixels in row order, with the mask's width and the probability (0..255) there."""
+
+    rows: Ints
+    cols: Ints
+    width_m: NDArray[np.float32]
+    prob: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, below: "Pixels") -> "Pixels":
+        return Pixels(
+            np.concatenate([self.rows, below.rows]),
+            np.concatenate([self.cols, below.cols]),
+            np.concatenate([self.width_m, below.width_m]),
+            np.concatenate([self.prob, below.prob]),
+        )
+
+    @classmethod
+    def none(cls) -> "Pixels":
+        no_place = np.empty(0, np.int64)
+        return cls(no_place, no_place, np.empty(0, np.float32), np.empty(0, np.uint8))
+
+    def in_row(self, row: int) -> "Pixels":
+        here = slice(*np.searchsorted(self.rows, [row, row + 1]))
+        return Pixels(self.rows[here], self.cols[here], self.width_m[here], self.prob[here])
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """Chains of pixels, one after the other, with what is known of each.
+
+    rows, cols (p,)  pixels in walking order
+    counts (k,)      pixels of each chain
+    width_m, prob    (k,) means along the chain; probabilities are 0..255
+    peak (k,)        the chain's highest probability
+    """
+
+    rows: NDArray[np.int32]
+    cols: NDArray[np.int32]
+    counts: Ints
+    width_m: NDArray[np.float64]
+    prob: NDArray[np.float64]
+    peak: NDArray[np.uint8]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Traces"]) -> "Traces":
+        """The traces of several strips as one; ``parts`` are in any order, one at least."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+
+def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, float]) -> Traces:
+    """Chains from one branching or ending pixel to the next, or to a seam.
+
+    ``pixels`` are those of the strip and of the last row above it; ``seams`` are that row and the
+    strip's own last one, where chains end for now: their other halves are in the next strips.
+    """
+    links = _links(pixels, above=seams[0])
+    on_seam = (pixels.rows == seams[0]) | (pixels.rows == seams[1])
+    chains = string(links, stop=on_seam)
+    nodes, starts = chains.nodes(links)
+    first, second = links.T
+    across, along = pixel_size_m
+    length_m = np.hypot(
+        (pixels.cols[first] - pixels.cols[second]) * across,
+        (pixels.rows[first] - pixels.rows[second]) * along,
+    )
+    width_m, prob = (
+        chains.mean((column[first].astype(float) + column[second]) / 2, length_m)
+        for column in (pixels.width_m, pixels.prob)
+    )
+    peak = np.maximum.reduceat(pixels.prob[nodes], starts[:-1]) if len(chains) else pixels.prob[:0]
+    rows, cols = (column[nodes].astype(np.int32) for column in (pixels.rows, pixels.cols))
+    return Traces(rows, cols, np.diff(starts), width_m, prob, peak)
+
+
+def _links(pixels: Pixels, *, above: int) -> Ints:
+    """(m, 2) numbers of linked pixels; links inside the row ``above`` belong to the strip above."""
+    stride = int(pixels.cols.max(initial=0)) + 2  # a column to spare: rows do not touch around it
+    keys = pixels.rows * stride + pixels.cols
+    east = _at(keys, keys + 1)
+    south, southeast, southwest = (_at(keys, keys + stride + aside) for aside in (0, 1, -1))
+    west = np.zeros(len(keys), bool)
+    west[east[east >= 0]] = True
+    alone = south < 0
+    kept = (
+        np.where(pixels.rows > above, east, -1),
+        south,
+        np.where(alone & (east < 0), southeast, -1),
+        np.where(alone & ~west, southwest, -1),
+    )
+    there = [np.flatnonzero(other >= 0) for other in kept]
+    pairs = [np.column_stack([i, other[i]]) for i, other in zip(there, kept, strict=True)]
+    return np.concatenate(pairs).astype(np.int64)
+
+
+def _at(keys: Ints, wanted: Ints) -> Ints:
+    """The position of each wanted key among the sorted keys, or -1."""
+    where = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[where] == wanted, where, -1) if len(keys) else where
