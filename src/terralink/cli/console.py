@@ -4,21 +4,61 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from terralink.errors import TerralinkError
 
+if TYPE_CHECKING:
+    from terralink.graph import RoadGraph
+
 Record = Mapping[str, Any]
+Lines = Sequence[tuple[str, object]]
 
 
-def show(record: Record, *, as_json: bool, lines: Sequence[tuple[str, object]]) -> None:
-    """Print ``record`` as one JSON object, or ``lines`` (name, value) as a table of two columns."""
+def show(record: Record, *, as_json: bool, lines: Lines) -> None:
+    """Print ``record`` as one JSON object, or ``lines`` as a table."""
     if as_json:
-        print(json.dumps(record))
-        return
+        show_json(record)
+    else:
+        show_table(lines)
+
+
+def show_json(record: Record) -> None:
+    """Print one JSON object."""
+    print(json.dumps(record))
+
+
+def show_table(lines: Lines) -> None:
+    """Print names and values in two columns.
+
+    >>> show_table([("roads", 12), ("junctions", 9)])
+    roads      12
+    junctions  9
+    """
     widest = max(len(name) for name, _ in lines)
     for name, value in lines:
         print(f"{name:<{widest}}  {value}")
+
+
+def of_roads(roads: "RoadGraph") -> dict[str, Any]:
+    """What a record says of a road map; lengths without a CRS are in the scene's own unit."""
+    return {
+        "roads": len(roads),
+        "junctions": len(roads.junctions),
+        "length_m": float(roads.length_m.sum()),
+        "crs": roads.crs.to_string() if roads.crs else None,
+    }
+
+
+def roads_lines(record: Record) -> list[tuple[str, object]]:
+    """The table of a record that holds ``of_roads``, ``seconds`` and ``written``."""
+    return [
+        ("roads", f"{record['roads']:,}, {record['length_m'] / 1000:,.2f} km"),
+        ("junctions", f"{record['junctions']:,}"),
+        ("CRS", record["crs"] or "none"),
+        ("took", duration(record["seconds"])),
+        ("written", ", ".join(record["written"])),
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -54,6 +94,14 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
 def note(line: str) -> None:
     """Say something on stderr that is worth knowing and stops nothing."""
     print(f"terralink: {line}", file=sys.stderr)
+
+
+def note_unmeasured(scene: object) -> None:
+    """Say that a scene has no CRS, so that what is called metres is pixels."""
+    note(
+        f"{scene} has no CRS, so its pixels are taken as they are and lengths are in pixels; "
+        "say how large a pixel is with --pixel-size METRES"
+    )
 
 
 @contextmanager

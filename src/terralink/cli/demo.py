@@ -1,6 +1,7 @@
 """``terralink demo``: a drawn town, extracted, scored, with a report to look at."""
 
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
@@ -17,8 +18,41 @@ def run(
     model: options.Model = "roads",
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw a town, extract its roads, and score them against the truth.
+    """Draw a town, extract its roads, and score them.
 
-    The result is DIR/report.html, one file to open in a browser: the scene, the probability of road,
-    the roads found, and what was missed. Beside it lie the scene, the truth and the map.
+    The result is DIR/report.html, one file to open in a browser: the scene, the probability of
+    road, the roads found, and what was missed. Beside it lie the scene, the truth and the map.
     """
+    from dataclasses import astuple
+
+    from terralink import demo
+
+    started = perf_counter()
+    with console.progress("demo") as update:
+        result = demo.walk(out, size_px=size_px, seed=seed, model=model, progress=update)
+        command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
+        demo.page(result, command=command).write(result.files.report)
+    lines, took_s = result.lines, perf_counter() - started
+    record = {
+        "size_px": size_px,
+        "seed": seed,
+        "model": result.model.name,
+        "precision": lines.precision,
+        "recall": lines.recall,
+        "f1": lines.f1,
+        "road_iou": float(result.pixels.iou()[1]),
+        **console.of_roads(result.roads),
+        "stages": result.seconds,
+        "seconds": took_s,
+        "written": [str(path) for path in astuple(result.files)],
+    }
+    console.show(
+        record,
+        as_json=as_json,
+        lines=[
+            ("centre lines", f"precision {lines.precision:.3f}, recall {lines.recall:.3f}"),
+            ("road IoU", f"{record['road_iou']:.3f}"),
+            *console.roads_lines(record),
+            ("to look at", result.files.report),
+        ],
+    )

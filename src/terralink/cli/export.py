@@ -9,7 +9,9 @@ from terralink.cli import console, options
 
 
 def run(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a run, made by 'train'.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Folder of a run, made by 'train'.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(metavar="ONNX", help="The file to write.")] = Path(
         "model.onnx"
     ),
@@ -18,12 +20,14 @@ def run(
     ] = False,
     calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="CHIPS", help="Folder of images to calibrate --int8 with."),
+        typer.Option(
+            metavar="CHIPS", help="Folder of images that --int8 measures.", show_default=False
+        ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Export a checkpoint as a model file (extra 'train').
 
-    The result is one ONNX file that takes raw 0..255 pixels and carries all it needs: normalisation,
-    bands, pixel size, classes, threshold, licence and recipe.
+    The result is one ONNX file that takes raw 0..255 pixels and carries all that predicting needs:
+    normalisation, bands, pixel size, classes, threshold, licence and recipe.
     """

@@ -1,5 +1,6 @@
 """``terralink extract``: scenes to maps of their roads."""
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from terralink.cli import console, options
+from terralink.errors import InputError
 
 
 class What(StrEnum):
@@ -34,3 +36,47 @@ def run(
     length and width in metres) and 'junctions', styled for QGIS, and beside it the probability of
     road as a GeoTIFF, DIR/SCENE.prob.tif.
     """
+    results = _results(scenes, out)
+    chosen = options.band_numbers(bands)
+    from terralink import extract, predict
+
+    ready = predict.load(model)
+    records = []
+    for scene, result in results.items():
+        started = perf_counter()
+        with console.progress(scene.name) as update:
+            roads = extract.roads(
+                scene,
+                model=ready,
+                out=result,
+                pixel_size_m=pixel_size_m,
+                bands=chosen,
+                stretch=options.stretch_of(stretch),
+                threshold=threshold,
+                tta=tta,
+                progress=update,
+            )
+        record = {
+            "scene": str(scene),
+            "what": what.value,
+            "model": ready.metadata.name,
+            **console.of_roads(roads),
+            "seconds": perf_counter() - started,
+            "written": [str(result), str(extract.prob_path(result))],
+        }
+        records.append(record)
+        if roads.crs is None and pixel_size_m is None:
+            console.note_unmeasured(scene)
+        if not as_json:
+            console.show_table([("scene", scene), *console.roads_lines(record)])
+    if as_json:
+        console.show_json({"scenes": records})
+
+
+def _results(scenes: list[Path], out: Path) -> dict[Path, Path]:
+    """Each scene with the file of its map; two scenes never share one."""
+    results = {scene: out / f"{scene.stem}.gpkg" for scene in scenes}
+    for result, count in Counter(results.values()).items():
+        if count > 1:
+            raise InputError(f"{count} scenes would be written to {result}: extract them apart")
+    return results

@@ -1,20 +1,71 @@
-"""``terralink models``: the models that are shipped."""
+"""``terralink models``: the models that are shipped, and the networks that can be trained."""
 
-from typing import Annotated
+from importlib.util import find_spec
+from typing import Annotated, Any
 
 import typer
 
 from terralink.cli import console, options
+from terralink.errors import ModelError, unknown
 
 
 def run(
     name: Annotated[
-        str | None, typer.Argument(help="One model, to say all about it.", show_default=False)
+        str | None, typer.Argument(help="One of them, to tell all about it.", show_default=False)
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """List the models that are shipped, or tell all about one.
 
-    The result is a table of models with their pixel size, bands and figures; with torch installed,
-    the networks that can be trained follow.
+    The result is a table of the models with what they are for and their figures; with the extra
+    'train' installed, the networks that can be trained follow.
     """
+    shipped, networks = _shipped(), _networks()
+    if name is None:
+        lines = [(each, _line(card)) for each, card in shipped.items()]
+        console.show(
+            {"models": list(shipped.values()), "networks": networks},
+            as_json=as_json,
+            lines=[*lines, *networks.items()] or [("none", "no model is shipped")],
+        )
+    elif name in shipped:
+        console.show(shipped[name], as_json=as_json, lines=_card_lines(shipped[name]))
+    elif name in networks:
+        record = {"name": name, "about": networks[name]}
+        console.show(record, as_json=as_json, lines=list(record.items()))
+    else:
+        raise ModelError(unknown("model", name, [*shipped, *networks]))
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    """The cards of the shipped models by name."""
+    from terralink import predict
+
+    return {name: predict.load(name).metadata.model_dump() for name in predict.shipped()}
+
+
+def _networks() -> dict[str, str]:
+    """The networks by name, each with its line; none where torch is not installed."""
+    if find_spec("torch") is None:
+        return {}
+    from terralink import models
+
+    return {name: models.describe(name) for name in models.list_models()}
+
+
+def _line(card: dict[str, Any]) -> str:
+    return f"{card['about']} {_figures(card)}".strip()
+
+
+def _card_lines(card: dict[str, Any]) -> list[tuple[str, object]]:
+    """All that a card says, one line each."""
+    told = {**card, "figures": _figures(card), "recipe": "stored in the file"}
+    return [
+        (key, ", ".join(value) if isinstance(value, list | tuple) else value)
+        for key, value in told.items()
+        if value not in ("", None)
+    ]
+
+
+def _figures(card: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in card["figures"].items())

@@ -2,28 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terralink.errors import InputError
 
-
-def band_numbers(text: str | None) -> tuple[int, ...] | None:
-    """Read the numbers of bands, counted from 1.
-
-    >>> band_numbers("4,3,2")
-    (4, 3, 2)
-    """
-    if text is None:
-        return None
-    try:
-        bands = tuple(int(number) for number in text.split(","))
-    except ValueError:
-        bands = ()
-    if not bands or min(bands) < 1:
-        raise InputError(f"--bands wants numbers from 1, such as 1,2,3; got {text!r}")
-    return bands
+if TYPE_CHECKING:
+    from terralink.geo import Stretch
 
 
 class StretchBy(StrEnum):
@@ -51,8 +37,8 @@ PixelSize = Annotated[
         "--pixel-size",
         metavar="METRES",
         min=0.001,
-        help="Size of the scene's pixels on the ground. Only for a scene without CRS.",
-        show_default="measured",
+        help="How large a pixel is on the ground, where the scene has no CRS to tell.",
+        show_default=False,
     ),
 ]
 
@@ -61,7 +47,7 @@ Bands = Annotated[
     typer.Option(
         metavar="1,2,3",
         help="The scene's bands to show the model, in the model's order.",
-        show_default="the model's",
+        show_default="all but alpha",
     ),
 ]
 
@@ -69,7 +55,7 @@ Stretched = Annotated[
     StretchBy,
     typer.Option(
         "--stretch",
-        help="'auto' fits the scene's brightness to what the model knows; 'none' leaves it.",
+        help="'auto' brightens or darkens a scene that is unlike what models know.",
     ),
 ]
 
@@ -86,3 +72,27 @@ Threshold = Annotated[
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def band_numbers(text: str | None) -> tuple[int, ...] | None:
+    """Read the numbers of bands, counted from 1.
+
+    >>> band_numbers("4,3,2")
+    (4, 3, 2)
+    """
+    if text is None:
+        return None
+    try:
+        bands = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        bands = ()
+    if not bands or min(bands) < 1:
+        raise InputError(f"--bands wants numbers from 1, such as 1,2,3; got {text!r}")
+    return bands
+
+
+def stretch_of(by: StretchBy) -> "Stretch | None":
+    """None measures the scene."""
+    from terralink.geo import Stretch
+
+    return Stretch.none() if by is StretchBy.NONE else None

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terralink.cli import console, options
+
+if TYPE_CHECKING:
+    from terralink.geo import Raster
 
 
 def run(
@@ -24,3 +27,49 @@ def run(
     The result is a GeoTIFF at the model's pixel size: uint8 with a scale of 1/255, masked where the
     scene has no data. 'terralink vectorize' makes a road map of it.
     """
+    chosen = options.band_numbers(bands)
+    from terralink import geo, predict
+
+    started = perf_counter()
+    ready = predict.load(model)
+    with (
+        geo.open_scene(
+            scene,
+            pixel_size_m=ready.metadata.pixel_size_m,
+            bands=chosen,
+            stretch=options.stretch_of(stretch),
+            assumed_pixel_size_m=pixel_size_m,
+        ) as opened,
+        console.progress(scene.name) as update,
+    ):
+        done_rows = 0
+
+        def count(band: "Raster") -> None:
+            nonlocal done_rows
+            done_rows += band.grid.height
+            update(done_rows / opened.grid.height)
+
+        predict.write(out, ready, opened, tta=tta, each=count)
+        grid = opened.grid
+    if grid.crs is None and pixel_size_m is None:
+        console.note_unmeasured(scene)
+    record = {
+        "scene": str(scene),
+        "model": ready.metadata.name,
+        "classes": list(ready.metadata.classes),
+        "shape": list(grid.shape),
+        "pixel_size_m": list(grid.pixel_size_m),
+        "crs": grid.crs.to_string() if grid.crs else None,
+        "seconds": perf_counter() - started,
+        "written": [str(out)],
+    }
+    console.show(
+        record,
+        as_json=as_json,
+        lines=[
+            ("classes", ", ".join(ready.metadata.classes)),
+            ("size", f"{grid.width:,} x {grid.height:,} px of {grid.pixel_size_m[0]:.3g} m"),
+            ("took", console.duration(record["seconds"])),
+            ("written", out),
+        ],
+    )
