@@ -1,0 +1,158 @@
+"""Trees: a tile of crowns that repeats, thinned everywhere by how many trees grow there.
+
+Every crown of the tile has a rank. It stands where its rank is below the tree density at its
+centre, so crowns are whole, hang over roads and roofs that they do not stand on, and cost the same
+for one tree as for a forest. Taller crowns have lower ranks: the one on top is never the one that
+is missing.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.town import noise
+from terralink.town.styles import Look, Style
+
+SIDE_PX = 576
+REACH_M = 16.0  # no crown or shadow is farther from its centre
+_SPACING_M = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """For every pixel of the tile (SIDE_PX, SIDE_PX): the topmost crown that covers it.
+
+    ``rank`` uint8 (255: none), ``shade`` float32 (1 is flat), ``down`` and ``right`` int16: pixels
+    to the crown's centre, ``kind`` uint8 for its colour.
+    """
+
+    rank: NDArray[np.uint8]
+    shade: NDArray[np.float32]
+    down: NDArray[np.int16]
+    right: NDArray[np.int16]
+    kind: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Canopy:
+    """Crowns, and the shadows they cast, as the same tile seen moved by the shadow."""
+
+    crowns: Stand
+    shadows: Stand
+
+    @classmethod
+    def of(cls, style: Style, look: Look, pixel_size_m: float) -> "Canopy":
+        """The canopy for a sun and a pixel size; the same one serves every town like that."""
+        length = 1.1 * min(look.shadow, 1.4)
+        fall = (look.sun[0] * length, look.sun[1] * length)
+        return cls(
+            _stand(pixel_size_m, style.crown_m, look.sun, (0.0, 0.0)),
+            _stand(pixel_size_m, style.crown_m, look.sun, fall),
+        )
+
+
+@lru_cache(maxsize=16)
+def _stand(
+    pixel_size_m: float,
+    crown_m: tuple[float, float],
+    sun: tuple[float, float],
+    fall: tuple[float, float],
+) -> Stand:
+    """Draw the tile, crown upon crown, the lowest rank last.
+
+    ``fall`` moves a crown by that many of its radii (east, north).
+    """
+    crowns = _planted(pixel_size_m, crown_m)
+    owner = np.full(SIDE_PX * SIDE_PX, -1, np.int32)
+    # Big crowns need big stamps; small ones, most of them, do not.
+    for some in np.array_split(np.arange(len(crowns.rank)), 8):
+        _stamp(owner, crowns, some, fall)
+    owner = owner.reshape(SIDE_PX, SIDE_PX)
+    bare = owner < 0
+    owner[bare] = 0
+    pixels = np.arange(SIDE_PX, dtype=np.float32) + np.float32(0.5)
+    east = _wrapped(crowns.x[owner] - pixels[None, :])
+    south = _wrapped(crowns.y[owner] - pixels[:, None])
+    radius = crowns.radius[owner]
+    dx, dy = east / radius + np.float32(fall[0]), south / radius - np.float32(fall[1])
+    dome = (
+        1.06
+        - 0.3 * (dx * dx + dy * dy)
+        + 0.34 * (dx * np.float32(sun[0]) - dy * np.float32(sun[1]))
+    )
+    rank = crowns.rank[owner]
+    rank[bare] = 255
+    down, right = (np.floor(step + np.float32(0.5)).astype(np.int16) for step in (south, east))
+    return Stand(rank, dome.astype(np.float32), down, right, crowns.kind[owner])
+
+
+class _Crowns(NamedTuple):
+    """Crowns in the order of falling rank: centres and radii in pixels of the tile."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    radius: NDArray[np.float32]
+    rank: NDArray[np.uint8]
+    kind: NDArray[np.uint8]
+
+
+def _planted(pixel_size_m: float, crown_m: tuple[float, float]) -> _Crowns:
+    """One crown somewhere in each cell of a square lattice; low ranks are big."""
+    count = max(8, round(SIDE_PX * pixel_size_m / _SPACING_M))
+    draw = noise.rng(77)
+    middle = (np.arange(count) + 0.5) / count * SIDE_PX
+    wander = 0.45 * SIDE_PX / count
+    x = np.add.outer(np.zeros(count), middle).ravel() + draw.uniform(-wander, wander, count**2)
+    y = np.add.outer(middle, np.zeros(count)).ravel() + draw.uniform(-wander, wander, count**2)
+    rank = draw.random(count**2)
+    radius_m = crown_m[0] + (crown_m[1] - crown_m[0]) * (1 - rank) ** 0.8
+    radius_m *= draw.uniform(0.8, 1.2, count**2)
+    order = np.argsort(-rank, kind="stable")
+    kind = draw.integers(0, 256, count**2)
+    return _Crowns(
+        x[order].astype(np.float32),
+        y[order].astype(np.float32),
+        (radius_m[order] / pixel_size_m).astype(np.float32),
+        (rank[order] * 254).astype(np.uint8),
+        kind[order].astype(np.uint8),
+    )
+
+
+def _stamp(
+    owner: NDArray[np.int32], crowns: _Crowns, some: NDArray[np.int64], fall: tuple[float, float]
+) -> None:
+    """Write the numbers of ``some`` crowns into the pixels they cover; later ones win."""
+    radius = crowns.radius[some][:, None, None]
+    x = crowns.x[some][:, None, None] + np.float32(fall[0]) * radius
+    y = crowns.y[some][:, None, None] - np.float32(fall[1]) * radius
+    reach = int(np.ceil(radius.max()))
+    steps = np.arange(-reach, reach + 1)
+    cols = np.floor(x).astype(np.int64) + steps[None, None, :]
+    rows = np.floor(y).astype(np.int64) + steps[None, :, None]
+    within = (cols + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 < radius**2
+    place = (rows % SIDE_PX) * SIDE_PX + cols % SIDE_PX
+    owner[place[within]] = np.broadcast_to(some[:, None, None], place.shape)[within]
+
+
+def _wrapped(step: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Steps on the tile, which has no edge: between -SIDE_PX / 2 and SIDE_PX / 2."""
+    half = np.float32(SIDE_PX / 2)
+    return (step + half) % np.float32(SIDE_PX) - half
+
+
+def standing(
+    stand: Stand, density: NDArray[np.uint8], row: int, col: int
+) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Where crowns stand in the window that starts at (row, col), and its place in the tile.
+
+    ``density`` (h, w) uint8 is looked up at each crown's centre.
+    """
+    height, width = density.shape
+    rows, cols = np.arange(height), np.arange(width)
+    place = np.ix_((rows + row) % SIDE_PX, (cols + col) % SIDE_PX)
+    centre_row = np.clip(stand.down[place] + rows[:, None], 0, height - 1)
+    centre_col = np.clip(stand.right[place] + cols[None, :], 0, width - 1)
+    return stand.rank[place] < density[centre_row, centre_col], place
