@@ -87,11 +87,10 @@ class Scene:
         top, left = int(rows.min()), int(cols.min())
         image, valid = self._inside((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         if (row, col) != (top, left) or image.shape[1:] != shape:
-            image = image[:, (rows - top)[:, None], cols - left]
-            inside_rows = _inside(row, height, self.grid.height)
-            inside_cols = _inside(col, width, self.grid.width)
-            valid = valid[(rows - top)[:, None], cols - left]
-            valid &= inside_rows[:, None] & inside_cols
+            image = image.take(rows - top, axis=1).take(cols - left, axis=2)
+            valid = valid.take(rows - top, axis=0).take(cols - left, axis=1)
+            valid &= _inside(row, height, self.grid.height)[:, None]
+            valid &= _inside(col, width, self.grid.width)
         return Raster(image, self.grid.window(row, col, shape), valid)
 
     def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -116,8 +116,14 @@ def _ordinary(low: float, median: float, high: float) -> bool:
 
 
 def _rounded(image: NDArray[Any]) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(image), 0, 255)).astype(np.uint8)
-    return rounded
+    return np.rint(_held(image, 255)).astype(np.uint8)
+
+
+def _held(levels: NDArray[Any], most: float) -> NDArray[np.float32]:
+    """Held within 0..most; NaN becomes 0 (fmax, not clip)."""
+    held: NDArray[np.float32] = np.fmax(levels, 0, dtype=np.float32, casting="same_kind")
+    np.fmin(held, np.float32(most), out=held)
+    return held
 
 
 def _table(gamma: float) -> NDArray[np.uint8]:
@@ -126,8 +132,9 @@ def _table(gamma: float) -> NDArray[np.uint8]:
 
 
 def _through(table: NDArray[np.uint8], band: NDArray[Any], low: float, high: float) -> Any:
-    if band.dtype == np.uint8:  # 256 levels: look the pixels up in their stretched levels
-        return _through(table, np.arange(256, dtype=np.float32), low, high)[band]
+    if band.dtype in (np.uint8, np.uint16):  # few levels: stretch those, look the pixels up
+        levels = np.arange(np.iinfo(band.dtype).max + 1, dtype=np.float32)
+        return _through(table, levels, low, high)[band]
     gain = (_TABLE_STEPS - 1) / (high - low) if high > low else 0.0
-    steps = (np.nan_to_num(band.astype(np.float32)) - np.float32(low)) * np.float32(gain)
-    return table[np.clip(steps, 0, _TABLE_STEPS - 1).astype(np.uint16)]
+    steps = (band.astype(np.float32) - np.float32(low)) * np.float32(gain)
+    return table[_held(steps, _TABLE_STEPS - 1).astype(np.uint16)]
