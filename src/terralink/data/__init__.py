@@ -1,0 +1,1 @@
+"""From folders of images to samples. ``chips`` and ``datasets`` need no torch, the rest does."""

@@ -1,0 +1,71 @@
+"""An endless stream of augmented samples of which each is a function of (seed, index).
+
+So the order does not depend on the number of workers, and a run that is resumed sees what it
+would have seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from terralink.data.augment import Augment
+from terralink.data.chips import Chips
+from terralink.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Dataset[dict[str, Tensor]]):
+    """Draws a source by weight, a chip of it evenly, and augments it."""
+
+    sources: Sequence[Chips]
+    weights: Sequence[float]
+    augment: Augment
+    seed: int
+
+    def __post_init__(self) -> None:
+        for source in self.sources:
+            if not len(source):
+                raise InputError(f"an empty split cannot be trained on: {source}")
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        shares = np.asarray(self.weights) / sum(self.weights)
+        source = self.sources[rng.choice(len(self.sources), p=shares)]
+        image, mask = self.augment(source[int(rng.integers(len(source)))], rng)
+        return {"image": image, "mask": mask}
+
+
+@dataclass(eq=False)
+class EpochSampler(Sampler[int]):
+    """Epoch ``e`` is the indices from ``e * size`` to ``(e + 1) * size``."""
+
+    size: int
+    epoch: int = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the loop at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.epoch * self.size, (self.epoch + 1) * self.size))
+
+
+class Whole(Dataset[dict[str, Any]]):
+    """Whole chips, not augmented, for validation: image (3, H, W), mask (H, W)."""
+
+    def __init__(self, chips: Chips):
+        self.chips = chips
+
+    def __len__(self) -> int:
+        return len(self.chips)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        chip = self.chips[index]
+        return {"image": chip.image.astype(np.float32), "mask": chip.mask}

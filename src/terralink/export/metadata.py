@@ -1,0 +1,73 @@
+"""What a model file says of itself, so that nobody passes a mean, a band order or a threshold.
+
+It lies in the ONNX file's metadata: whole as JSON under the key ``terralink``, and again under the
+keys that QGIS's Deepness (and GeoDeep) read.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from terralink.errors import ModelError
+
+_KEY = "terralink"
+_LONGEST_JSON = 1_000_000  # a file that says more of itself is not ours
+
+
+class Metadata(BaseModel):
+    """The card that a model file carries. Sizes in pixels are at ``pixel_size_m``."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    about: str = ""
+    network: str = ""
+    classes: tuple[str, ...] = ("road",)
+    bands: tuple[str, ...] = ("red", "green", "blue")
+    pixel_size_m: Annotated[float, Field(gt=0)] = 1.0
+    tile_px: Annotated[int, Field(gt=0, multiple_of=32)] = 512
+    margin_px: Annotated[int, Field(ge=0)] = 32  # of a tile's rim, not to be trusted
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    licence: str = ""
+    attribution: str = ""
+    recipe: str = ""
+    commit: str = ""
+    figures: dict[str, float] = {}
+
+    def to_props(self) -> dict[str, str]:
+        """Keys and values for the ONNX file; levels go in raw, so Deepness's /255 is undone."""
+        overlap_percent = round(100 * 2 * self.margin_px / self.tile_px)
+        deepness = {
+            "model_type": "Segmentor",
+            "class_names": dict(enumerate(("background", *self.classes))),
+            "resolution": 100 * self.pixel_size_m,  # centimetres
+            "tiles_size": self.tile_px,
+            "tiles_overlap": overlap_percent,
+            "seg_thresh": self.threshold,
+            "standardization_mean": [0.0] * len(self.bands),
+            "standardization_std": [1 / 255] * len(self.bands),
+        }
+        props = {key: json.dumps(value) for key, value in deepness.items()}
+        return {**props, _KEY: self.model_dump_json()}
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, str], *, source: str) -> "Metadata":
+        """The card from an ONNX file's metadata, which may hold anything.
+
+        Raises ``ModelError`` that names ``source`` when it is missing or does not check out.
+        """
+        written = props.get(_KEY)
+        if written is None:
+            raise ModelError(
+                f"{source} carries no terralink metadata; export it with 'terralink export'"
+            )
+        if len(written) > _LONGEST_JSON:
+            raise ModelError(f"{source} carries metadata of {len(written)} characters; refused")
+        try:
+            return cls.model_validate_json(written)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "JSON"
+            raise ModelError(f"{source}: metadata {place}: {first['msg']}") from error

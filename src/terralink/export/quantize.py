@@ -1,0 +1,64 @@
+"""Post-training quantisation: weights and activations to 8 bits, as a QDQ ONNX file.
+
+QuantizeLinear and DequantizeLinear stand around each convolution, so OpenVINO and ONNX Runtime
+both run it in int8. What the normalisation and the sigmoid do stays in float.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime import quantization
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from terralink.export.metadata import Metadata
+from terralink.export.onnx import tell
+from terralink.files import written_whole
+
+
+def quantize(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    metadata: Metadata,
+    chips: Iterable[NDArray[np.uint8]],
+) -> None:
+    """Write the int8 form of the float file ``source``; ``chips`` (bands, H, W) show the range.
+
+    ``chips`` must have heights and widths that are multiples of 32.
+    """
+    with written_whole(path) as part, tempfile.TemporaryDirectory() as folder:
+        folded = Path(folder) / "folded.onnx"
+        quant_pre_process(source, folded, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            folded,
+            part,
+            _Calibration(chips),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=_in_float(folded),
+        )
+        tell(part, metadata)
+
+
+class _Calibration(quantization.CalibrationDataReader):
+    def __init__(self, chips: Iterable[NDArray[np.uint8]]):
+        self._chips: Iterator[NDArray[np.uint8]] = iter(chips)
+
+    def get_next(self) -> dict[str, Any] | None:
+        chip = next(self._chips, None)
+        return None if chip is None else {"image": chip[None].astype(np.float32)}
+
+
+def _in_float(path: Path) -> list[str]:
+    """The normalisation (all before the first convolution) and what makes probabilities."""
+    nodes = list(onnx.load(path).graph.node)
+    first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
+    last = [node for node in nodes if node.op_type in ("Sigmoid", "Softmax")]
+    return [node.name for node in nodes[:first] + last]

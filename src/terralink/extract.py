@@ -1,0 +1,75 @@
+"""From a scene to a map, end to end. Read this file first: every room of the house is in it.
+
+    scene (file) -> tiles -> probability in row bands -> skeleton -> RoadGraph -> GeoPackage
+
+The bands go to the probability file and to the tracer as they come, and are forgotten.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from terralink import geo, predict, vectorize
+from terralink.graph import RoadGraph
+
+Progress = Callable[[float], None]
+
+
+def roads(
+    path: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | predict.Model = "roads",
+    out: str | os.PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
+    bands: Sequence[int] | None = None,
+    stretch: geo.Stretch | None = None,
+    threshold: float | None = None,
+    min_spur_m: float = 15.0,
+    max_gap_m: float = 30.0,
+    tta: bool = False,
+    progress: Progress = lambda _part: None,
+) -> RoadGraph:
+    """The roads of the scene at ``path`` as a graph in metres.
+
+    ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
+    ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
+    is worked on in its own pixels. ``threshold`` is the model's when it is None. ``progress`` is
+    called with the part that is done, from 0 to 1.
+
+    Raises ``SceneError`` when the scene cannot be read or does not fit the model.
+    """
+    ready = model if isinstance(model, predict.Model) else predict.load(model)
+    tracer = vectorize.RoadTracer(
+        threshold=ready.metadata.threshold if threshold is None else threshold,
+        min_spur_m=min_spur_m,
+        max_gap_m=max_gap_m,
+    )
+    with geo.open_scene(
+        path,
+        pixel_size_m=ready.metadata.pixel_size_m,
+        bands=bands,
+        stretch=stretch,
+        assumed_pixel_size_m=pixel_size_m,
+    ) as scene:
+        done_rows = 0
+
+        def take(band: geo.Raster) -> None:
+            nonlocal done_rows
+            tracer.add(band)
+            done_rows += band.grid.height
+            progress(done_rows / scene.grid.height)
+
+        if out is None:
+            for band in predict.bands(ready, scene, tta=tta):
+                take(band)
+        else:
+            predict.write(prob_path(out), ready, scene, tta=tta, each=take)
+    graph = tracer.finish()
+    if out is not None:
+        graph.to_file(out)
+    return graph
+
+
+def prob_path(out: str | os.PathLike[str]) -> Path:
+    """Where the probability lies: beside the map, as ``.prob.tif``."""
+    return Path(out).with_suffix(".prob.tif")

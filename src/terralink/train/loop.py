@@ -1,0 +1,89 @@
+"""From a recipe to a run folder: checkpoints, curves, and the network that came out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from terralink.data.chips import Chip, Chips
+from terralink.data.samples import EpochSampler, Samples, Whole
+from terralink.train.recipe import Recipe
+from terralink.train.task import Segmentation
+
+
+def fit(recipe: Recipe, data: Path, out: Path, *, resume: bool = False) -> dict[str, float]:
+    """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the last figures.
+
+    ``out`` gets recipe.yaml, metrics.csv, last.ckpt (to resume from), model.safetensors and
+    config.json (the result, with averaged weights when the recipe asks for them).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    L.seed_everything(recipe.trainer.seed, verbose=False)
+    task = Segmentation(recipe)
+    trainer = _trainer(recipe, out)
+    last = out / "last.ckpt"
+    trainer.fit(
+        task,
+        _train_loader(recipe, data),
+        _val_loaders(recipe, data),
+        ckpt_path=last if resume and last.exists() else None,
+        weights_only=True,
+    )
+    save(task, out)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def save(task: Segmentation, out: Path) -> None:
+    """The network alone, without code: model.safetensors and config.json."""
+    save_file(task.network.network.state_dict(), out / "model.safetensors")
+    config = {"model": task.recipe.model.name, "num_classes": len(task.recipe.model.classes)}
+    (out / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
+    wanted = recipe.trainer
+    callbacks: list[L.Callback] = [ModelCheckpoint(out, save_last=True, save_top_k=0)]
+    if wanted.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=wanted.ema_decay, use_buffers=True))
+    return L.Trainer(
+        max_steps=wanted.steps,
+        precision=wanted.precision,
+        gradient_clip_val=wanted.clip_norm or None,
+        callbacks=callbacks,
+        logger=CSVLogger(out, name="", version=""),
+        default_root_dir=out,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        enable_model_summary=False,
+    )
+
+
+def _train_loader(recipe: Recipe, data: Path) -> DataLoader[dict[str, torch.Tensor]]:
+    wanted = recipe.trainer
+    # Chips are read once and kept: the loader's workers share them with this process.
+    sources: list[list[Chip]] = [_in_memory(part.source.chips(data)) for part in recipe.train]
+    samples = Samples(sources, [part.weight for part in recipe.train], recipe.augment, wanted.seed)
+    return DataLoader(
+        samples,
+        batch_size=wanted.batch_size,
+        sampler=EpochSampler(wanted.steps_per_epoch * wanted.batch_size),
+        num_workers=wanted.workers,
+        persistent_workers=wanted.workers > 0,
+    )
+
+
+def _val_loaders(recipe: Recipe, data: Path) -> list[DataLoader[dict[str, Any]]]:
+    # One chip at a time: chips of a set may differ in size.
+    return [DataLoader(Whole(source.chips(data)), batch_size=1) for source in recipe.val.values()]
+
+
+def _in_memory(chips: Chips) -> list[Chip]:
+    return [chips[index] for index in range(len(chips))]
