@@ -35,6 +35,7 @@ def clean(
     graph = pruned(merged(graph), min_spur_m=min_spur_m)
     graph = simplified(smoothed(graph), simplify_m=simplify_m)
     graph = bridged(graph, max_gap_m=max_gap_m)
+    graph = pruned(merged(graph), min_spur_m=min_spur_m)
     graph = without_pieces(graph, min_piece_m=min_piece_m)
     return simplified(graph, simplify_m=simplify_m)
 

@@ -4,7 +4,8 @@
     RULE 7: a dead end that points at the side of a road meets it
     RULE 8: no bridge crosses a road: it would have met that one first
 
-A dead end points the way that its last metres run.
+A dead end points the way that its last metres run, up to half its width from the end: the rest of
+a skeleton turns to one of the corners that the road's mask ends in.
 """
 
 from typing import NamedTuple
@@ -28,11 +29,18 @@ Floats = NDArray[np.float64]
 
 
 class DeadEnds(NamedTuple):
-    """Where roads end alone: (k,) their road and junction, (k, 2) place and direction outwards."""
+    """Where roads end alone.
+
+    road, junction (k,)  which road, and the junction at its dead end
+    xy (k, 2)            the place
+    inside (k, 2)        half the road's width further in
+    heading (k, 2)       the direction outwards there
+    """
 
     road: Ints
     junction: Ints
     xy: Floats
+    inside: Floats
     heading: Floats
 
     @classmethod
@@ -40,11 +48,17 @@ class DeadEnds(NamedTuple):
         road, side = np.nonzero(graph.degree[graph.ends] == 1)
         junction = graph.ends[road, side]
         length_m = graph.length_m[road]
-        back_m = np.minimum(LAST_STRETCH_M, length_m)
-        along_m = np.where(side == 0, back_m, length_m - back_m)
-        inside = shapely.line_interpolate_point(graph.lines[road], along_m)
-        xy = graph.junctions[junction]
-        return cls(road, junction, xy, _unit(xy - shapely.get_coordinates(inside)))
+        skipped_m = np.minimum(np.nan_to_num(graph.width_m[road]) / 2, length_m / 4)
+
+        def back(distance_m: Floats) -> Floats:
+            along_m = np.where(side == 0, distance_m, length_m - distance_m)
+            return shapely.get_coordinates(
+                shapely.line_interpolate_point(graph.lines[road], along_m)
+            )
+
+        inside = back(skipped_m)
+        heading = _unit(inside - back(np.minimum(skipped_m + LAST_STRETCH_M, length_m)))
+        return cls(road, junction, graph.junctions[junction], inside, heading)
 
 
 def bridged(graph: RoadGraph, *, max_gap_m: float) -> RoadGraph:
@@ -58,19 +72,21 @@ def _between_ends(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
     """RULE 6: of all pairs that fit, the nearest first, each dead end once."""
     ends = DeadEnds.of(graph)
     a, b = cKDTree(ends.xy).query_pairs(max_gap_m, output_type="ndarray").astype(np.int64).T
-    way = _unit(ends.xy[b] - ends.xy[a])
+    way = _unit(ends.inside[b] - ends.inside[a])
     straight = np.cos(np.radians(MAX_TURN_DEGREES))
     turn_a, turn_b = (ends.heading[a] * way).sum(axis=1), -(ends.heading[b] * way).sum(axis=1)
     fits = (turn_a >= straight) & (turn_b >= straight)
     a, b = a[fits], b[fits]
-    bridges = shapely.linestrings(np.stack([ends.xy[a], ends.xy[b]], axis=1))
-    clear = ~_crossing(bridges, graph, ends.road[a], ends.road[b])
-    length_m = shapely.length(bridges)
-    chosen = _nearest_pairs(a[clear], b[clear], length_m[clear])
-    bridges = bridges[clear][chosen]
-    return graph.with_roads(
-        np.column_stack([ends.junction[a[clear][chosen]], ends.junction[b[clear][chosen]]]), bridges
+    bridges = np.asarray(
+        shapely.linestrings(np.stack([ends.xy[a], ends.xy[b]], axis=1)), dtype=object
     )
+    nearest = np.argsort(shapely.length(bridges), kind="stable")
+    clear = nearest[
+        ~_crossing(bridges[nearest], graph, ends.road[a[nearest]], ends.road[b[nearest]])
+    ]
+    chosen = clear[_first_come(np.column_stack([a, b])[clear], bridges[clear])]
+    junctions = np.column_stack([ends.junction[a[chosen]], ends.junction[b[chosen]]])
+    return graph.with_roads(junctions, bridges[chosen])
 
 
 def _crossing(
@@ -84,15 +100,18 @@ def _crossing(
     return crossing
 
 
-def _nearest_pairs(a: Ints, b: Ints, cost: Floats) -> Ints:
-    """Which pairs to take: the cheapest first, then the cheapest of what is free, and so on."""
+def _first_come(pairs: Ints, bridges: NDArray[np.object_]) -> Ints:
+    """Those pairs whose ends are free, and whose way is, when their turn comes."""
+    others: dict[int, list[int]] = {}
+    for one, other in shapely.STRtree(bridges).query(bridges, predicate="crosses").T.tolist():
+        others.setdefault(one, []).append(other)
     taken: set[int] = set()
-    chosen = []
-    for pair in np.argsort(cost, kind="stable").tolist():
-        if not taken & {int(a[pair]), int(b[pair])}:
-            taken |= {int(a[pair]), int(b[pair])}
-            chosen.append(pair)
-    return np.asarray(chosen, dtype=np.int64)
+    chosen: set[int] = set()
+    for number, pair in enumerate(pairs.tolist()):
+        if taken.isdisjoint(pair) and chosen.isdisjoint(others.get(number, ())):
+            taken.update(pair)
+            chosen.add(number)
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def _to_sides(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
