@@ -31,12 +31,14 @@ def run(
     with console.progress("demo") as update:
         result = demo.walk(out, size_px=size_px, seed=seed, model=model, progress=update)
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
-        demo.page(result, command=command).write(result.files.report)
+        page = demo.page(result, command=command)
+        page.write(result.files.report)
+        page.write_picture(result.files.picture)
     lines, took_s = result.lines, perf_counter() - started
     record = {
         "size_px": size_px,
         "seed": seed,
-        "model": result.model.name,
+        "model": result.model.metadata.name,
         "precision": lines.precision,
         "recall": lines.recall,
         "f1": lines.f1,

@@ -119,11 +119,11 @@ def _tables(result: Result) -> list[Table]:
 
 
 def _provenance(result: Result, command: str) -> dict[str, str]:
-    model, (height, width) = result.model, result.town.grid.shape
+    card, (height, width) = result.model.metadata, result.town.grid.shape
     return {
         "made by": f"terralink {terralink.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "command": command,
         "scene": f"{width} x {height} px of {result.town.grid.pixel_size_m[0]:.2g} m",
-        "model": f"{model.name}, {model.pixel_size_m:g} m per pixel, threshold {model.threshold:g}",
+        "model": f"{card.name}, {card.pixel_size_m:g} m per pixel, threshold {card.threshold:g}",
         "on": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }

@@ -22,11 +22,18 @@ class Files:
     roads: Path
     prob: Path
     report: Path
+    picture: Path
 
     @classmethod
     def of(cls, folder: Path) -> "Files":
-        names = ("scene.tif", "truth.gpkg", "scene.gpkg", "scene.prob.tif", "report.html")
-        return cls(*(folder / name for name in names))
+        return cls(
+            scene=folder / "scene.tif",
+            truth=folder / "truth.gpkg",
+            roads=folder / "scene.gpkg",
+            prob=folder / "scene.prob.tif",
+            report=folder / "report.html",
+            picture=folder / "report.jpg",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +65,18 @@ def walk(
     loaded = predict.load(model)
     with clock.stage("draw the town"):
         drawn = town.draw((size_px, size_px), seed=seed)
-        drawn.write(files.scene)
+        drawn.write(files.scene, lambda done, total: progress(0.7 * done / total))
         drawn.roads.to_file(files.truth)
-    progress(0.4)
     with clock.stage("extract its roads"):
-        roads = extract.roads(files.scene, model=loaded, out=folder)
-    progress(0.8)
+        roads = extract.roads(
+            files.scene,
+            model=loaded,
+            out=files.roads,
+            progress=lambda part: progress(0.7 + 0.2 * part),
+        )
     with clock.stage("score them"):
         lines = metrics.centreline_match(drawn.roads, roads, within_m=WITHIN_M)
-        pixels = _score_pixels(drawn, files.prob, loaded.threshold)
+        pixels = _score_pixels(drawn, files.prob, loaded.metadata.threshold)
     progress(1.0)
     return Result(files, drawn, loaded, roads, lines, pixels, clock.seconds)
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from importlib import resources
 from string import Template
 
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from terralink.files import written_whole
 
 __all__ = ["Key", "Layer", "Page", "Table"]
+
+_GAP_PX = 8
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ class Page:
         with written_whole(path) as part:
             part.write_text(self.html(), encoding="utf-8")
 
+    def write_picture(self, path: str | os.PathLike[str], *, height_px: int = 480) -> None:
+        """Write the scene and each layer over it, side by side, as a JPEG."""
+        views = [self.scene, *(_over(layer.picture, self.scene) for layer in self.layers)]
+        width_px = round(height_px * self.scene.width / self.scene.height)
+        strip = Image.new("RGB", ((width_px + _GAP_PX) * len(views) - _GAP_PX, height_px), "white")
+        for place, view in enumerate(views):
+            small = view.resize((width_px, height_px), Image.Resampling.LANCZOS)
+            strip.paste(small, (place * (width_px + _GAP_PX), 0))
+        with written_whole(path) as part:
+            strip.save(part, "JPEG", quality=87)
+
     def html(self) -> str:
         """The whole page as text."""
         template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
@@ -80,6 +93,13 @@ class Page:
                 for name, value in self.provenance.items()
             ),
         )
+
+
+def _over(picture: Image.Image, scene: Image.Image) -> Image.Image:
+    """A layer over the scene, which is dimmed as the page dims it."""
+    dimmed = ImageEnhance.Brightness(ImageEnhance.Color(scene).enhance(0.25)).enhance(0.62)
+    dimmed.paste(picture, mask=picture.getchannel("A"))
+    return dimmed
 
 
 def _data_uri(picture: Image.Image, kind: str, **options: int) -> str:

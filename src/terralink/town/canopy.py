@@ -8,7 +8,7 @@ is missing.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,26 @@ from numpy.typing import NDArray
 from terralink.town import noise
 from terralink.town.styles import Look, Style
 
+T = TypeVar("T", bound=np.generic)
+
 SIDE_PX = 576
 REACH_M = 16.0  # no crown or shadow is farther from its centre
 _SPACING_M = 4.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A window of the tile that repeats: where it starts and its shape."""
+
+    row: int
+    col: int
+    shape: tuple[int, int]
+
+    def of(self, tile: NDArray[T]) -> NDArray[T]:
+        """The window of one of the tile's arrays."""
+        rows = np.arange(self.row, self.row + self.shape[0]) % SIDE_PX
+        cols = np.arange(self.col, self.col + self.shape[1]) % SIDE_PX
+        return tile.take(rows, axis=0).take(cols, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +71,7 @@ class Canopy:
         )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _stand(
     pixel_size_m: float,
     crown_m: tuple[float, float],
@@ -66,11 +83,11 @@ def _stand(
     ``fall`` moves a crown by that many of its radii (east, north).
     """
     crowns = _planted(pixel_size_m, crown_m)
-    owner = np.full(SIDE_PX * SIDE_PX, -1, np.int32)
+    numbers = np.full(SIDE_PX * SIDE_PX, -1, np.int32)
     # Big crowns need big stamps; small ones, most of them, do not.
-    for some in np.array_split(np.arange(len(crowns.rank)), 8):
-        _stamp(owner, crowns, some, fall)
-    owner = owner.reshape(SIDE_PX, SIDE_PX)
+    for some in np.array_split(np.arange(len(crowns.rank)), 12):
+        _stamp(numbers, crowns, some, fall)
+    owner = numbers.reshape(SIDE_PX, SIDE_PX)
     bare = owner < 0
     owner[bare] = 0
     pixels = np.arange(SIDE_PX, dtype=np.float32) + np.float32(0.5)
@@ -128,13 +145,13 @@ def _stamp(
     radius = crowns.radius[some][:, None, None]
     x = crowns.x[some][:, None, None] + np.float32(fall[0]) * radius
     y = crowns.y[some][:, None, None] - np.float32(fall[1]) * radius
-    reach = int(np.ceil(radius.max()))
-    steps = np.arange(-reach, reach + 1)
-    cols = np.floor(x).astype(np.int64) + steps[None, None, :]
-    rows = np.floor(y).astype(np.int64) + steps[None, :, None]
-    within = (cols + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 < radius**2
-    place = (rows % SIDE_PX) * SIDE_PX + cols % SIDE_PX
-    owner[place[within]] = np.broadcast_to(some[:, None, None], place.shape)[within]
+    steps = np.arange(-np.ceil(radius.max()), np.ceil(radius.max()) + 1, dtype=np.float32)
+    cols, rows = np.floor(x) + steps[None, None, :], np.floor(y) + steps[None, :, None]
+    half = np.float32(0.5)
+    within = (cols + half - x) ** 2 + (rows + half - y) ** 2 < radius**2
+    place = (rows % SIDE_PX) * np.float32(SIDE_PX) + cols % SIDE_PX
+    which = np.flatnonzero(within) // (len(steps) ** 2)
+    owner[place[within].astype(np.int32)] = some[which]
 
 
 def _wrapped(step: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,16 +160,14 @@ def _wrapped(step: NDArray[np.float32]) -> NDArray[np.float32]:
     return (step + half) % np.float32(SIDE_PX) - half
 
 
-def standing(
-    stand: Stand, density: NDArray[np.uint8], row: int, col: int
-) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Where crowns stand in the window that starts at (row, col), and its place in the tile.
-
-    ``density`` (h, w) uint8 is looked up at each crown's centre.
-    """
+def standing(stand: Stand, density: NDArray[np.uint8], place: Place) -> NDArray[np.bool_]:
+    """Where crowns stand (h, w); ``density`` (h, w) uint8 is looked up at each crown's centre."""
     height, width = density.shape
-    rows, cols = np.arange(height), np.arange(width)
-    place = np.ix_((rows + row) % SIDE_PX, (cols + col) % SIDE_PX)
-    centre_row = np.clip(stand.down[place] + rows[:, None], 0, height - 1)
-    centre_col = np.clip(stand.right[place] + cols[None, :], 0, width - 1)
-    return stand.rank[place] < density[centre_row, centre_col], place
+    rows = np.arange(height, dtype=np.int32)[:, None] + place.of(stand.down)
+    cols = np.arange(width, dtype=np.int32)[None, :] + place.of(stand.right)
+    np.clip(rows, 0, height - 1, out=rows)
+    np.clip(cols, 0, width - 1, out=cols)
+    rows *= width
+    rows += cols
+    there: NDArray[np.bool_] = place.of(stand.rank) < density.ravel().take(rows)
+    return there

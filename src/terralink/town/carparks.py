@@ -1,5 +1,6 @@
-"""A car park: asphalt, aisles that join the street, rows of stalls, parked cars, planted islands."""
+"""A car park: asphalt, aisles that join the street, rows of stalls, parked cars and islands."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def _aisles(
         frame.at(np.array([-x, entry_m]), middles[0]),
         frame.at(np.array([entry_m, x]), middles[0]),
     ]
-    for low, high in zip(middles[:-1], middles[1:], strict=True):
+    for low, high in itertools.pairwise(middles):
         lines += [frame.at(np.full(2, end), np.array([low, high])) for end in (-x, x)]
     lines.append(np.array([frame.at(entry_m, middles[0]), gate]))
     return [Road(snapped(line), "service", _AISLE_M) for line in lines]

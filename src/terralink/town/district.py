@@ -190,7 +190,7 @@ class _Planner:
 
     def _fields(self) -> Buildings:
         for block in self.streets.blocks:
-            fields.sow(self.brushes["land"], block.corners, self.style, self.draw)
+            fields.sow(self.brushes["land"], block.corners, self.draw)
         roads = [
             road for road in (*self.streets.main, *self.streets.edge) if self.draw.random() < 0.2
         ]

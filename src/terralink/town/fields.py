@@ -19,7 +19,7 @@ _CROPS = (
 )
 
 
-def sow(brush: Brush, corners: Points, style: Style, draw: np.random.Generator) -> None:
+def sow(brush: Brush, corners: Points, draw: np.random.Generator) -> None:
     """Cut a block (4, 2) into one to four fields, each ploughed its own way."""
     for part in _cut(corners, 2, draw):
         field = shapely.Polygon(part).buffer(-draw.uniform(3, 6), join_style="mitre")

@@ -18,7 +18,7 @@ from terralink.town import noise
 from terralink.town.curves import Points, hermite, hermite_directions, snapped
 from terralink.town.styles import Style
 
-GATES = 8  # a side has a gate at each eighth, its ends included
+GATES = 12  # a side has a gate at each twelfth, its ends included
 _EAST, _NORTH, _CORNER, _RIVER, _MOTORWAY, _KIND = range(6)
 _SAMPLES = np.linspace(0, 1, 25)
 

@@ -1,4 +1,4 @@
-"""What a district is painted with: polygons, each with a colour, a tree density and a land cover."""
+"""What a district is painted with: polygons with a colour, a tree density and a land cover."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -79,12 +79,12 @@ class Brush:
         rings: Sequence[Points] = list(polygons)
         if not rings:
             return
-        colours = np.atleast_2d(np.clip(np.asarray(fills, float), 0, 255))
-        if colours.shape[1] == 3:
-            colours = np.pad(colours, ((0, 0), (0, 1)))
+        given = np.asarray(fills, float)
+        colours = np.zeros((len(rings), 4), np.uint8)
+        colours[:, : given.shape[-1]] = np.minimum(np.maximum(given, 0), 255)
         self._corners += rings
         self._counts += [len(ring) for ring in rings]
-        self._fills.append(np.broadcast_to(colours.astype(np.uint8), (len(rings), 4)))
+        self._fills.append(colours)
         self._covers += [int(cover)] * len(rings)
 
     def layer(self) -> Layer:

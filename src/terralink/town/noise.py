@@ -54,7 +54,7 @@ def grain(seed: int, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Floats
 def value_noise(
     seed: int, xs_m: NDArray[np.float64], ys_m: NDArray[np.float64], scale_m: float
 ) -> Floats:
-    """Smooth noise (h, w) in [-1, 1] at columns ``xs_m`` and rows ``ys_m``, bumps ``scale_m`` wide."""
+    """Smooth noise (h, w) in [-1, 1] at columns ``xs_m``, rows ``ys_m``; bumps ``scale_m`` wide."""
     col, right = _lattice(xs_m, scale_m)
     row, down = _lattice(ys_m, scale_m)
     corners = hashed(

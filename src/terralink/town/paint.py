@@ -7,6 +7,7 @@ resolution.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from terralink.town.noise import Floats
 from terralink.town.styles import Look, Style
 
 _OVER = 2  # supersampling
+_COARSE = 4  # pixels between samples of the ground
 _SHADES = ("shadows", "lit")
 
 
@@ -104,23 +106,24 @@ class Painter:
         margin = margin_px(block.pixel_size_m)
         around = block.grown(margin)
         density = self._canvas(around, districts)[..., 3]
-        there, _ = canopy.standing(self.canopy.crowns, density, around.row, around.col)
+        there = canopy.standing(self.canopy.crowns, density, _place(around))
         return there[margin:-margin, margin:-margin]
 
     def _canvas(self, block: Block, districts: Sequence[District]) -> NDArray[np.uint8]:
         """Flat colours and tree density (h, w, 4): the ground, and every layer upon it."""
-        ground = Image.fromarray(self._ground(block), "CMYK")
-        height, width = block.shape
-        canvas = ground.resize((width * _OVER, height * _OVER), Image.Resampling.NEAREST)
+        canvas = self._ground(block)
         pen = ImageDraw.Draw(canvas)
         for name in LAYERS:
             if name not in _SHADES:
                 _draw(pen, block, districts, name)
         return np.asarray(canvas.reduce(_OVER))
 
-    def _ground(self, block: Block) -> NDArray[np.uint8]:
-        """Open ground: three colours mixed by wide noise, and some trees in groups."""
-        xs, ys = _metres(block)
+    def _ground(self, block: Block) -> Image.Image:
+        """Open ground: three colours mixed by wide noise, and some trees in groups.
+
+        It is smooth: one sample every few pixels, always the same ones, is enough.
+        """
+        xs, ys = (at_m[:: _COARSE] + 1.5 * block.pixel_size_m for at_m in _metres(block))
         first, second, third = (np.array(colour, np.float32) for colour in self.style.ground)
         mixing = _ramp(noise.octaves(self.seed + 31, xs, ys, 160, 4), 0.35)[..., None]
         patches = _ramp(noise.octaves(self.seed + 32, xs, ys, 70, 4) - 0.25, 0.25)[..., None]
@@ -128,7 +131,11 @@ class Painter:
         colour += (third - colour) * patches
         groups = _ramp(noise.octaves(self.seed + 33, xs, ys, 60, 2), 0.3)
         trees = np.minimum(groups * (2.2 * self.style.wild_trees), 255)
-        return np.concatenate([colour, trees[..., None]], axis=-1).astype(np.uint8)
+        coarse = np.concatenate([colour, trees[..., None]], axis=-1).astype(np.uint8)
+        height, width = len(ys) * _COARSE * _OVER, len(xs) * _COARSE * _OVER
+        ground = Image.frombuffer("CMYK", (len(xs), len(ys)), coarse.tobytes(), "raw", "CMYK", 0, 1)
+        fine = ground.resize((width, height), Image.Resampling.BILINEAR)
+        return fine.crop((0, 0, block.shape[1] * _OVER, block.shape[0] * _OVER))
 
     def _texture(self, colour: Floats, block: Block) -> None:
         """Roughness of the ground, stronger where it is green or bright soil than on asphalt."""
@@ -153,19 +160,17 @@ class Painter:
 
     def _trees(self, colour: Floats, density: NDArray[np.uint8], block: Block) -> None:
         """Shadows of crowns, then crowns."""
-        dark, _ = canopy.standing(self.canopy.shadows, density, block.row, block.col)
-        for band, left in zip(colour, self.look.shade, strict=True):
-            band[dark] *= np.float32(left + 0.08)
-        there, place = canopy.standing(self.canopy.crowns, density, block.row, block.col)
-        stand = self.canopy.crowns
-        xs, ys = _metres(block)
-        leaf = stand.shade[place][there]
-        leaf *= 1 + 0.22 * noise.value_noise(self.seed + 51, xs, ys, 1.3)[there]
-        kinds = stand.kind[place][there]
-        palette = self._palette()[kinds]
-        for band, tint in zip(colour, palette.T, strict=True):
-            band[there] = tint * leaf
+        place, stand = _place(block), self.canopy.crowns
+        dark = canopy.standing(self.canopy.shadows, density, place).astype(np.float32)
+        there = np.flatnonzero(canopy.standing(stand, density, place))
+        leaf = place.of(stand.shade).take(there)
+        leaf *= 1 + 0.22 * noise.value_noise(self.seed + 51, *_metres(block), 1.3).take(there)
+        kinds = place.of(stand.kind).take(there)
+        for band, left, tints in zip(colour, self.look.shade, self._palette.T, strict=True):
+            band *= 1 - dark * np.float32(0.92 - left)
+            band.put(there, tints.take(kinds) * leaf)
 
+    @cached_property
     def _palette(self) -> Floats:
         """256 crown colours around the style's own."""
         draw = noise.rng(self.seed, 52)
@@ -178,13 +183,14 @@ class Painter:
         """Light, haze, colour cast and noise of the camera."""
         levels = np.empty(colour.shape, np.uint8)
         common = noise.grain(self.seed + 61, block.rows, block.cols) * np.float32(self.look.noise)
+        chance = noise.hashed(self.seed + 62, block.rows, block.cols)
         for band in range(3):
             signal = colour[band] * np.float32(self.look.gain[band])
-            signal += np.float32(self.look.lift[band])
+            # Half a level to round, less the mean of the band's own noise.
+            signal += np.float32(self.look.lift[band] + 0.5 - self.look.noise * 511.5 / 700)
             signal += common
-            signal += noise.grain(self.seed + 62 + band, block.rows, block.cols) * np.float32(
-                0.4 * self.look.noise
-            )
+            own = (chance >> np.uint32(10 * band)) & np.uint32(1023)
+            signal += own * np.float32(self.look.noise / 700)
             np.clip(signal, 0, 255, out=signal)
             levels[band] = signal
         return levels
@@ -193,6 +199,10 @@ class Painter:
 def _metres(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Town metres of the pixels' centres: x of each column, y (southwards) of each row."""
     return (block.cols + 0.5) * block.pixel_size_m, (block.rows + 0.5) * block.pixel_size_m
+
+
+def _place(block: Block) -> canopy.Place:
+    return canopy.Place(block.row, block.col, block.shape)
 
 
 def _ramp(field: Floats, width: float) -> Floats:
@@ -226,11 +236,10 @@ def _shadows(block: Block, districts: Sequence[District]) -> Floats:
 
 
 def _blur(band: Floats, weight: float) -> None:
-    """Two passes of (weight, 1 - 2 weight, weight) along each axis, in place."""
+    """Convolve with (weight, 1 - 2 weight, weight) along each axis, in place."""
     side, centre = np.float32(weight), np.float32(1 - 2 * weight)
-    for _ in range(2):
-        band[1:-1] = centre * band[1:-1] + side * (band[:-2] + band[2:])
-        band[:, 1:-1] = centre * band[:, 1:-1] + side * (band[:, :-2] + band[:, 2:])
+    band[1:-1] = centre * band[1:-1] + side * (band[:-2] + band[2:])
+    band[:, 1:-1] = centre * band[:, 1:-1] + side * (band[:, :-2] + band[:, 2:])
 
 
 def covers(

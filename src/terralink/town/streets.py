@@ -4,6 +4,7 @@ One line per carriageway: a motorway has two, every other road one. Lines are cu
 road joins, so equal ends are a junction; a bridge over a road has no point in common with it.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -120,13 +121,10 @@ def _side_roads(side: Side, style: Style) -> list[Road]:
         return []
     width_m = main_width_m(side.kind, style)
     first, last = _trims(side)
-    gates = side.gates
-    roads = []
-    for k in range(GATES):
-        low, high = (first if k == 0 else gates[k]), (last if k == GATES - 1 else gates[k + 1])
-        points = snapped(side.at(np.linspace(low, high, 4)))
-        roads.append(Road(points, side.kind, width_m))
-    return roads
+    inner = side.gates[(side.gates > first) & (side.gates < last)]
+    cuts = itertools.pairwise([first, *inner, last])
+    lines = (snapped(side.at(np.linspace(low, high, 3))) for low, high in cuts)
+    return [Road(line, side.kind, width_m) for line in lines]
 
 
 def _trims(side: Side) -> tuple[float, float]:
@@ -166,12 +164,10 @@ def _arcs(lattice: Lattice, cell: Cell) -> list[Road]:
 def _mouth(side: Side, end: int, radius_m: float) -> Points:
     """Where a side, built or not, crosses the circle around its end."""
     if side.kind:
-        mouth: Points = snapped(side.at([_trims(side)[end]]))[0]
-        return mouth
+        return np.asarray(snapped(side.at([_trims(side)[end]]))[0])
     centre = (side.start, side.end)[end]
     towards = side.direction(float(end)) * (1 - 2 * end)
-    mouth = snapped(centre + towards * radius_m)
-    return mouth
+    return snapped(centre + towards * radius_m)
 
 
 def _arc(centre: Points, radius_m: float, start: Points, end: Points) -> Points:

@@ -194,12 +194,12 @@ def look(style: Style, seed: int) -> Look:
     draw = noise.rng(seed, 103)
     azimuth = draw.choice(16) * 0.39269908169872414
     sun = ((1.0, 0.0), (0.92387953, 0.38268343), (0.70710678, 0.70710678), (0.38268343, 0.92387953))
-    quarter, part = divmod(int(round(azimuth / 0.39269908169872414)), 4)
+    quarter, part = divmod(round(azimuth / 0.39269908169872414), 4)
     x, y = sun[part]
     for _ in range(quarter):
         x, y = -y, x
     gain = draw.uniform(0.72, 1.18) * (0.95 if style.name == "arid" else 1.0)
-    contrast = draw.uniform(0.9, 1.3)
+    contrast = draw.uniform(0.9, 1.22)
     haze = max(0.0, draw.uniform(-0.12, 0.22))
     cast = draw.uniform(0.93, 1.07, 3)
     air = (188.0, 200.0, 214.0)
@@ -212,7 +212,7 @@ def look(style: Style, seed: int) -> Look:
         shade=(dark, dark * 1.05, dark * 1.16),
         gain=(gains[0], gains[1], gains[2]),
         lift=(lifts[0], lifts[1], lifts[2]),
-        blur=float(draw.uniform(0.04, 0.2)),
+        blur=float(draw.uniform(0.06, 0.28)),
         noise=float(draw.uniform(1.0, 5.0)),
         texture=float(draw.uniform(0.7, 1.3)),
         greenness=float(draw.uniform(0.5, 1.15)),

@@ -49,7 +49,7 @@ def save(task: Segmentation, out: Path) -> None:
 
 def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
     wanted = recipe.trainer
-    callbacks: list[L.Callback] = [ModelCheckpoint(out, save_last=True, save_top_k=0)]
+    callbacks: list[L.Callback] = [ModelCheckpoint(out, "last", enable_version_counter=False)]
     if wanted.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=wanted.ema_decay, use_buffers=True))
     return L.Trainer(
