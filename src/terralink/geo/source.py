@@ -35,16 +35,19 @@ from terralink.geo.grid import Grid
 Span: TypeAlias = tuple[int, int]
 
 # GDAL's block cache, for the whole process: by default it grows to 5% of the machine's memory.
-# Enough for a row of 512-px tiles of an RGB scene that is 80,000 px wide.
 CACHE_BYTES = 128 * 2**20
+# A file in strips gets room for this many whole rows, or else each tile would unpack them again:
+# RGB of 8 bits needs more than 128 MB from 27,000 px of width on, and has enough to 110,000.
+_STRIP_ROWS = 1600
+_MOST_CACHE_BYTES = 512 * 2**20
 _UNHEARD = logging.NullHandler()
 
 
 @contextmanager
-def gdal(**options: Any) -> Iterator[None]:
+def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
     """GDAL with a small block cache; what it logs is in the errors that are raised."""
     logging.getLogger("rasterio").addHandler(_UNHEARD)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, **options):
+    with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **options):
         yield
 
 
@@ -64,7 +67,9 @@ def opened(
     with gdal(), gdal_dataset(path) as dataset:
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
-        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
+        source = Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
+        with gdal(_cache_bytes(source)):
+            yield source
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +163,14 @@ def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
         raise SceneError(_cannot_open(path, error)) from error
     with dataset:
         yield dataset
+
+
+def _cache_bytes(source: Source) -> int:
+    count, width = source.dataset.count, source.dataset.width
+    if any(block_width < width for _, block_width in source.dataset.block_shapes):
+        return CACHE_BYTES
+    row_bytes: int = width * count * source.dtype.itemsize
+    return min(max(CACHE_BYTES, _STRIP_ROWS * row_bytes), _MOST_CACHE_BYTES)
 
 
 def _cannot_open(path: str | os.PathLike[str], error: RasterioError) -> str:
