@@ -171,13 +171,16 @@ def test_any_levels_become_bytes_around_an_ordinary_middle(
     assert raster.valid.all()
 
 
-def test_nodata_is_invalid_only_where_every_band_has_it(make: Make) -> None:
-    image = np.full((2, 3, 4), 90, np.uint8)
+@pytest.mark.parametrize(("dtype", "invalid"), [(np.uint8, [[0, 0]]), (np.int16, [[0, 0], [1, 1]])])
+def test_one_band_of_nodata_is_a_level_of_a_byte_but_spoils_other_pixels(
+    make: Make, dtype: Any, invalid: list[list[int]]
+) -> None:
+    image = np.full((2, 3, 4), 90, dtype)
     image[:, 0, 0] = 0
     image[0, 1, 1] = 0
     raster = whole(make(image, nodata=0))
     assert raster.valid is not None
-    assert np.argwhere(~raster.valid).tolist() == [[0, 0]]
+    assert np.argwhere(~raster.valid).tolist() == invalid
 
 
 def test_nodata_does_not_bleed_into_its_neighbours(make: Make) -> None:
@@ -189,9 +192,10 @@ def test_nodata_does_not_bleed_into_its_neighbours(make: Make) -> None:
     assert raster.array[0, :, 0].tolist() == [0, 100, 100, 100]
 
 
-def test_nan_is_invalid_without_a_tag(make: Make) -> None:
+@pytest.mark.parametrize("level", [np.nan, np.inf, np.finfo(np.float32).min])
+def test_what_is_no_level_is_invalid_without_a_tag(make: Make, level: float) -> None:
     image = noise((2, 5, 5), np.float32)
-    image[1, 2, 3] = np.nan
+    image[1, 2, 3] = level
     raster = whole(make(image))
     assert raster.valid is not None
     assert np.argwhere(~raster.valid).tolist() == [[2, 3]]
@@ -274,6 +278,15 @@ def test_a_scene_that_is_not_rectified_is_refused(make: Make) -> None:
         dataset.gcps = (points, rasterio.crs.CRS.from_epsg(4326))
     with pytest.raises(SceneError, match=r"not rectified.*gdalwarp"):
         whole(path)
+
+
+def test_scenes_side_by_side_may_end_in_any_order(make: Make) -> None:
+    path = make(noise((1, 20, 20)))
+    first, second = open_scene(path), open_scene(path)
+    one, two = first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None)
+    assert two.read(0, 0, one.grid.shape).array.any()
+    second.__exit__(None, None, None)
 
 
 def refusal(path: Path, **options: Any) -> str:

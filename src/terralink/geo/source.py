@@ -40,12 +40,18 @@ CACHE_BYTES = 128 * 2**20
 # RGB of 8 bits needs more than 128 MB from 27,000 px of width on, and has enough to 110,000.
 _STRIP_ROWS = 1600
 _MOST_CACHE_BYTES = 512 * 2**20
+# No sensor's level: NaN, or the lowest float, which means nodata even when its tag is lost.
+_NO_LEVEL = 1e38
 _UNHEARD = logging.NullHandler()
 
 
 @contextmanager
 def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
-    """GDAL with a small block cache; what it logs is in the errors that are raised."""
+    """GDAL with a small block cache; what it logs is in the errors that are raised.
+
+    Held for single calls only: rasterio's environments must end in the order they began, which
+    scenes and writers that are open side by side need not.
+    """
     logging.getLogger("rasterio").addHandler(_UNHEARD)
     with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **options):
         yield
@@ -64,12 +70,10 @@ def opened(
     ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
-    with gdal(), gdal_dataset(path) as dataset:
+    with gdal_dataset(path) as dataset:
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
-        source = Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
-        with gdal(_cache_bytes(source)):
-            yield source
+        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +106,9 @@ class Source:
         """
         window = Window.from_slices(rows, cols)
         try:
-            if self.palette is not None:
-                return self._read_colours(window)
-            return self._read_levels(window)
+            with gdal(self._cache_bytes):
+                colours = self.palette is not None
+                return self._read_colours(window) if colours else self._read_levels(window)
         except RasterioError as error:
             raise SceneError(
                 f"cannot read rows {rows[0]}-{rows[1]}, columns {cols[0]}-{cols[1]} of "
@@ -117,7 +121,7 @@ class Source:
         image, alpha = levels[: len(self.bands)], levels[len(self.bands) :]
         valid = (alpha > 0).all(axis=0) & self._unmasked(window)
         if image.dtype.kind == "f":
-            valid &= np.isfinite(image).all(axis=0)
+            valid &= (np.abs(image) < _NO_LEVEL).all(axis=0)
         return image, valid
 
     def _read_colours(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -127,13 +131,26 @@ class Source:
         return colours[[band - 1 for band in self.bands]], valid
 
     def _unmasked(self, window: Window) -> NDArray[np.bool_]:
-        """False where a mask band or the nodata tag says so (in all bands that are read)."""
+        """False where a mask band or the nodata tag says so.
+
+        RULE: a byte that is nodata in one band only is a level (black is often 0, 0, 0 and red 9,
+        0, 0); in other dtypes one band of nodata spoils the pixel.
+        """
         if not self._masked:
             return np.ones((window.height, window.width), bool)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NodataShadowWarning)  # alpha is read as a band
             masks = self.dataset.read_masks(self._masked, window=window)
-        return np.asarray((masks > 0).any(axis=0))
+        known = masks > 0
+        return np.asarray(known.any(axis=0) if self.dtype == np.uint8 else known.all(axis=0))
+
+    @cached_property
+    def _cache_bytes(self) -> int:
+        count, width = self.dataset.count, self.dataset.width
+        if any(block_width < width for _, block_width in self.dataset.block_shapes):
+            return CACHE_BYTES
+        row_bytes: int = width * count * self.dtype.itemsize
+        return min(max(CACHE_BYTES, _STRIP_ROWS * row_bytes), _MOST_CACHE_BYTES)
 
     @cached_property
     def _alpha(self) -> list[int]:
@@ -156,21 +173,15 @@ class Source:
 @contextmanager
 def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     try:
-        with warnings.catch_warnings():
+        with gdal(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path)
     except RasterioIOError as error:
         raise SceneError(_cannot_open(path, error)) from error
-    with dataset:
+    try:
         yield dataset
-
-
-def _cache_bytes(source: Source) -> int:
-    count, width = source.dataset.count, source.dataset.width
-    if any(block_width < width for _, block_width in source.dataset.block_shapes):
-        return CACHE_BYTES
-    row_bytes: int = width * count * source.dtype.itemsize
-    return min(max(CACHE_BYTES, _STRIP_ROWS * row_bytes), _MOST_CACHE_BYTES)
+    finally:
+        dataset.close()
 
 
 def _cannot_open(path: str | os.PathLike[str], error: RasterioError) -> str:
@@ -220,7 +231,9 @@ def _checked_bands(
     image_bands = tuple(band for band in range(1, count + 1) if band not in alpha)
     wanted = tuple(bands) if bands is not None else image_bands
     if not wanted:
-        raise SceneError(f"{name} has no image bands, only alpha")
+        raise SceneError(
+            f"no band of {name} is left to read; it has {_list(image_bands) or 'alpha'}"
+        )
     for band in wanted:
         if band in alpha:
             raise SceneError(

@@ -67,7 +67,6 @@ class RasterWriter:
     def __enter__(self) -> "RasterWriter":
         with ExitStack() as stack:
             self._part = stack.enter_context(written_whole(self.path))
-            stack.enter_context(gdal(GDAL_TIFF_INTERNAL_MASK=True))
             self._dataset = _created(self._part, _profile(self.grid, self._bands, self._dtype))
             stack.push(self._close)
             self._describe()
@@ -94,8 +93,9 @@ class RasterWriter:
         window = Window(col, row, *cube.shape[:0:-1])
         self._check_room(cube.nbytes)
         try:
-            self._dataset.write(cube, window=window)
-            self._write_mask(window, valid)
+            with gdal(GDAL_TIFF_INTERNAL_MASK=True):
+                self._dataset.write(cube, window=window)
+                self._write_mask(window, valid)
         except RasterioError as error:
             raise self._told(reason(error)) from error
         self._written.append(
@@ -130,7 +130,8 @@ class RasterWriter:
 
     def _close(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
-            self._dataset.close()
+            with gdal():
+                self._dataset.close()
             whole = error is not None or self._reads_back()
         except (RasterioError, SceneError):
             whole = False
@@ -138,7 +139,7 @@ class RasterWriter:
             raise self._told("what was written does not read back")
 
     def _reads_back(self) -> bool:
-        with gdal_dataset(self._part) as copy:
+        with gdal_dataset(self._part) as copy, gdal():
             return all(written.is_in(copy) for written in self._written)
 
     def _told(self, why: str) -> OutputError:
@@ -173,7 +174,7 @@ def _size_bytes(path: Path) -> int:
 
 
 def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
-    with warnings.catch_warnings():
+    with gdal(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may be without CRS
         return rasterio.open(path, "w", **profile)
 
