@@ -121,8 +121,8 @@ def _props(network: openvino.Model) -> dict[str, str]:
     """The ONNX file's metadata; OpenVINO keeps it under 'framework'."""
     if not network.has_rt_info(["framework"]):
         return {}
-    told = network.get_rt_info(["framework"])
-    return {key: value.astype(str) for key, value in told.items()}
+    told = network.get_rt_info(["framework"]).value
+    return {key: str(value) for key, value in told.items()}
 
 
 def _from_levels(network: openvino.Model) -> openvino.Model:
