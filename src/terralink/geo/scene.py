@@ -111,10 +111,10 @@ class Scene:
         self, image: NDArray[Any], valid: NDArray[np.bool_]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Stretched, and 0 where nothing is known."""
-        stretched = self.stretch(image)
-        if not valid.all():
-            stretched = np.where(valid, stretched, np.uint8(0))
-        return stretched, valid
+        if valid.all():
+            return self.stretch(image), valid
+        known = np.where(valid, image, image.dtype.type(0))
+        return np.where(valid, self.stretch(known), np.uint8(0)), valid
 
     def _chunks(self, rows: Span, cols: Span) -> Iterator[Span]:
         """Ranges of rows that are made of few enough source pixels to be resampled at once."""
