@@ -233,8 +233,8 @@ def test_a_mask_band_says_what_is_valid(make: Make) -> None:
 
 def test_a_palette_becomes_red_green_and_blue(make: Make) -> None:
     indices = np.array([[[0, 1], [2, 1]]], np.uint8)
-    colours = {0: (10, 20, 30, 255), 1: (200, 100, 50, 255), 2: (1, 2, 3, 0)}
-    path = make(indices, photometric="palette", colormap={**colours, 2: (1, 2, 3, 255)})
+    colours = {0: (10, 20, 30, 255), 1: (200, 100, 50, 255), 2: (1, 2, 3, 255)}
+    path = make(indices, photometric="palette", colormap=colours)
     with open_scene(path, stretch=Stretch.none()) as scene:
         assert scene.bands == (1, 2, 3)
         image = scene.read(0, 0, (2, 2)).array

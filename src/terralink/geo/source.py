@@ -19,6 +19,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import (
     NodataShadowWarning,
@@ -273,7 +274,13 @@ def _crs(dataset: DatasetReader) -> CRS | None:
     """The CRS when it ties the raster to the earth (a local plan does not)."""
     if not dataset.crs:
         return None
-    authority = dataset.crs.to_authority(confidence_threshold=100)
-    crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt())
-    flat = crs.to_2d()
+    try:
+        authority = dataset.crs.to_authority(confidence_threshold=100)
+        crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt())
+        flat = crs.to_2d()
+    except (CRSError, RasterioError) as error:
+        raise SceneError(
+            f"the CRS of {dataset.name} is not known: {reason(error)}; "
+            "name another one: gdal_edit.py -a_srs EPSG:... FILE"
+        ) from error
     return flat if flat.is_projected or flat.is_geographic else None
