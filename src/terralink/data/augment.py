@@ -47,10 +47,8 @@ class Augment(BaseModel):
             image = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
         side = self.crop_px
         grid = F.affine_grid(matrix[None], [1, 1, side, side], align_corners=False)
-        moved = {"grid": grid, "padding_mode": "reflection", "align_corners": False}
-        image = F.grid_sample(image, mode="bilinear", **moved)
-        mask = F.grid_sample(mask.float(), mode="nearest", **moved)
-        return image[0], mask[0, 0].to(torch.uint8)
+        moved = _sampled(image, grid, "bilinear"), _sampled(mask.float(), grid, "nearest")
+        return moved[0][0], moved[1][0, 0].to(torch.uint8)
 
     def _matrix(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Tensor, float]:
         """The affine map from the crop's normalised coordinates to the chip's, and its scale."""
@@ -84,6 +82,10 @@ class Augment(BaseModel):
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
             image = image + grain * torch.randn(image.shape, generator=generator)
         return image.clamp(0, 1) * 255
+
+
+def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(pixels, grid, mode, padding_mode="reflection", align_corners=False)
 
 
 def _log_uniform(low_high: Range, rng: np.random.Generator) -> float:

@@ -31,7 +31,7 @@ def massachusetts(folder: Path, part: str) -> Pairs:
 
 
 def _massachusetts_mask(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    roads = (mask > 0).astype(np.uint8)
+    roads: NDArray[np.uint8] = (mask > 0).astype(np.uint8)
     white = (image >= 250).all(axis=-1)
     empty = ndimage.binary_opening(white, np.ones((_NO_DATA_SIDE_PX, _NO_DATA_SIDE_PX), bool))
     roads[empty] = IGNORE
@@ -45,7 +45,7 @@ def dubai_roads(folder: Path, tiles: Sequence[int]) -> Pairs:
 
 
 def _dubai_road(mask: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    road = (mask == DUBAI_CLASSES.index("road")).astype(np.uint8)
+    road: NDArray[np.uint8] = (mask == DUBAI_CLASSES.index("road")).astype(np.uint8)
     road[mask >= len(DUBAI_CLASSES)] = IGNORE
     return road
 

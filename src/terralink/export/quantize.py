@@ -47,7 +47,7 @@ def quantize(
         tell(part, metadata)
 
 
-class _Calibration(quantization.CalibrationDataReader):
+class _Calibration(quantization.CalibrationDataReader):  # type: ignore[misc]  # untyped
     def __init__(self, chips: Iterable[NDArray[np.uint8]]):
         self._chips: Iterator[NDArray[np.uint8]] = iter(chips)
 

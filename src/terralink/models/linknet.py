@@ -32,7 +32,7 @@ class LinkNet(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.bridge = bridge
-        # Down to stride 2, where the head takes over; a skip of stride 2 is used where there is one.
+        # Down to stride 2, where the head takes over; a skip of stride 2 is used if there is one.
         widths = [*reversed(encoder.channels), *encoder.channels[: encoder.strides[0] // 4]]
         self.decoder = nn.ModuleList(
             DecoderBlock(wide, narrow, min_width=min_width) for wide, narrow in pairwise(widths)

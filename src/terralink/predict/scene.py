@@ -135,7 +135,7 @@ def _merged(probs: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32
             view = next(probs)
             upright = view[:, :, ::-1] if mirrored else view
             total = total + np.rot90(upright, -turns, axes=(1, 2))
-        yield total / len(_DIHEDRAL)
+        yield total / np.float32(len(_DIHEDRAL))
 
 
 def _valid(raster: Raster) -> NDArray[np.bool_]:

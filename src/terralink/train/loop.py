@@ -1,6 +1,6 @@
 """From a recipe to a run folder: checkpoints, curves, and the network that came out."""
 
-import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,13 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
+from terralink import __version__
 from terralink.data.chips import Chip, Chips
 from terralink.data.samples import EpochSampler, Samples, Whole
+from terralink.export import Metadata
+from terralink.models import pretrained
 from terralink.train.recipe import Recipe
 from terralink.train.task import Segmentation
 
@@ -41,10 +43,32 @@ def fit(recipe: Recipe, data: Path, out: Path, *, resume: bool = False) -> dict[
 
 
 def save(task: Segmentation, out: Path) -> None:
-    """The network alone, without code: model.safetensors and config.json."""
-    save_file(task.network.network.state_dict(), out / "model.safetensors")
-    config = {"model": task.recipe.model.name, "num_classes": len(task.recipe.model.classes)}
-    (out / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    """The network alone, and its card, as ``terralink export`` takes them."""
+    recipe = task.recipe
+    card = Metadata(
+        name=recipe.name,
+        about=recipe.about,
+        network=recipe.model.name,
+        classes=recipe.model.classes,
+        pixel_size_m=recipe.model.pixel_size_m,
+        threshold=recipe.threshold,
+        licence=recipe.licence,
+        attribution=recipe.attribution,
+        recipe=recipe.to_yaml(),
+        commit=_commit(),
+    )
+    network = {"name": recipe.model.name, "num_classes": len(recipe.model.classes)}
+    pretrained.save(
+        task.network.network, out, {"network": network, "card": card.model_dump(mode="json")}
+    )
+
+
+def _commit() -> str:
+    """The commit of the source tree that runs, or the version of the package."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or f"terralink {__version__}"
 
 
 def _trainer(recipe: Recipe, out: Path) -> L.Trainer:

@@ -152,7 +152,8 @@ class Recipe(_Strict):
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults written out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        plain = self.model_dump(mode="json")
+        return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
 def shipped() -> dict[str, Path]:

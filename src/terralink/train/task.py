@@ -10,25 +10,8 @@ from torch import Tensor, nn
 
 from terralink import losses, models
 from terralink.data.chips import IGNORE
+from terralink.models.normalised import Normalised
 from terralink.train.recipe import Recipe
-
-# ImageNet's, in levels of 0 to 255: what the encoders were trained with.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
-
-
-class Normalised(nn.Module):
-    """A network that takes raw levels of 0 to 255: (N, C, H, W) -> logits (N, K, H, W)."""
-
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]):
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network((image - self.mean) / self.std)
-        return logits
 
 
 class Segmentation(L.LightningModule):
@@ -41,7 +24,7 @@ class Segmentation(L.LightningModule):
             recipe.model.name, num_classes=len(recipe.model.classes), weights=recipe.model.weights
         )
         _depthwise_in_fp32(network)
-        self.network = Normalised(network, MEAN, STD).to(memory_format=torch.channels_last)
+        self.network = Normalised(network).to(memory_format=torch.channels_last)
         self.loss = losses.by_name(recipe.loss)
         self.counts: dict[str, Tensor] = {}
 

@@ -1,0 +1,65 @@
+"""A checkpoint folder to a model file, in float or in int8."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.data.chips import read_image
+from terralink.errors import InputError, ModelError
+from terralink.export.metadata import Metadata
+from terralink.export.onnx import export
+from terralink.export.quantize import quantize
+from terralink.models import pretrained
+from terralink.models.normalised import Normalised
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+_MULTIPLE = 32
+
+
+def export_checkpoint(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    calibrate: Sequence[str | os.PathLike[str]] = (),
+    chips: int = 64,
+) -> Metadata:
+    """Write the checkpoint in ``folder`` as the ONNX file ``out``; its card.
+
+    With ``calibrate``, folders of images as the model will meet them, the file is quantised to
+    int8: ``chips`` of the images, spread evenly, show which range each activation takes.
+    """
+    network, config = pretrained.load(folder)
+    if "card" not in config:
+        raise ModelError(f"{folder}/config.json has no card; was it written by 'terralink train'?")
+    card = Metadata.model_validate(config["card"])
+    whole = Normalised(network, in_channels=len(card.bands)).eval()
+    if not calibrate:
+        export(whole, out, card)
+        return card
+    images = [path for folder in calibrate for path in _pictures(Path(folder))]
+    spread = images[:: max(1, len(images) // chips)]
+    with tempfile.TemporaryDirectory() as scratch:
+        in_float = Path(scratch) / "float.onnx"
+        export(whole, in_float, card)
+        quantize(in_float, out, card, _cut(spread))
+    return card
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES)
+    if not found:
+        raise InputError(f"no pictures in {folder}; --calibrate wants a folder of images")
+    return found
+
+
+def _cut(images: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The largest upper left part of each image whose sides are multiples of 32."""
+    for path in images:
+        image = read_image(path, "RGB").transpose(2, 0, 1)
+        height, width = (side // _MULTIPLE * _MULTIPLE for side in image.shape[1:])
+        if height and width:
+            yield np.ascontiguousarray(image[:, :height, :width])
