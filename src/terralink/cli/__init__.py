@@ -17,7 +17,17 @@ import typer
 import typer.main
 
 import terralink
-from terralink.cli import demo, export, extract, models, predict, recipes, train, vectorize
+from terralink.cli import (
+    console,
+    demo,
+    export,
+    extract,
+    models,
+    predict,
+    recipes,
+    train,
+    vectorize,
+)
 from terralink.errors import TerralinkError
 
 _BAD_INPUT = 2
@@ -48,7 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = typer.main.get_command(app)
     try:
-        with command.make_context("terralink", given or ["--help"]) as context:
+        with (
+            console.libraries_silenced(),
+            command.make_context("terralink", given or ["--help"]) as context,
+        ):
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as stop:

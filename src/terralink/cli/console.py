@@ -1,6 +1,7 @@
 """What the verbs share: results on stdout, progress on stderr, and the extras they may lack."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,6 +90,28 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
     ) as bar:
         task = bar.add_task(label, total=1.0)
         yield lambda part: bar.update(task, completed=part)
+
+
+@contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """Keep what C libraries print past Python off stderr while the block runs.
+
+    On a full disk libtiff says so three times before the one line that says what to do.
+    """
+    sys.stderr.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    python_side = sys.stderr
+    os.dup2(nowhere, 2)
+    try:
+        with os.fdopen(os.dup(ours), "w", buffering=1) as stderr:
+            if python_side is sys.__stderr__:
+                sys.stderr = stderr
+            yield
+    finally:
+        sys.stderr = python_side
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(nowhere)
 
 
 def note(line: str) -> None:

@@ -33,7 +33,7 @@ def run(
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
         page = demo.page(result, command=command)
         page.write(result.files.report)
-        page.write_picture(result.files.picture)
+        page.write_picture(result.files.picture, of=["Probability", "Truth against map"])
     lines, took_s = result.lines, perf_counter() - started
     record = {
         "size_px": size_px,

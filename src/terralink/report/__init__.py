@@ -65,9 +65,12 @@ class Page:
         with written_whole(path) as part:
             part.write_text(self.html(), encoding="utf-8")
 
-    def write_picture(self, path: str | os.PathLike[str], *, height_px: int = 480) -> None:
-        """Write the scene and each layer over it, side by side, as a JPEG."""
-        views = [self.scene, *(_over(layer.picture, self.scene) for layer in self.layers)]
+    def write_picture(
+        self, path: str | os.PathLike[str], *, of: Sequence[str], height_px: int = 480
+    ) -> None:
+        """Write the scene and the layers named in ``of`` over it, side by side, as a JPEG."""
+        layers = {layer.name: layer.picture for layer in self.layers}
+        views = [self.scene, *(_over(layers[name], self.scene) for name in of)]
         width_px = round(height_px * self.scene.width / self.scene.height)
         strip = Image.new("RGB", ((width_px + _GAP_PX) * len(views) - _GAP_PX, height_px), "white")
         for place, view in enumerate(views):
