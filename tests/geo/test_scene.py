@@ -22,7 +22,8 @@ UTM = Affine(0.5, 0, 600000, 0, -0.5, 4000000)
 DEGREES = Affine(2.7e-6, 0, -115.17, 0, -2.7e-6, 36.24)
 SIZES_M = [None, 0.5, 1.0, 1.3, 0.2, 7.0]
 many_windows = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
