@@ -88,6 +88,11 @@ def test_a_module_of_ours_that_is_missing_is_a_defect() -> None:
             import_module("terralink.no_such_room")
 
 
+def test_json_has_null_where_there_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_json({"recall": float("nan"), "parts": [{"m": 1.5}, (float("inf"), "x")]})
+    assert capsys.readouterr().out == '{"recall": null, "parts": [{"m": 1.5}, [null, "x"]]}\n'
+
+
 def test_progress_draws_nothing_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress("working") as update:
         update(0.5)

@@ -1,6 +1,7 @@
 """What the verbs share: results on stdout, progress on stderr, and the extras they may lack."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,8 +26,16 @@ def show(record: Record, *, as_json: bool, lines: Lines) -> None:
 
 
 def show_json(record: Record) -> None:
-    """Print one JSON object."""
-    print(json.dumps(record))
+    """Print one JSON object; what is not a number, JSON has no word for: null."""
+    print(json.dumps(_jsonable(record), allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_table(lines: Lines) -> None:

@@ -53,6 +53,7 @@ def run(
         grid = opened.grid
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene)
+    took_s = perf_counter() - started
     record = {
         "scene": str(scene),
         "model": ready.metadata.name,
@@ -60,7 +61,7 @@ def run(
         "shape": list(grid.shape),
         "pixel_size_m": list(grid.pixel_size_m),
         "crs": grid.crs.to_string() if grid.crs else None,
-        "seconds": perf_counter() - started,
+        "seconds": took_s,
         "written": [str(out)],
     }
     console.show(
@@ -69,7 +70,7 @@ def run(
         lines=[
             ("classes", ", ".join(ready.metadata.classes)),
             ("size", f"{grid.width:,} x {grid.height:,} px of {grid.pixel_size_m[0]:.3g} m"),
-            ("took", console.duration(record["seconds"])),
+            ("took", console.duration(took_s)),
             ("written", out),
         ],
     )

@@ -97,12 +97,13 @@ class Clock:
 def _score_pixels(drawn: town.Town, prob: Path, threshold: float) -> metrics.Confusion:
     """Count road pixels of the truth and of the map, on the grid of the scene, in row bands."""
     height, width = drawn.grid.shape
-    total = metrics.Confusion.zero(2)
+    total = metrics.Confusion.zero()
     size_m = drawn.grid.pixel_size_m[0]
     with geo.open_scene(prob, pixel_size_m=size_m, stretch=geo.Stretch.none()) as scene:
         for row in range(0, height, _ROWS):
             shape = (min(_ROWS, height - row), width)
             pred = scene.read(row, 0, shape)
             truth = drawn.road_mask(row, 0, shape)
-            total += metrics.Confusion.of(truth, pred.array[0] >= threshold * 255, pred.valid)
+            road = pred.array[0] >= threshold * 255
+            total += metrics.Confusion.of(truth, road, valid=pred.valid)
     return total
