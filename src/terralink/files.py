@@ -1,6 +1,7 @@
 """Results are written beside their final name and moved there when they are whole."""
 
 import errno
+import glob
 import os
 import shutil
 import uuid
@@ -40,7 +41,7 @@ def _replace(part: Path, final: Path) -> None:
 
 
 def _remove(part: Path) -> None:
-    for leftover in part.parent.glob(part.name + "*"):  # GDAL and SQLite put files beside theirs
+    for leftover in part.parent.glob(glob.escape(part.name) + "*"):  # GDAL and SQLite put files beside theirs
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -69,15 +70,17 @@ class Model:
     def stream(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Probabilities (classes, side, side) of square images (bands, side, side), in order.
 
-        Images are computed while the next are fetched and the last are used: as many at a time as
-        the machine can use, and no more are held.
+        All images are of one side, a multiple of 32. Some are computed while the next are fetched
+        and the last are used: as many at a time as the machine can use, and no more are held.
         """
+        coming = iter(images)
+        first = next(coming, None)
+        if first is None:
+            return
+        compiled = self._for_side(first.shape[-1])
+        idle = [compiled.create_infer_request() for _ in range(_parallel(compiled))]
         running: deque[openvino.InferRequest] = deque()
-        idle: list[openvino.InferRequest] = []
-        for image in images:
-            compiled = self._for_side(image.shape[-1])
-            if not idle and not running:
-                idle = [compiled.create_infer_request() for _ in range(_parallel(compiled))]
+        for image in chain([first], coming):
             if not idle:
                 done = running.popleft()
                 yield _result(done)

@@ -1,0 +1,68 @@
+"""Tiles, bands and views give one and the same probability."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from pyproj import CRS
+
+from terralink import geo, predict
+
+UTM = CRS.from_epsg(32611)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A scene of 700 x 1,100 pixels with grey and coloured patches, and a hole without data."""
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (3, 35, 55)).astype(np.uint8)
+    patches[:, ::2, ::3] = 128
+    image = patches.repeat(20, 1).repeat(20, 2)
+    grid = geo.Grid(image.shape[1:], Affine(1, 0, 500_000, 0, -1, 4_000_000), UTM)
+    valid = np.ones(grid.shape, bool)
+    valid[300:350, 400:900] = False
+    with geo.RasterWriter(tmp_path / "picture.tif", grid, bands=3) as writer:
+        writer.write(0, 0, image, valid)
+    return tmp_path / "picture.tif"
+
+
+def test_tiles_agree_with_the_scene_in_one_piece(grey: Path, picture: Path) -> None:
+    model = predict.load(grey)
+    with geo.open_scene(picture) as scene:
+        tiled = predict.scene(model, scene)
+        padded = scene.read(0, 0, (1120, 1120))
+        whole = next(model.stream([padded.array]))[0, : scene.grid.height, : scene.grid.width]
+    expected = np.where(tiled.valid, np.rint(whole * 255), 0)
+    assert np.abs(tiled.array - expected).max() <= 1  # rounding
+    assert tiled.valid is not None
+    assert not tiled.valid[300:350, 400:900].any()
+    assert tiled.valid.sum() == 700 * 1100 - 50 * 500
+
+
+def test_views_of_a_network_that_knows_no_direction_change_nothing(
+    grey: Path, picture: Path
+) -> None:
+    model = predict.load(grey)
+    with geo.open_scene(picture) as scene:
+        plain, averaged = (predict.scene(model, scene, tta=tta) for tta in (False, True))
+    assert np.abs(plain.array.astype(int) - averaged.array).max() <= 1
+
+
+def test_what_is_written_is_what_streams(grey: Path, picture: Path, tmp_path: Path) -> None:
+    model = predict.load(grey)
+    with geo.open_scene(picture) as scene:
+        streamed = predict.scene(model, scene)
+        predict.write(tmp_path / "prob.tif", model, scene)
+    written = geo.read_raster(tmp_path / "prob.tif")
+    assert (written.array == streamed.array).all()
+    assert written.valid is not None
+    assert (written.valid == streamed.valid).all()
+
+
+def test_a_scene_smaller_than_a_tile_is_predicted(grey: Path, tmp_path: Path) -> None:
+    grid = geo.Grid((3, 5), Affine(1, 0, 500_000, 0, -1, 4_000_000), UTM)
+    with geo.RasterWriter(tmp_path / "tiny.tif", grid, bands=3) as writer:
+        writer.write(0, 0, np.full((3, 3, 5), 128, np.uint8))
+    with geo.open_scene(tmp_path / "tiny.tif") as scene:
+        assert predict.scene(predict.load(grey), scene).array.shape == (3, 5)
