@@ -51,7 +51,10 @@ def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
 
 def merged(graph: RoadGraph) -> RoadGraph:
     """Junctions linked by a road shorter than it is wide made one, in their middle (RULE 2)."""
-    narrow = graph.length_m < graph.width_m
+    width_m = np.where(  # a bridge is as wide as what it joins
+        np.isnan(graph.width_m), _widest(graph)[graph.ends].max(axis=1, initial=0), graph.width_m
+    )
+    narrow = graph.length_m < width_m
     short = narrow & (graph.degree[graph.ends] > 2).all(axis=1)
     if not short.any():
         return graph

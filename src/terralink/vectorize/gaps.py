@@ -52,9 +52,8 @@ class DeadEnds(NamedTuple):
 
         def back(distance_m: Floats) -> Floats:
             along_m = np.where(side == 0, distance_m, length_m - distance_m)
-            return shapely.get_coordinates(
-                shapely.line_interpolate_point(graph.lines[road], along_m)
-            )
+            place = shapely.line_interpolate_point(graph.lines[road], along_m)
+            return np.asarray(shapely.get_coordinates(place))
 
         inside = back(skipped_m)
         heading = _unit(inside - back(np.minimum(skipped_m + LAST_STRETCH_M, length_m)))

@@ -43,7 +43,7 @@ def roads(
         min_piece_m=min_piece_m,
         simplify_m=simplify_m,
     )
-    for start in range(0, prob.grid.height, STRIP_ROWS):
+    for start in range(0, max(prob.grid.height, 1), STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
 
@@ -125,7 +125,7 @@ class _Tracing:
         self._rows = 0
         self._strips = Strips(first.width)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
-        self._traces: list[Traces] = []
+        self._traces = [Traces.none()]
 
     def follow(self, grid: Grid) -> None:
         """Check that a band of ``grid`` comes next."""

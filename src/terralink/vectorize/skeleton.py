@@ -33,17 +33,32 @@ def widths_m(
 ) -> NDArray[np.float32]:
     """Width of the mask at each given road pixel; ``pixel_size_m`` is (width, height).
 
-    That is twice the Euclidean distance to the nearest background pixel, less one pixel where the
-    opposite pixel is background too: a road three pixels wide has background two pixels from its
-    middle on both sides, one of four pixels on one side only. Beyond the mask is no background.
-
-    The distance is exact (in the manner of Saito and Toriwaki 1994): up and down for all pixels,
-    then sideways, but only from the pixels asked for, and only as far as a nearer one can be.
+    A straight strip of width w, however it is turned, is cut by its column in a chord V and by its
+    row in a chord H with 1/w^2 = 1/V^2 + 1/H^2. Where roads meet, chords run along the other road;
+    so it is never more than twice the distance to the nearest background, a pixel more because that
+    is how far the skeleton runs beside the middle. Beyond the mask is no background.
     """
     across, along = pixel_size_m
-    vertical = _nearest_above_or_below(mask)
-    dx, dy = np.zeros(len(rows), np.int64), vertical[rows, cols].astype(np.int64)
-    best_m = np.abs(dy) * along
+    above, below = _run_from_top(mask), _run_from_top(mask[::-1])[::-1]
+    up, down = (run[rows, cols].astype(np.int64) for run in (above, below))
+    column_m = (up + down - 1) * along
+    row_m = _chord_px(mask, rows, cols) * across
+    chord_m = column_m * row_m / np.hypot(column_m, row_m)
+    near = np.minimum(above, below, out=above)
+    most_m = 2 * (_distance_m(near, rows, cols, across, along) + max(pixel_size_m))
+    width_m: NDArray[np.float32] = np.minimum(chord_m, most_m).astype(np.float32)
+    return width_m
+
+
+def _distance_m(
+    near: NDArray[np.int8], rows: Ints, cols: Ints, across: float, along: float
+) -> NDArray[np.float64]:
+    """Exact Euclidean distance to the nearest background (in the manner of Saito, Toriwaki 1994).
+
+    ``near`` is the distance up or down, in pixels, for all pixels; from there it is searched
+    sideways, but only from the pixels asked for and only as far as a nearer one can be.
+    """
+    best_m = near[rows, cols] * float(along)
     active = np.arange(len(rows))
     for step in range(1, FARTHEST_PX + 1):
         active = active[step * across < best_m[active]]
@@ -51,22 +66,22 @@ def widths_m(
             break
         for aside in (-step, step):
             beside = cols[active] + aside
-            inside = (beside >= 0) & (beside < mask.shape[1])
+            inside = (beside >= 0) & (beside < near.shape[1])
             at = active[inside]
-            down = vertical[rows[at], beside[inside]].astype(np.int64)
-            distance_m = np.hypot(step * across, down * along)
-            nearer = distance_m < best_m[at]
-            at = at[nearer]
-            best_m[at], dx[at], dy[at] = distance_m[nearer], aside, down[nearer]
-    one_pixel_m = best_m / np.maximum(np.abs(dx) + np.abs(dy), 1)
-    even = _is_road(mask, rows - dy, cols - dx)
-    return (2 * best_m - np.where(even, 0, one_pixel_m)).astype(np.float32)
+            distance_m = np.hypot(step * across, near[rows[at], beside[inside]] * float(along))
+            best_m[at] = np.minimum(best_m[at], distance_m)
+    return np.asarray(best_m, dtype=np.float64)
 
 
-def _nearest_above_or_below(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """Rows to the nearest background pixel of the same column: negative above, positive below."""
-    up, down = _run_from_top(mask), _run_from_top(mask[::-1])[::-1]
-    return np.where(up < down, -up, down)
+def _chord_px(mask: NDArray[np.bool_], rows: Ints, cols: Ints) -> Ints:
+    """Road pixels in one run along the row, with each given one."""
+    width = mask.shape[1]
+    changes = np.flatnonzero(mask.ravel()[1:] != mask.ravel()[:-1]) + 1  # a run's first pixel
+    place = rows * width + cols
+    after = np.searchsorted(changes, place, side="right")
+    edges = np.concatenate([[0], changes, [mask.size]])
+    first, stop = edges[after], edges[after + 1]
+    return np.asarray(np.minimum(stop, (rows + 1) * width) - np.maximum(first, rows * width))
 
 
 def _run_from_top(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
@@ -79,11 +94,3 @@ def _run_from_top(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
         run *= row
         before = run
     return runs
-
-
-def _is_road(mask: NDArray[np.bool_], rows: Ints, cols: Ints) -> NDArray[np.bool_]:
-    height, width = mask.shape
-    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-    road = np.zeros(len(rows), bool)
-    road[inside] = mask[rows[inside], cols[inside]]
-    return road

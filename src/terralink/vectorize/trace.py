@@ -64,6 +64,11 @@ class Traces:
     peak: NDArray[np.uint8]
 
     @classmethod
+    def none(cls) -> "Traces":
+        pixel, mean = np.empty(0, np.int32), np.empty(0)
+        return cls(pixel, pixel, np.empty(0, np.int64), mean, mean, np.empty(0, np.uint8))
+
+    @classmethod
     def joined(cls, parts: Sequence["Traces"]) -> "Traces":
         """The traces of several strips as one; ``parts`` are in any order, one at least."""
         columns = zip(*(vars(part).values() for part in parts), strict=True)

@@ -1,0 +1,114 @@
+"""Pixel scores from one matrix of counts.
+
+Counts of tiles, scenes and processes add to those of all pixels; ratios are taken once, at the end.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from terralink.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """``counts[t, p]`` pixels of class t that were predicted as class p.
+
+    Every score is an array (K,), one value a class. A class that is neither in the truth nor in the
+    prediction has nothing to be judged by: its scores are nan, which ``np.nanmean`` leaves out.
+    Where only the denominator of one score is empty (nothing predicted: precision; nothing there:
+    recall), that score is 0, as IoU and F1 are: the class was missed or made up.
+
+    >>> part = Confusion.of([[1, 1, 0]], [[1, 0, 0]])
+    >>> total = part + Confusion.of([[0, 1]], [[0, 1]])
+    >>> total.counts.tolist()
+    [[2, 0], [1, 2]]
+    >>> total.iou().round(3).tolist(), total.accuracy()
+    ([0.667, 0.667], 0.8)
+    """
+
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def zero(cls, num_classes: int = 2) -> "Confusion":
+        """No pixels yet: the start of a sum."""
+        return cls(np.zeros((num_classes, num_classes), np.int64))
+
+    @classmethod
+    def of(
+        cls,
+        truth: ArrayLike,
+        pred: ArrayLike,
+        *,
+        num_classes: int = 2,
+        valid: ArrayLike | None = None,
+    ) -> "Confusion":
+        """Count class numbers (or booleans) of one shape; pixels that are not ``valid`` are not.
+
+        Raises ``InputError`` where shapes differ or a valid pixel is of no class 0..K-1.
+        """
+        t, p = np.asarray(truth), np.asarray(pred)
+        mask = np.ones(t.shape, bool) if valid is None else np.asarray(valid, bool)
+        if not t.shape == p.shape == mask.shape:
+            shapes = f"{t.shape}, {p.shape} and {mask.shape}"
+            raise InputError(f"truth, prediction and valid are of one shape, not {shapes}")
+        t, p = (_classes(classes[mask], num_classes) for classes in (t, p))
+        counts = np.bincount(t * num_classes + p, minlength=num_classes**2)
+        return cls(counts.reshape(num_classes, num_classes))
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        return Confusion(self.counts + other.counts)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.counts)
+
+    def iou(self) -> NDArray[np.float64]:
+        """(K,) intersection over union."""
+        return self._over(self._actual + self._predicted - self._hit)
+
+    def f1(self) -> NDArray[np.float64]:
+        """(K,) harmonic mean of precision and recall; for pixels also called Dice."""
+        return 2 * self._over(self._actual + self._predicted)
+
+    def precision(self) -> NDArray[np.float64]:
+        """(K,) how much of what is predicted is there."""
+        return self._over(self._predicted)
+
+    def recall(self) -> NDArray[np.float64]:
+        """(K,) how much of what is there is predicted."""
+        return self._over(self._actual)
+
+    def accuracy(self) -> float:
+        """Pixels of the right class over all pixels; nan without any."""
+        total = self.counts.sum()
+        return float(self._hit.sum() / total) if total else float("nan")
+
+    @property
+    def _hit(self) -> NDArray[np.int64]:
+        return np.diagonal(self.counts)
+
+    @property
+    def _actual(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts.sum(axis=1))
+
+    @property
+    def _predicted(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts.sum(axis=0))
+
+    def _over(self, whole: NDArray[np.int64]) -> NDArray[np.float64]:
+        known = self._actual + self._predicted > 0
+        return np.where(known, self._hit / np.maximum(whole, 1), np.nan)
+
+
+def _classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
+    if classes.dtype.kind not in "bui":
+        raise InputError(f"class numbers are wanted, not {classes.dtype}: threshold it first")
+    if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
+        raise InputError(
+            f"classes are 0 to {num_classes - 1}, not {classes.min()} to {classes.max()}: "
+            "mark others as not valid"
+        )
+    return classes.astype(np.int64)

@@ -1,0 +1,92 @@
+"""Pixel scores against loops that count one pixel at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import ArrayLike, NDArray
+
+from terralink.errors import InputError
+from terralink.metrics import Confusion
+
+CLASSES = 3
+images = arrays(np.uint8, st.shared(st.tuples(st.integers(0, 5), st.integers(1, 5)), key="shape"),
+                elements=st.integers(0, CLASSES - 1))  # fmt: skip
+masks = arrays(bool, st.shared(st.tuples(st.integers(0, 5), st.integers(1, 5)), key="shape"))
+
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def naive(truth: Image, pred: Image, valid: Mask, k: int) -> tuple[dict[str, float], int, int]:
+    hit = made_up = missed = right = seen = 0
+    for row, col in np.ndindex(truth.shape):
+        if not valid[row, col]:
+            continue
+        t, p = truth[row, col], pred[row, col]
+        seen += 1
+        right += t == p
+        hit += t == k and p == k
+        made_up += t != k and p == k
+        missed += t == k and p != k
+    if not hit + made_up + missed:
+        return dict.fromkeys(("iou", "f1", "precision", "recall"), math.nan), right, seen
+    return {
+        "iou": hit / (hit + made_up + missed),
+        "f1": 2 * hit / (2 * hit + made_up + missed),
+        "precision": hit / (hit + made_up) if hit + made_up else 0.0,
+        "recall": hit / (hit + missed) if hit + missed else 0.0,
+    }, right, seen  # fmt: skip
+
+
+@settings(deadline=None)
+@given(images, images, masks)
+def test_scores_are_those_of_a_loop_over_pixels(truth: Image, pred: Image, valid: Mask) -> None:
+    confusion = Confusion.of(truth, pred, num_classes=CLASSES, valid=valid)
+    for k in range(CLASSES):
+        scores, right, seen = naive(truth, pred, valid, k)
+        for name, expected in scores.items():
+            np.testing.assert_allclose(getattr(confusion, name)()[k], expected)
+        np.testing.assert_allclose(confusion.accuracy(), right / seen if seen else math.nan)
+
+
+@settings(deadline=None)
+@given(images, images, st.integers(0, 5))
+def test_parts_add_to_the_whole(truth: Image, pred: Image, cut: int) -> None:
+    parts = [Confusion.of(truth[part], pred[part], num_classes=CLASSES)
+             for part in (slice(cut), slice(cut, None))]  # fmt: skip
+    whole = Confusion.of(truth, pred, num_classes=CLASSES)
+    total = sum(parts, start=Confusion.zero(CLASSES))
+    assert total.counts.tolist() == whole.counts.tolist()
+
+
+def test_booleans_are_two_classes() -> None:
+    assert Confusion.of([True, False], [True, True]).counts.tolist() == [[0, 1], [0, 1]]
+
+
+def test_a_class_that_is_nowhere_has_no_score_and_one_that_is_missed_has_zero() -> None:
+    confusion = Confusion.of([0, 1], [0, 0], num_classes=3)
+    assert confusion.precision().tolist()[:2] == [0.5, 0.0]
+    assert np.isnan(confusion.iou()).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("truth", "pred", "said"),
+    [
+        ([0, 1], [0], "one shape"),
+        ([0, 2], [0, 1], "classes are 0 to 1, not 0 to 2"),
+        ([0, -1], [0, 1], "not -1 to 0"),
+        ([0.0, 0.7], [0, 1], "threshold it first"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(truth: ArrayLike, pred: ArrayLike, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Confusion.of(truth, pred)
+
+
+def test_pixels_that_are_not_valid_may_be_of_any_class() -> None:
+    assert Confusion.of([0, 255], [0, 1], valid=[True, False]).counts.sum() == 1

@@ -1,0 +1,74 @@
+"""Widths against the distance transform, and against streets of a known width."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from terralink.vectorize.skeleton import centre_pixels, widths_m
+from terralink.vectorize.strips import Strip
+
+
+def run(line: NDArray[np.bool_], at: int) -> int:
+    """Road pixels in one run of a row or column; what goes past its edge is long."""
+    first, stop = at, at
+    while first >= 0 and line[first]:
+        first -= 1
+    while stop < len(line) and line[stop]:
+        stop += 1
+    return stop - first - 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrays(bool, st.tuples(st.integers(3, 12), st.integers(3, 12)), fill=st.just(True)),
+    st.sampled_from([(1.0, 1.0), (0.5, 0.8), (2.0, 0.7)]),
+)
+def test_widths_are_those_of_chords_and_of_the_distance_transform(
+    mask: NDArray[np.bool_], pixel_size_m: tuple[float, float]
+) -> None:
+    mask = np.pad(mask, 1)  # background all around, which both know how to measure to
+    rows, cols = np.nonzero(mask)
+    width_m = widths_m(mask, rows, cols, pixel_size_m=pixel_size_m)
+    distance_m = distance_transform_edt(mask, sampling=pixel_size_m[::-1])
+    for row, col, found_m in zip(rows.tolist(), cols.tolist(), width_m, strict=True):
+        row_m, column_m = np.multiply([run(mask[row], col), run(mask[:, col], row)], pixel_size_m)
+        chord_m = 1 / np.sqrt(1 / row_m**2 + 1 / column_m**2)
+        most_m = 2 * (distance_m[row, col] + max(pixel_size_m))
+        assert found_m == pytest.approx(min(chord_m, most_m), rel=1e-5)
+
+
+@pytest.mark.parametrize("wide_px", range(1, 12))
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_straight_street_is_as_wide_as_it_is_drawn(wide_px: int, turned: bool) -> None:
+    mask = np.zeros((31, 500), bool)
+    mask[10 : 10 + wide_px] = True
+    size = (0.5, 2.0)
+    if turned:
+        mask, size = mask.T.copy(), (2.0, 0.5)
+    pixels = centre_pixels(
+        Strip(mask, mask.astype(np.uint8), slice(0, len(mask)), 0), pixel_size_m=size
+    )
+    assert np.median(pixels.width_m) == pytest.approx(wide_px * 2.0, rel=0.02)
+
+
+@pytest.mark.parametrize("degrees", [10, 30, 45, 63])
+def test_an_oblique_street_is_about_as_wide_as_it_is_drawn(degrees: float) -> None:
+    rows, cols = np.mgrid[:300, :300] - 150
+    across = np.cos(np.radians(degrees)) * rows - np.sin(np.radians(degrees)) * cols
+    for wide_px in (6, 9, 14):
+        mask = np.abs(across) <= wide_px / 2
+        pixels = centre_pixels(
+            Strip(mask, mask.astype(np.uint8), slice(0, 300), 0), pixel_size_m=(1, 1)
+        )
+        inside = (np.abs(pixels.rows - 150) < 60) & (np.abs(pixels.cols - 150) < 60)
+        assert pixels.width_m[inside].mean() == pytest.approx(wide_px, abs=0.6)
+
+
+def test_the_edge_of_the_picture_is_no_edge_of_the_road() -> None:
+    mask = np.ones((5, 40), bool)
+    width_m = widths_m(mask, np.array([2]), np.array([20]), pixel_size_m=(1, 1))
+    assert width_m[0] == pytest.approx(40, abs=1)
