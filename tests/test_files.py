@@ -23,10 +23,15 @@ def test_a_block_that_ends_well_gives_the_file(tmp_path: Path, name: str) -> Non
 @NAMES
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("old")
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / name) as part:
-        part.write_text("half")
-        part.with_name(part.name + "-journal").write_text("beside it")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with written_whole(tmp_path / name) as part:
+            part.write_text("half")
+            part.with_name(part.name + "-journal").write_text("beside it")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "old"
 

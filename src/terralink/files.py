@@ -41,7 +41,8 @@ def _replace(part: Path, final: Path) -> None:
 
 
 def _remove(part: Path) -> None:
-    for leftover in part.parent.glob(glob.escape(part.name) + "*"):  # GDAL and SQLite put files beside theirs
+    # GDAL and SQLite put files of their own beside the one they write.
+    for leftover in part.parent.glob(glob.escape(part.name) + "*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
