@@ -13,7 +13,7 @@ import pytest
 
 from terralink.predict import model
 
-GREY = Path(__file__).parents[1] / "grey.onnx"
+GREY = Path(__file__).with_name("grey.onnx")
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]

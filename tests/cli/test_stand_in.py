@@ -23,7 +23,11 @@ def grey() -> Any:
         helper.make_node("Add", ["scaled", "offset"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["prob"]),
     ]
-    constants = {"bands": np.array([1]), "slope": np.float32([-0.4]), "offset": np.float32([6.0])}
+    constants = {
+        "bands": np.array([1]),
+        "slope": np.array([-0.4], np.float32),
+        "offset": np.array([6.0], np.float32),
+    }
     graph = helper.make_graph(
         nodes,
         "grey",

@@ -11,7 +11,7 @@ import pytest
 from terralink.geo import read_raster
 from terralink.graph import RoadGraph
 
-GREY = Path(__file__).parents[1] / "grey.onnx"
+GREY = Path(__file__).with_name("grey.onnx")
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]

@@ -42,7 +42,8 @@ def page(result: Result, *, command: str) -> report.Page:
 
 def _overview(path: Path, ground: geo.Grid) -> tuple[NDArray[np.uint8], geo.Grid]:
     """A raster (band, row, col) of all of ``ground``, reduced for a picture, and its grid."""
-    size_m = max(ground.shape) * ground.pixel_size_m[0] / _PICTURE_PX
+    reduced = max(1.0, max(ground.shape) / _PICTURE_PX)
+    size_m = reduced * ground.pixel_size_m[0]
     with geo.open_scene(path, pixel_size_m=size_m, stretch=geo.Stretch.none()) as raster:
         grid = ground.resampled(size_m)
         return raster.read(0, 0, grid.shape).array, grid
@@ -50,7 +51,7 @@ def _overview(path: Path, ground: geo.Grid) -> tuple[NDArray[np.uint8], geo.Grid
 
 def _layers(result: Result, grid: geo.Grid) -> list[Layer]:
     prob, _ = _overview(result.files.prob, result.town.grid)
-    matched, missed, false = _parted(result.town.roads, result.roads)
+    matched, missed, false = parted(result.town.roads, result.roads)
     return [
         Layer(
             "Truth against map",
@@ -79,7 +80,7 @@ def _layers(result: Result, grid: geo.Grid) -> list[Layer]:
     ]
 
 
-def _parted(truth: RoadGraph, pred: RoadGraph) -> tuple[NDArray[np.object_], ...]:
+def parted(truth: RoadGraph, pred: RoadGraph) -> tuple[NDArray[np.object_], ...]:
     """(matched, missed, false): lines of the map and of the truth, cut where they part."""
     near_truth, near_pred = (
         shapely.union_all(shapely.buffer(roads.lines, WITHIN_M)) for roads in (truth, pred)
