@@ -62,10 +62,13 @@ def reprojected(lines: Lines, crs: CRS, to: CRS) -> Lines:
 
 
 def tips(lines: Lines) -> Floats:
-    """(m, 2, 2) the first and the last point of each line."""
-    first = shapely.get_coordinates(shapely.get_point(lines, 0))
-    last = shapely.get_coordinates(shapely.get_point(lines, -1))
-    return np.stack([first, last], axis=1)
+    """(m, 2, 2) the first and the last point of each line; raises ``GraphError`` without points."""
+    count = shapely.get_num_coordinates(lines)
+    if not count.all():
+        raise GraphError("a line of a road graph is empty")
+    stop = np.cumsum(count)
+    points = shapely.get_coordinates(lines)
+    return np.stack([points[stop - count], points[stop - 1]], axis=1)
 
 
 def noded(ends: Floats) -> tuple[Floats, Ints]:

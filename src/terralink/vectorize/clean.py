@@ -16,28 +16,31 @@ import shapely
 from numpy.typing import NDArray
 
 from terralink.graph import RoadGraph
+from terralink.graph.lines import Lines
 from terralink.vectorize.gaps import bridged
 
-# Steps of a pixel's size go away under a mean over this many points to either side.
-SMOOTH_POINTS = 5
+# Steps of a pixel's size go away under a mean over this many pixels to either side
+SMOOTH_PX = 5
+_CHUNK_ROADS = 2048  # smoothed at a time: in between a line has a point a pixel
 
 
 def clean(
     graph: RoadGraph,
     *,
+    pixel_m: float,
     min_spur_m: float,
     max_gap_m: float,
     min_piece_m: float,
     simplify_m: float,
 ) -> RoadGraph:
-    """The raw graph of a skeleton, points a pixel apart, made into a map."""
+    """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
     graph = pruned(graph, min_spur_m=min_spur_m)
     graph = pruned(merged(graph), min_spur_m=min_spur_m)
-    graph = simplified(smoothed(graph), simplify_m=simplify_m)
+    graph = smoothed(graph, pixel_m=pixel_m, simplify_m=simplify_m)
     graph = bridged(graph, max_gap_m=max_gap_m)
     graph = pruned(merged(graph), min_spur_m=min_spur_m)
     graph = without_pieces(graph, min_piece_m=min_piece_m)
-    return simplified(graph, simplify_m=simplify_m)
+    return replace(graph, lines=_simplified(graph.lines, simplify_m))
 
 
 def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
@@ -78,34 +81,41 @@ def merged(graph: RoadGraph) -> RoadGraph:
     return moved.joined()
 
 
-def smoothed(graph: RoadGraph) -> RoadGraph:
-    """Lines of pixels without their steps: a moving mean, shorter towards the ends, which stay."""
-    points, owner = shapely.get_coordinates(graph.lines, return_index=True)
-    if not len(points):
-        return graph
-    count = np.bincount(owner)
-    first = np.repeat(np.cumsum(count) - count, count)
-    at = np.arange(len(points))
-    reach = np.minimum(SMOOTH_POINTS, np.minimum(at - first, first + count[owner] - 1 - at))
-    origin = points.mean(axis=0)  # sums of large coordinates lose digits
-    sums = np.concatenate([np.zeros((1, 2)), np.cumsum(points - origin, axis=0)])
-    mean = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)[:, None] + origin
-    mean = np.where(reach[:, None] > 0, mean, points)
-    return replace(graph, lines=np.asarray(shapely.linestrings(mean, indices=owner), dtype=object))
-
-
-def simplified(graph: RoadGraph, *, simplify_m: float) -> RoadGraph:
-    """Lines with fewer points, at most ``simplify_m`` aside (Douglas and Peucker 1973)."""
-    loop = graph.ends[:, 0] == graph.ends[:, 1]
-    lines = shapely.simplify(graph.lines, simplify_m, preserve_topology=False)
-    lines[loop] = shapely.simplify(graph.lines[loop], simplify_m, preserve_topology=True)
-    return replace(graph, lines=np.where(shapely.length(lines) > 0, lines, graph.lines))
+def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
+    """Lines without the steps of pixels, and with points only where they bend; their ends stay."""
+    chunks = [
+        _simplified(_smoothed(graph.lines[start : start + _CHUNK_ROADS], pixel_m), simplify_m)
+        for start in range(0, len(graph), _CHUNK_ROADS)
+    ]
+    return replace(graph, lines=np.concatenate(chunks)) if chunks else graph
 
 
 def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
     """Without what hangs together with less than ``min_piece_m`` of road (RULE 5)."""
     piece = graph.pieces()[graph.ends[:, 0]]
     return graph.select(np.bincount(piece, graph.length_m)[piece] >= min_piece_m)
+
+
+def _smoothed(lines: Lines, pixel_m: float) -> Lines:
+    """A moving mean along each line, over less and less towards its ends."""
+    points, owner = shapely.get_coordinates(shapely.segmentize(lines, pixel_m), return_index=True)
+    count = np.bincount(owner)
+    first = np.repeat(np.cumsum(count) - count, count)
+    at = np.arange(len(points))
+    reach = np.minimum(SMOOTH_PX, np.minimum(at - first, first + count[owner] - 1 - at))
+    origin = points.mean(axis=0)  # sums of large coordinates lose digits
+    sums = np.concatenate([np.zeros((1, 2)), np.cumsum(points - origin, axis=0)])
+    mean = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)[:, None] + origin
+    mean = np.where(reach[:, None] > 0, mean, points)
+    return np.asarray(shapely.linestrings(mean, indices=owner), dtype=object)
+
+
+def _simplified(lines: Lines, simplify_m: float) -> Lines:
+    """Lines at most ``simplify_m`` aside with as few points (Douglas and Peucker 1973)."""
+    fewer = shapely.simplify(lines, simplify_m, preserve_topology=False)
+    loop = shapely.is_closed(lines)
+    fewer[loop] = shapely.simplify(lines[loop], simplify_m, preserve_topology=True)
+    return np.where(shapely.length(fewer) > 0, fewer, lines)
 
 
 def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:

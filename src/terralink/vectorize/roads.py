@@ -19,7 +19,7 @@ from terralink.graph import RoadGraph
 from terralink.vectorize.clean import clean
 from terralink.vectorize.skeleton import centre_pixels
 from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
-from terralink.vectorize.trace import Pixels, Traces, trace
+from terralink.vectorize.trace import Pixels, Traces, straightened, trace
 
 _CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
 
@@ -114,7 +114,7 @@ class RoadTracer:
             return RoadGraph.empty()
         graph, peak = self._tracing.finish()
         graph = _strong(graph, peak >= round(self._strong * 255)).joined()
-        return clean(graph, **self._cleaning)
+        return clean(graph, pixel_m=max(self._tracing.grid.pixel_size_m), **self._cleaning)
 
 
 class _Tracing:
@@ -126,6 +126,11 @@ class _Tracing:
         self._strips = Strips(first.width)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
         self._traces = [Traces.none()]
+
+    @property
+    def grid(self) -> Grid:
+        """That of all rows so far."""
+        return self._first.window(0, 0, (self._rows, self._first.width))
 
     def follow(self, grid: Grid) -> None:
         """Check that a band of ``grid`` comes next."""
@@ -146,8 +151,7 @@ class _Tracing:
         """The raw graph, and the highest probability of each of its roads."""
         for strip in self._strips.rest():
             self._trace(strip)
-        traces = Traces.joined(self._traces)
-        return _graph(traces, self._first.window(0, 0, (self._rows, self._first.width)))
+        return _graph(Traces.joined(self._traces), self.grid)
 
     def _trace(self, strip: Strip) -> None:
         first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
@@ -155,7 +159,8 @@ class _Tracing:
         pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
         pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
         seams = (first_row - 1, last_row)
-        self._traces.append(trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m))
+        traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
+        self._traces.append(straightened(traces))
         self._above = pixels.in_row(last_row)
 
 

@@ -6,9 +6,10 @@ a scene is in exactly one strip, whatever the strips are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from terralink.graph.chains import string
@@ -98,6 +99,18 @@ def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, 
     peak = np.maximum.reduceat(pixels.prob[nodes], starts[:-1]) if len(chains) else pixels.prob[:0]
     rows, cols = (column[nodes].astype(np.int32) for column in (pixels.rows, pixels.cols))
     return Traces(rows, cols, np.diff(starts), width_m, prob, peak)
+
+
+def straightened(traces: Traces) -> Traces:
+    """The same traces with only the pixels where they bend; the others are within half a pixel.
+
+    That is what keeps the map of a huge scene small until it is whole.
+    """
+    of_chain = np.repeat(np.arange(len(traces.counts)), traces.counts)
+    dense = shapely.linestrings(traces.cols, traces.rows, indices=of_chain)
+    lines = shapely.simplify(dense, 0.5, preserve_topology=False)
+    cols, rows = shapely.get_coordinates(lines).astype(np.int32).T
+    return replace(traces, rows=rows, cols=cols, counts=shapely.get_num_coordinates(lines))
 
 
 def _links(pixels: Pixels, *, above: int) -> Ints:

@@ -1,0 +1,161 @@
+"""Points on the roads of a graph, and the shortest ways between them.
+
+A place is a road and the share of it that lies behind. So the graph is never cut: the way between
+two places runs over an end of each road, and only junctions need a search. Places (k,) of one graph
+are ``Places``; the graph with what its roads cost is a ``Network``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+
+from terralink.graph import RoadGraph
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """``share`` (k,) of the way from the first to the last point of ``road`` (k,).
+
+    A road of ``NOWHERE`` is a place that the graph does not have: no way leads there.
+    """
+
+    road: Ints
+    share: Floats
+
+    def __len__(self) -> int:
+        return len(self.road)
+
+    def __getitem__(self, at: Ints | slice) -> "Places":
+        return Places(self.road[at], self.share[at])
+
+    def xy(self, graph: RoadGraph) -> Floats:
+        """(k, 2) coordinates; every place is somewhere."""
+        points = shapely.line_interpolate_point(graph.lines[self.road], self.share, normalized=True)
+        return np.asarray(shapely.get_coordinates(points))
+
+
+def at_junctions(graph: RoadGraph) -> Places:
+    """Each junction that has a road, once, in the order of junctions."""
+    _, slot = np.unique(graph.ends.ravel(), return_index=True)
+    return Places(slot // 2, (slot % 2).astype(np.float64))
+
+
+def along(graph: RoadGraph, count: Ints) -> Places:
+    """``count`` (m,) places inside each road, which cut it into equal parts.
+
+    >>> from shapely import LineString
+    >>> graph = RoadGraph.from_lines([LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])], None)
+    >>> places = along(graph, np.array([2, 1]))
+    >>> places.road.tolist(), places.share.round(2).tolist()
+    ([0, 0, 1], [0.33, 0.67, 0.5])
+    """
+    road = np.repeat(np.arange(len(graph)), count)
+    number = np.arange(len(road)) - np.repeat(np.cumsum(count) - count, count) + 1
+    return Places(road, number / (count[road] + 1))
+
+
+def together(*places: Places) -> Places:
+    """All places in one row."""
+    return Places(
+        np.concatenate([part.road for part in places]),
+        np.concatenate([part.share for part in places]),
+    )
+
+
+def nearest(graph: RoadGraph, xy: Floats, *, within_m: float) -> Places:
+    """For each point (k, 2) the nearest place of the graph, ``NOWHERE`` if none is so near."""
+    points = shapely.points(xy)
+    road = np.full(len(xy), NOWHERE)
+    share = np.zeros(len(xy))
+    index, found = shapely.STRtree(graph.lines).query_nearest(
+        points, max_distance=within_m, all_matches=False
+    )
+    road[index] = found
+    share[index] = shapely.line_locate_point(graph.lines[found], points[index], normalized=True)
+    return Places(road, share)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A graph and the ``cost`` (m,) of each of its roads, more than nothing; both ways are one.
+
+    >>> from shapely import LineString
+    >>> graph = RoadGraph.from_lines([LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])], None)
+    >>> halfway = along(graph, np.array([1, 1]))
+    >>> Network(graph, graph.length_m).ways(halfway, halfway).tolist()
+    [[0.0, 9.0], [9.0, 0.0]]
+    """
+
+    graph: RoadGraph
+    cost: Floats
+
+    def ways(self, sources: Places, targets: Places) -> Floats:
+        """(s, t) the cost of the shortest way from each source to each target, inf without one."""
+        result = np.full((len(sources), len(targets)), np.inf)
+        there, here = (np.flatnonzero(p.road != NOWHERE) for p in (targets, sources))
+        if len(there) and len(here):
+            result[np.ix_(here, there)] = self._ways(sources[here], targets[there])
+        return result
+
+    def _ways(self, sources: Places, targets: Places) -> Floats:
+        to_junctions = self._to_junctions(sources)
+        ways = _over_either_end(to_junctions, *self._to_ends(targets))
+        row, col = _same_road(sources.road, targets.road)
+        step = np.abs(sources.share[row] - targets.share[col]) * self.cost[sources.road[row]]
+        ways[row, col] = np.minimum(ways[row, col], step)
+        return ways
+
+    def _to_junctions(self, sources: Places) -> Floats:
+        """(s, n) from each source to each junction."""
+        ends, costs = self._to_ends(sources)
+        starts, row = np.unique(ends, return_inverse=True)
+        between = np.atleast_2d(dijkstra(self._links, indices=starts))
+        row = row.reshape(ends.shape)
+        first = between[row[:, 0]] + costs[:, :1]
+        return np.minimum(first, between[row[:, 1]] + costs[:, 1:], out=first)
+
+    def _to_ends(self, places: Places) -> tuple[Ints, Floats]:
+        """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
+        cost = self.cost[places.road]
+        behind = places.share * cost
+        return self.graph.ends[places.road], np.column_stack([behind, cost - behind])
+
+    @cached_property
+    def _links(self) -> csr_array:
+        """(n, n) the cheapest road between each two junctions; loops lead nowhere else."""
+        u, v = np.concatenate([self.graph.ends, self.graph.ends[:, ::-1]]).T
+        cost = np.concatenate([self.cost, self.cost])
+        order = np.lexsort((cost, v, u))
+        u, v, cost = u[order], v[order], cost[order]
+        first = (np.diff(u, prepend=-1) != 0) | (np.diff(v, prepend=-1) != 0)
+        first &= u != v
+        size = len(self.graph.junctions)
+        return csr_array((cost[first], (u[first], v[first])), shape=(size, size))
+
+
+def _over_either_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:
+    first = to_junctions.take(ends[:, 0], axis=1)
+    first += costs[:, 0]
+    second = to_junctions.take(ends[:, 1], axis=1)
+    second += costs[:, 1]
+    return np.minimum(first, second, out=first)
+
+
+def _same_road(sources: Ints, targets: Ints) -> tuple[Ints, Ints]:
+    """The pairs (source, target) that lie on one road."""
+    by_road = np.argsort(targets, kind="stable")
+    begin, end = (np.searchsorted(targets[by_road], sources, side) for side in ("left", "right"))
+    count = end - begin
+    row = np.repeat(np.arange(len(sources)), count)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    return row, by_road[begin[row] + number]
