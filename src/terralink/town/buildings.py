@@ -52,11 +52,12 @@ class Buildings:
     ) -> "Buildings":
         """One building per group (wings, 4, 2): its wings' union."""
         wings = np.concatenate([np.zeros((0, 4, 2)), *groups])
-        owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        parts = shapely.polygons(wings)
-        polygons = np.array(
-            [shapely.union_all(parts[owner == k]) for k in range(len(groups))], dtype=object
-        )
+        counts = np.array([len(group) for group in groups], dtype=np.int64)
+        parts, first = shapely.polygons(wings), np.cumsum(counts) - counts
+        polygons = np.array(parts[first], dtype=object)
+        for k in np.flatnonzero(counts > 1):
+            polygons[k] = shapely.union_all(parts[first[k] : first[k] + counts[k]])
+        owner = np.repeat(np.arange(len(groups)), counts)
         return cls(polygons, wings, owner, height_m, gabled)
 
     @classmethod
@@ -97,9 +98,11 @@ def free(
     shapely.prepare(ground)
     keep = np.array(shapely.contains_properly(ground, polygons), dtype=bool)
     keep[obstacles.query(polygons, predicate="intersects")[0]] = False
-    tree = shapely.STRtree(polygons)
-    first, second = tree.query(polygons, predicate="dwithin", distance=_APART_M)
-    for later, earlier in sorted(zip(first.tolist(), second.tolist(), strict=True)):
+    left = np.flatnonzero(keep)
+    pairs = shapely.STRtree(polygons[left]).query(
+        polygons[left], predicate="dwithin", distance=_APART_M
+    )
+    for later, earlier in sorted(left[pairs].T.tolist()):
         if earlier < later and keep[earlier]:
             keep[later] = False
     return keep
@@ -115,7 +118,7 @@ def frontage(
         count = int(length_m / draw.uniform(*lot_m))
         if count == 0:
             continue
-        at_m = (np.arange(count) + 0.5) * (length_m / count)
+        at_m = (np.arange(count, dtype=np.float64) + 0.5) * (length_m / count)
         at, ahead = along(road.points, at_m)
         for side in (1.0, -1.0):
             inward = left_of(ahead) * side
@@ -146,12 +149,17 @@ def houses(lots: Frontage, draw: np.random.Generator, *, gabled: float) -> Build
     return Buildings.of_wings(groups, draw.uniform(3.5, 7.5, count), draw.random(count) < gabled)
 
 
-def rows(lots: Frontage, draw: np.random.Generator, *, gabled: float) -> Buildings:
-    """Town houses that fill their lots' frontage, some with a wing into the yard."""
+def rows(
+    lots: Frontage, draw: np.random.Generator, *, gabled: float, behind_m: float = 0.0
+) -> Buildings:
+    """Town houses that fill their lots' frontage, some with a wing into the yard.
+
+    ``behind_m`` is how far back from the street: a second row stands in the yards of the first.
+    """
     count = len(lots)
     width_m = lots.width_m * draw.uniform(0.86, 0.96, count)
     depth_m = draw.uniform(8, 14, count)
-    back_m = draw.uniform(1.8, 3.5, count) + depth_m / 2
+    back_m = behind_m + draw.uniform(1.8, 3.5, count) + depth_m / 2
     main = boxes(lots.local(np.zeros(count), back_m), lots.ahead, width_m, depth_m)
     wing_m = width_m * draw.uniform(0.3, 0.5, count)
     long_m = draw.uniform(4, 9, count)

@@ -21,6 +21,7 @@ T = TypeVar("T", bound=np.generic)
 SIDE_PX = 576
 REACH_M = 16.0  # no crown or shadow is farther from its centre
 _SPACING_M = 4.0
+_UNEVEN_M = 0.9  # how far outlines of crowns stray
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,27 @@ def _stand(
     rank = crowns.rank[owner]
     rank[bare] = 255
     down, right = (np.floor(step + np.float32(0.5)).astype(np.int16) for step in (south, east))
-    return Stand(rank, dome.astype(np.float32), down, right, crowns.kind[owner])
+    stand = Stand(rank, dome.astype(np.float32), down, right, crowns.kind[owner])
+    return _ragged(stand, pixel_size_m)
+
+
+def _ragged(stand: Stand, pixel_size_m: float) -> Stand:
+    """The same crowns with uneven outlines: each pixel takes what lies a bit away."""
+    draw = noise.rng(78)
+    bump_px = max(1, round(0.9 / pixel_size_m))
+    count = SIDE_PX // bump_px + 1
+    reach = _UNEVEN_M / pixel_size_m
+    steps = draw.uniform(-reach, reach, (2, count, count)).repeat(bump_px, 1).repeat(bump_px, 2)
+    down, right = np.rint(steps[:, :SIDE_PX, :SIDE_PX]).astype(np.int64)
+    at = np.arange(SIDE_PX)
+    source = ((at[:, None] + down) % SIDE_PX, (at[None, :] + right) % SIDE_PX)
+    return Stand(
+        stand.rank[source],
+        stand.shade[source],
+        stand.down[source] + down.astype(np.int16),
+        stand.right[source] + right.astype(np.int16),
+        stand.kind[source],
+    )
 
 
 class _Crowns(NamedTuple):

@@ -32,7 +32,7 @@ def mark_out(frame: Frame, gate: Points, draw: np.random.Generator) -> CarPark |
     if count < 1 or reach_m < 14:
         return None
     first_m = -(count - 1) * _PITCH_M / 2
-    middles = first_m + _PITCH_M * np.arange(count)
+    middles = first_m + _PITCH_M * np.arange(count, dtype=np.float64)
     entry_m = float(np.clip((gate - frame.centre) @ frame.ahead, 6 - reach_m, reach_m - 6))
     stalls = np.arange(8 - reach_m, reach_m - 8, _STALL_M)
     x, y = np.meshgrid(stalls, np.concatenate([middles - 5.6, middles + 5.6]))

@@ -10,19 +10,21 @@ _STEPS_PER_M = 64.0
 
 def snapped(points: ArrayLike) -> Points:
     """Points on a grid of 1/64 m, so that ends that meet are equal to the last bit."""
-    return np.round(np.asarray(points, float) * _STEPS_PER_M) / _STEPS_PER_M
+    steps: Points = np.round(np.asarray(points, float) * _STEPS_PER_M)
+    return steps / _STEPS_PER_M
 
 
 def hermite(start: Points, end: Points, leaving: Points, arriving: Points, at: ArrayLike) -> Points:
     """The cubic from ``start`` to ``end`` with these tangents, at parameters in [0, 1]."""
     t = np.asarray(at, float)[..., None]
     square, cube = t * t, t * t * t
-    return (
+    curve: Points = (
         (2 * cube - 3 * square + 1) * start
         + (cube - 2 * square + t) * leaving
         + (3 * square - 2 * cube) * end
         + (cube - square) * arriving
     )
+    return curve
 
 
 def hermite_directions(
@@ -30,8 +32,9 @@ def hermite_directions(
 ) -> Points:
     """Derivatives of that cubic; at the ends they are the tangents, exactly."""
     t = np.asarray(at, float)[..., None]
-    slope = 6 * t * (1 - t) * (end - start)
-    return slope + (1 - t) * (1 - 3 * t) * leaving + t * (3 * t - 2) * arriving
+    slope: Points = 6 * t * (1 - t) * (end - start)
+    slope += (1 - t) * (1 - 3 * t) * leaving + t * (3 * t - 2) * arriving
+    return slope
 
 
 def distances(points: Points) -> NDArray[np.float64]:

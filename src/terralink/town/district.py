@@ -7,17 +7,26 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.town import buildings, carparks, fields, noise, streets, surfaces
+from terralink.town import buildings, carparks, fields, lots, noise, paving, roofs, streets
 from terralink.town.buildings import Buildings, Frame
 from terralink.town.curves import Points
 from terralink.town.lattice import Cell, Lattice
 from terralink.town.layers import Brush, Cover, Layer
+from terralink.town.paving import Paving
 from terralink.town.streets import Pattern, Road
 from terralink.town.styles import Look
 
 # Painted in this order, each over all districts before the next; the last two only shade.
-LAYERS = ("land", "lots", "verges", "motorways", "decks", "grounds", "minor", "major",
+LAYERS = ("land", "lots", "water", "verges", "motorways", "decks", "grounds", "minor", "major",
           "marks", "cars", "roofs", "shadows", "lit")  # fmt: skip
+
+# Columns, rows and share kept of the ways through open districts.
+_TRACKS = {
+    "wood": (1, 1, 0.55),
+    "park": (1, 1, 0.7),
+    "wild": (1, 2, 0.5),
+    "fields": (2, 2, 0.5),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +57,16 @@ class _Planner:
         self.aisles: list[Road] = []
         self.ground = shapely.Polygon(cell.outline)
         self.obstacles = shapely.STRtree(self._obstacles())
-        self.paving = surfaces.Paving.of(lattice, cell)
+        self.paving = Paving.of(lattice, cell)
 
     def district(self) -> District:
         built: Buildings = self._fill()
         laid = self.streets
         roads = (*laid.motorway, *laid.inner, *self.aisles, *laid.main)
         self._water()
-        surfaces.pave(self.brushes, roads, laid.bulbs, self.paving, self.draw)
-        surfaces.bridge(self.brushes, roads, laid.water, laid.motorway, self.look)
-        surfaces.roof(self.brushes, built, self.style, self.look, self.draw)
+        paving.pave(self.brushes, roads, laid.bulbs, self.paving, self.draw)
+        paving.bridge(self.brushes, roads, laid.water, laid.motorway, self.look)
+        roofs.roof(self.brushes, built, self.style, self.look, self.draw)
         layers = {name: brush.layer() for name, brush in self.brushes.items()}
         return District(self.cell, roads, tuple(laid.bulbs), built.polygons, layers)
 
@@ -67,35 +76,30 @@ class _Planner:
         return str(names[int(np.searchsorted(np.cumsum(weights), at))])
 
     def _pattern(self) -> Pattern:
-        draw = self.draw
-        small = self.style.cell_m < 380
+        """How densely streets run here: homes in long blocks, shops in wide ones."""
+        draw, across_m = self.draw, self.style.cell_m
         if self.kind == "homes":
-            columns, rows = int(draw.integers(1, 4)), int(draw.integers(2, 4 if small else 6))
-            if draw.random() < 0.5:
-                columns, rows = rows, columns
+            rows, columns = round(across_m / draw.uniform(70, 125)) - 1, int(draw.integers(1, 4))
             bend = draw.uniform(0, 0.07) * (0.3 if self.style.name == "arid" else 1)
-            return Pattern(columns, rows, keep=0.86, spurs=0.3, bend=bend)
-        if self.kind == "dense":
-            columns, rows = draw.integers(3, 6, 2).tolist()
-            bend = draw.uniform(0, 0.05)
-            return Pattern(columns, rows, keep=0.92, spurs=0.12, bend=bend)
-        if self.kind == "retail":
-            return Pattern(*draw.integers(1, 3, 2).tolist(), keep=0.97)
-        tracks = {
-            "wood": (1, 1, 0.55),
-            "park": (1, 1, 0.7),
-            "wild": (1, 2, 0.5),
-            "fields": (2, 2, 0.5),
-        }
-        columns, rows, keep = tracks[self.kind]
-        kind = "residential" if draw.random() < 0.25 else "track"
-        return Pattern(columns, rows, kind=kind, keep=keep, spurs=0.15, bend=draw.uniform(0, 0.08))
+            pattern = Pattern(columns, max(1, rows), keep=0.88, spurs=0.25, bend=bend)
+        elif self.kind == "dense":
+            columns, rows = (max(2, round(across_m / draw.uniform(55, 95))) for _ in range(2))
+            pattern = Pattern(columns, rows, keep=0.92, spurs=0.1, bend=draw.uniform(0, 0.05))
+        elif self.kind == "retail":
+            columns, rows = draw.integers(1, 3, 2).tolist()
+            pattern = Pattern(columns, rows, keep=0.97)
+        else:
+            kind = "residential" if draw.random() < 0.25 else "track"
+            columns, rows, keep = _TRACKS[self.kind]
+            bend = draw.uniform(0, 0.08)
+            pattern = Pattern(columns, rows, kind=kind, keep=keep, spurs=0.15, bend=bend)
+        return pattern.turned() if draw.random() < 0.5 else pattern
 
     def _obstacles(self) -> NDArray[np.object_]:
         """Everything that nothing may be built on: roads with a kerb, turning circles, reserves."""
         laid = self.streets
         roads = [*laid.main, *laid.edge, *laid.inner]
-        shapes = list(surfaces.ribbons(roads, wider_m=0.6))
+        shapes = list(paving.ribbons(roads, 0.6))
         shapes += [shapely.Point(centre).buffer(radius_m + 0.6) for centre, radius_m in laid.bulbs]
         if laid.reserve is not None:
             shapes.append(laid.reserve)
@@ -122,27 +126,28 @@ class _Planner:
 
     def _lawn(self) -> NDArray[np.float64]:
         lawns = np.array(self.style.lawns, float)
-        green = lawns[self.draw.integers(len(lawns))]
-        green[1] += (self.look.greenness - 0.8) * 14
-        return green + self.draw.normal(0, 5)
+        lawn: NDArray[np.float64] = lawns[self.draw.integers(len(lawns))] + self.draw.normal(0, 5)
+        lawn[1] += (self.look.greenness - 0.8) * 14
+        return lawn
 
     def _homes(self) -> Buildings:
         draw, style = self.draw, self.style
         self._carpet(self._lawn(), style.garden_trees)
-        lots = buildings.frontage([*self.streets.main, *self.streets.edge, *self.streets.inner],
+        plots = buildings.frontage([*self.streets.main, *self.streets.edge, *self.streets.inner],
                                   style.lot_m, draw)  # fmt: skip
-        built = self._free(buildings.houses(lots, draw, gabled=style.gabled))
-        surfaces.gardens(self.brushes, lots, style, draw, self._lawn)
+        built = self._free(buildings.houses(plots, draw, gabled=style.gabled))
+        lots.gardens(self.brushes, plots, style, draw, self._lawn)
         return built
 
     def _dense(self) -> Buildings:
         draw, style = self.draw, self.style
         self._carpet(np.array(style.ground[0]) * 0.95, style.garden_trees // 2)
         roads = [*self.streets.main, *self.streets.edge, *self.streets.inner]
-        lots = buildings.frontage(roads, (9, 20), draw)
+        plots = buildings.frontage(roads, (9, 20), draw)
         made = [
             buildings.courts(self.streets.blocks, 0.2, draw),
-            buildings.rows(lots, draw, gabled=style.gabled),
+            buildings.rows(plots, draw, gabled=style.gabled),
+            buildings.rows(plots, draw, gabled=style.gabled, behind_m=17),
         ]
         return self._free(Buildings.joined(made))
 
@@ -174,7 +179,7 @@ class _Planner:
             if park is None or len(self.obstacles.query(clear, predicate="intersects")):
                 continue
             self.aisles += park.aisles
-            surfaces.car_park(self.brushes, park, self.paving, self.style, self.draw)
+            lots.car_park(self.brushes, park, self.paving, self.style, self.draw)
             return self._boxes(frame, long_m, deep_m, built_m)
         return []
 
@@ -182,11 +187,12 @@ class _Planner:
         count = max(1, int(long_m / self.draw.uniform(45, 95)))
         each_m = long_m / count
         middle_m = (deep_m - built_m) / 2
+        sizes = self.draw.uniform((0.7, 0.65), (0.96, 0.92), (count, 2)) * (each_m, built_m)
+        starts = each_m * np.arange(count) - long_m / 2
         return [
-            frame.box((k + 0.5) * each_m - long_m / 2, middle_m, each_m * self.draw.uniform(0.7, 0.96),
-                      built_m * self.draw.uniform(0.65, 0.92))
-            for k in range(count)
-        ]  # fmt: skip
+            frame.box(start + each_m / 2, middle_m, wide_m, depth_m)
+            for start, (wide_m, depth_m) in zip(starts, sizes, strict=True)
+        ]
 
     def _fields(self) -> Buildings:
         for block in self.streets.blocks:
@@ -194,9 +200,9 @@ class _Planner:
         roads = [
             road for road in (*self.streets.main, *self.streets.edge) if self.draw.random() < 0.2
         ]
-        lots = buildings.frontage(roads, self.style.lot_m, self.draw)
-        surfaces.gardens(self.brushes, lots, self.style, self.draw, self._lawn)
-        return self._free(buildings.houses(lots, self.draw, gabled=self.style.gabled))
+        plots = buildings.frontage(roads, self.style.lot_m, self.draw)
+        lots.gardens(self.brushes, plots, self.style, self.draw, self._lawn)
+        return self._free(buildings.houses(plots, self.draw, gabled=self.style.gabled))
 
     def _park(self) -> Buildings:
         self._carpet(self._lawn(), self.style.garden_trees // 2)
@@ -223,9 +229,9 @@ class _Planner:
         if self.draw.random() < 0.2:
             self._lake(Frame.of(self.streets.blocks[0]), 0.5)
         roads = [road for road in self.streets.main if self.draw.random() < 0.15]
-        lots = buildings.frontage(roads, self.style.lot_m, self.draw)
-        surfaces.gardens(self.brushes, lots, self.style, self.draw, self._lawn)
-        return self._free(buildings.houses(lots, self.draw, gabled=self.style.gabled))
+        plots = buildings.frontage(roads, self.style.lot_m, self.draw)
+        lots.gardens(self.brushes, plots, self.style, self.draw, self._lawn)
+        return self._free(buildings.houses(plots, self.draw, gabled=self.style.gabled))
 
     def _wild(self) -> Buildings:
         for block in self.streets.blocks:
@@ -243,11 +249,11 @@ class _Planner:
         lake = shapely.Polygon(ring).buffer(0)
         near = self.obstacles.geometries[self.obstacles.query(lake, predicate="intersects")]
         lake = shapely.difference(lake, shapely.union_all(near))
-        fields.flood(self.brushes["land"], lake, self.style, self.draw)
+        fields.flood(self.brushes["water"], lake, self.style, self.draw)
 
     def _water(self) -> None:
         if self.streets.water is not None:
-            fields.flood(self.brushes["land"], self.streets.water, self.style, self.draw)
+            fields.flood(self.brushes["water"], self.streets.water, self.style, self.draw)
 
 
 def grown(colour: NDArray[np.float64] | tuple[int, ...]) -> Cover:

@@ -5,7 +5,7 @@ import shapely
 
 from terralink.town.buildings import Frame
 from terralink.town.curves import Points, strips
-from terralink.town.layers import Brush, Cover
+from terralink.town.layers import Brush, Cover, rings_of
 from terralink.town.streets import Block
 from terralink.town.styles import Style
 
@@ -25,8 +25,9 @@ def sow(brush: Brush, corners: Points, draw: np.random.Generator) -> None:
         field = shapely.Polygon(part).buffer(-draw.uniform(3, 6), join_style="mitre")
         if field.is_empty or field.geom_type != "Polygon" or field.area < 400:
             continue
-        colour = np.array(_CROPS[draw.integers(len(_CROPS))], float) + draw.normal(0, 8, 3)
-        brush.add([ring_of(field)], colour, Cover.FIELD)
+        colour = np.array(_CROPS[draw.integers(len(_CROPS))], float) + draw.normal(0, 8)
+        colour += draw.normal(0, 3, 3)
+        brush.add(rings_of([field]), colour, Cover.FIELD)
         brush.add(_furrows(part, field, draw), colour * draw.uniform(0.8, 0.93), Cover.SAME)
 
 
@@ -45,14 +46,8 @@ def flood(brush: Brush, water: shapely.Geometry, style: Style, draw: np.random.G
     if water.is_empty:
         return
     banks = shapely.get_parts(water.buffer(3.5, quad_segs=3))
-    brush.add([ring_of(bank) for bank in banks], [*np.array(style.dirt) * 0.86, 40], Cover.LAND)
-    brush.add([ring_of(part) for part in shapely.get_parts(water)], colour, Cover.WATER)
-
-
-def ring_of(polygon: shapely.Polygon) -> Points:
-    """The outer ring, its first point not repeated."""
-    ring: Points = shapely.get_coordinates(shapely.get_exterior_ring(polygon))[:-1]
-    return ring
+    brush.add(rings_of(banks), [*np.array(style.dirt) * 0.86, 40], Cover.LAND)
+    brush.add(rings_of(shapely.get_parts(water)), colour, Cover.WATER)
 
 
 def _cut(corners: Points, times: int, draw: np.random.Generator) -> list[Points]:

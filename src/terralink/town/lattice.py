@@ -184,7 +184,11 @@ class Lattice:
         if noise.chance(self.seed, _RIVER, cell.i) >= self.style.rivers:
             return None
         column = cell.i
-        return self._through(_RIVER, [self.side(_EAST, column, j) for j in _around(cell.j)])
+        path = self._through(_RIVER, [self.side(_EAST, column, j) for j in _around(cell.j)])
+        # A meander that starts and ends without a slope, so that neighbours still meet smoothly.
+        swing = (noise.chance(self.seed, _RIVER, cell.i, cell.j, 2) - 0.5) * 0.3
+        aside = swing * np.sin(np.pi * _SAMPLES)[:, None] ** 2 * self.style.cell_m
+        return Path(snapped(path.points + aside * self._axes[0]), path.directions)
 
     def river_width_m(self, cell: Cell) -> float:
         return 14.0 + 50.0 * noise.chance(self.seed, _RIVER, cell.i, 1) ** 2
@@ -192,7 +196,7 @@ class Lattice:
     def _through(self, what: int, sides: list[Side]) -> Path:
         """The smooth curve through the middle of four sides, between the inner two."""
         before, start, end, after = (
-            side.at([0.5 + 0.25 * (noise.chance(self.seed, what, *_key(side)) - 0.5)])[0]
+            side.at([0.5 + 0.3 * (noise.chance(self.seed, what, *_key(side)) - 0.5)])[0]
             for side in sides
         )
         curve = (start, end, (end - before) / 2, (after - start) / 2, _SAMPLES)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from terralink.town.curves import Points
@@ -105,3 +106,13 @@ class Brush:
             np.array(self._covers, np.uint8),
             np.hstack([low, high]),
         )
+
+
+def rings_of(polygons: Sequence[shapely.Polygon] | NDArray[np.object_]) -> list[Points]:
+    """The outer ring of each polygon, its first point not repeated."""
+    rings = shapely.get_exterior_ring(np.asarray(polygons, dtype=object))
+    counts = shapely.get_num_coordinates(rings)
+    return [part[:-1] for part in np.split(shapely.get_coordinates(rings), np.cumsum(counts))[:-1]]
+
+
+Brushes = dict[str, Brush]

@@ -63,7 +63,7 @@ def value_noise(
     at = col - col.min()
     strips = corners[:, at] + (corners[:, at + 1] - corners[:, at]) * right
     at = row - row.min()
-    above = strips[at]
+    above: Floats = strips[at]
     below = strips[at + 1]
     below -= above
     below *= down[:, None]

@@ -123,7 +123,7 @@ class Painter:
 
         It is smooth: one sample every few pixels, always the same ones, is enough.
         """
-        xs, ys = (at_m[:: _COARSE] + 1.5 * block.pixel_size_m for at_m in _metres(block))
+        xs, ys = (at_m[::_COARSE] + 1.5 * block.pixel_size_m for at_m in _metres(block))
         first, second, third = (np.array(colour, np.float32) for colour in self.style.ground)
         mixing = _ramp(noise.octaves(self.seed + 31, xs, ys, 160, 4), 0.35)[..., None]
         patches = _ramp(noise.octaves(self.seed + 32, xs, ys, 70, 4) - 0.25, 0.25)[..., None]
@@ -164,7 +164,9 @@ class Painter:
         dark = canopy.standing(self.canopy.shadows, density, place).astype(np.float32)
         there = np.flatnonzero(canopy.standing(stand, density, place))
         leaf = place.of(stand.shade).take(there)
-        leaf *= 1 + 0.22 * noise.value_noise(self.seed + 51, *_metres(block), 1.3).take(there)
+        leaves_m = max(0.8, 1.3 * block.pixel_size_m)
+        rough = noise.value_noise(self.seed + 51, *_metres(block), leaves_m)
+        leaf *= 1 + 0.3 * rough.take(there)
         kinds = place.of(stand.kind).take(there)
         for band, left, tints in zip(colour, self.look.shade, self._palette.T, strict=True):
             band *= 1 - dark * np.float32(0.92 - left)
@@ -198,7 +200,8 @@ class Painter:
 
 def _metres(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Town metres of the pixels' centres: x of each column, y (southwards) of each row."""
-    return (block.cols + 0.5) * block.pixel_size_m, (block.rows + 0.5) * block.pixel_size_m
+    xs, ys = (np.asarray(at + 0.5, np.float64) for at in (block.cols, block.rows))
+    return xs * block.pixel_size_m, ys * block.pixel_size_m
 
 
 def _place(block: Block) -> canopy.Place:

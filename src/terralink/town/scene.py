@@ -8,18 +8,20 @@ from functools import cached_property
 
 import geopandas as gpd
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
-from terralink.geo import Grid
+from terralink.geo import Grid, RasterWriter
 from terralink.graph import RoadGraph
 from terralink.town import paint, styles, truth
 from terralink.town.canopy import Canopy
 from terralink.town.district import District, plan
 from terralink.town.lattice import Lattice
 from terralink.town.paint import Block, Painter
+from terralink.town.streets import Road
 
 BLOCK_PX = 512
 _DISTRICTS_KEPT = 160
@@ -80,27 +82,32 @@ class Town:
 
     def landcover(self, row: int, col: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Classes (h, w) of ``layers.Cover``: what lies on top, but roads also under trees."""
-        return self._window("landcover", self._covered, row, col, shape, 1)[0]
+        return np.asarray(self._window("landcover", self._covered, row, col, shape, 1)[0])
 
     def road_mask(self, row: int, col: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """True (h, w) where a pixel's centre lies on a road: width, round ends, turning circles."""
-        return self._window("road", self._roads_burned, row, col, shape, 1)[0].astype(bool)
+        return np.asarray(self._window("road", self._roads_burned, row, col, shape, 1)[0], bool)
 
-    @cached_property
+    @property
     def roads(self) -> RoadGraph:
         """Centre lines within the scene, one per carriageway, cut at junctions."""
-        height, width = self.grid.shape
-        whole = Block(0, 0, (height, width), self.pixel_size_m)
-        roads = [road for district in self._planned(whole) for road in district.roads]
-        return truth.graph(roads, whole, self.grid)
+        return self._truth[0]
 
-    @cached_property
+    @property
     def buildings(self) -> gpd.GeoDataFrame:
         """Footprints within the scene, cut at its edge, in the scene's metric CRS."""
-        height, width = self.grid.shape
-        whole = Block(0, 0, (height, width), self.pixel_size_m)
-        polygons = [p for district in self._planned(whole) for p in district.buildings]
-        return truth.footprints(polygons, whole, self.grid)
+        return self._truth[1]
+
+    @cached_property
+    def _truth(self) -> tuple[RoadGraph, gpd.GeoDataFrame]:
+        """Both at once: a large town is planned district by district, and not kept."""
+        roads: list[Road] = []
+        polygons: list[shapely.Polygon] = []
+        whole = Block(0, 0, self.grid.shape, self.pixel_size_m)
+        for district in self._planned(whole):
+            roads += district.roads
+            polygons += list(district.buildings)
+        return truth.graph(roads, whole, self.grid), truth.footprints(polygons, whole, self.grid)
 
     def write(
         self, path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None
@@ -109,8 +116,6 @@ class Town:
 
         ``progress`` is told (pixels done, pixels in all) after each block.
         """
-        from terralink.geo import RasterWriter
-
         height, width = self.grid.shape
         with RasterWriter(path, self.grid, bands=3, dtype="uint8") as writer:
             for row in range(0, height, BLOCK_PX):

@@ -6,7 +6,7 @@ road joins, so equal ends are a junction; a bridge over a road has no point in c
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -42,6 +42,10 @@ class Pattern:
     keep: float = 0.85  # share of the pieces between crossings that are there
     spurs: float = 0.0  # share of blocks with a cul-de-sac
     bend: float = 0.0  # of a cell, how far streets swing
+
+    def turned(self) -> "Pattern":
+        """Rows for columns."""
+        return replace(self, columns=self.rows, rows=self.columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from terralink import errors
 from terralink.town import noise
 
@@ -52,7 +54,7 @@ _SUBURB = Style(
     roofs=((96, 96, 100), (124, 116, 110), (158, 152, 146), (208, 206, 202), (80, 74, 74),
            (118, 92, 80), (140, 134, 138)),
     gabled=0.9,
-    garden_trees=75,
+    garden_trees=44,
     wood_trees=235,
     wild_trees=45,
     crooked=0.2,
@@ -144,6 +146,9 @@ _RURAL = Style(
     lot_m=(24, 45),
     pools=0.04,
 )  # fmt: skip
+
+CARS = np.array([(236, 236, 234), (210, 212, 214), (150, 154, 158), (62, 64, 68), (40, 42, 46),
+                  (120, 44, 40), (52, 74, 112), (178, 170, 154)], float)  # fmt: skip
 
 STYLES = {style.name: style for style in (_SUBURB, _ARID, _OLD_TOWN, _RURAL)}
 

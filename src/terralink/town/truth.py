@@ -1,6 +1,5 @@
 """The exact truth: the planned geometry as road graph, footprints and road mask."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import geopandas as gpd
@@ -11,13 +10,15 @@ from rasterio.features import rasterize
 
 from terralink.geo import Grid
 from terralink.graph import RoadGraph
-from terralink.town import surfaces
+from terralink.graph.chains import string
+from terralink.graph.lines import strung
+from terralink.town import paving
 from terralink.town.curves import Points, circle
 from terralink.town.district import District
 from terralink.town.paint import Block
 from terralink.town.streets import Road
 
-Node = tuple[float, float]
+_SPECK_M = 0.5  # what is shorter only touches the scene's edge
 
 
 def burned(block: Block, districts: Iterable[District]) -> NDArray[np.uint8]:
@@ -25,7 +26,7 @@ def burned(block: Block, districts: Iterable[District]) -> NDArray[np.uint8]:
     shapes = []
     frame = shapely.box(*block.bounds)
     for district in districts:
-        polygons = [*surfaces.ribbons(district.roads)]
+        polygons = [*paving.ribbons(district.roads)]
         polygons += [shapely.Polygon(circle(*bulb)) for bulb in district.bulbs]
         near = [polygon for polygon in polygons if polygon.intersects(frame)]
         shapes += [shapely.transform(polygon, block.pixels) for polygon in near]
@@ -36,19 +37,29 @@ def burned(block: Block, districts: Iterable[District]) -> NDArray[np.uint8]:
 
 
 def graph(roads: Sequence[Road], whole: Block, grid: Grid) -> RoadGraph:
-    """Centre lines clipped to the scene; pieces that merely continue each other are one road."""
-    merged = _merged(roads)
-    frame = shapely.box(*whole.bounds)
-    lines, widths_m = [], []
-    for road in merged:
-        clipped = shapely.intersection(shapely.LineString(road.points), frame)
-        for part in shapely.get_parts(clipped):
-            if part.geom_type == "LineString" and part.length > 0.5:
-                lines.append(shapely.transform(part, lambda points: _metric(points, whole, grid)))
-                widths_m.append(road.width_m)
-    if not lines:
-        return RoadGraph.empty(grid.metric_crs)
-    return RoadGraph.from_lines(lines, grid.metric_crs, width_m=np.array(widths_m))
+    """Centre lines clipped to the scene; pieces of one width that go on from each other are one."""
+    lines = np.array([shapely.LineString(road.points) for road in roads], dtype=object)
+    widths_m = np.array([road.width_m for road in roads])
+    clipped = shapely.intersection(lines, shapely.box(*whole.bounds))
+    parts, source = shapely.get_parts(clipped, return_index=True)
+    kept = shapely.length(parts) > _SPECK_M
+    placed = shapely.transform(parts[kept], lambda points: _metric(points, whole, grid))
+    return _joined(RoadGraph.from_lines(placed, grid.metric_crs, width_m=widths_m[source[kept]]))
+
+
+def _joined(pieces: RoadGraph) -> RoadGraph:
+    """No junction is left where two roads of one width meet and nothing else does."""
+    slots = np.repeat(pieces.width_m, 2)
+    nodes = pieces.ends.ravel()
+    narrow, wide = np.full((2, len(pieces.junctions)), [[np.inf], [-np.inf]])
+    np.minimum.at(narrow, nodes, slots)
+    np.maximum.at(wide, nodes, slots)
+    chains = string(pieces.ends, stop=narrow != wide)
+    if not len(chains):
+        return pieces
+    # A mean of equal widths is one of them, but for rounding.
+    widths_m = chains.mean(pieces.width_m, pieces.length_m).round(6)
+    return RoadGraph.from_lines(strung(pieces.lines, chains), pieces.crs, width_m=widths_m)
 
 
 def footprints(polygons: Sequence[shapely.Polygon], whole: Block, grid: Grid) -> gpd.GeoDataFrame:
@@ -63,60 +74,3 @@ def footprints(polygons: Sequence[shapely.Polygon], whole: Block, grid: Grid) ->
 def _metric(points: Points, whole: Block, grid: Grid) -> Points:
     cols, rows = whole.pixels(points).T
     return np.stack(grid.metric_xy(cols, rows), axis=1)
-
-
-def _merged(roads: Sequence[Road]) -> list[Road]:
-    """Join pieces of one class at nodes where nothing else meets them."""
-    meeting: dict[Node, list[int]] = defaultdict(list)
-    for index, road in enumerate(roads):
-        for end in (0, -1):
-            meeting[_node(road.points[end])].append(index)
-    through = {
-        node
-        for node, ends in meeting.items()
-        if len(ends) == 2 and ends[0] != ends[1] and _alike(roads[ends[0]], roads[ends[1]])
-    }
-    done: set[int] = set()
-    chains = []
-    # Chains start where they end; what is left over then are rings.
-    for only_ends in (True, False):
-        for index, road in enumerate(roads):
-            at_end = [_node(road.points[end]) not in through for end in (0, -1)]
-            if index in done or (only_ends and not any(at_end)):
-                continue
-            chains.append(
-                _chain(roads, index, meeting, through, done, backwards=not at_end[0] and at_end[1])
-            )
-    return chains
-
-
-def _chain(
-    roads: Sequence[Road],
-    index: int,
-    meeting: dict[Node, list[int]],
-    through: set[Node],
-    done: set[int],
-    *,
-    backwards: bool,
-) -> Road:
-    """Follow a road from one of its ends until a junction, an end or its own start."""
-    points = roads[index].points[::-1] if backwards else roads[index].points
-    parts = [points]
-    done.add(index)
-    while _node(points[-1]) in through:
-        onward = [other for other in meeting[_node(points[-1])] if other not in done]
-        if not onward:
-            break
-        nearby = roads[onward[0]].points
-        points = nearby if _node(nearby[0]) == _node(points[-1]) else nearby[::-1]
-        parts.append(points[1:])
-        done.add(onward[0])
-    return Road(np.concatenate(parts), roads[index].kind, roads[index].width_m)
-
-
-def _node(point: Points) -> Node:
-    return float(point[0]), float(point[1])
-
-
-def _alike(one: Road, other: Road) -> bool:
-    return one.kind == other.kind and one.width_m == other.width_m
