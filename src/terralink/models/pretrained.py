@@ -27,7 +27,8 @@ _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 def save(network: nn.Module, folder: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
     """Write the weights of ``network`` and ``config`` (JSON) into ``folder``."""
     with written_whole(Path(folder) / _WEIGHTS) as part:
-        save_file(network.state_dict(), part)
+        # A network in channels-last memory has views that the format does not know.
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
     with written_whole(Path(folder) / _CONFIG) as part:
         part.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
 

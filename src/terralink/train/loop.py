@@ -1,6 +1,7 @@
 """From a recipe to a run folder: checkpoints, curves, and the network that came out."""
 
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,25 @@ from terralink.train.task import Segmentation
 def fit(recipe: Recipe, data: Path, out: Path, *, resume: bool = False) -> dict[str, float]:
     """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the last figures.
 
-    ``out`` gets recipe.yaml, metrics.csv, last.ckpt (to resume from), model.safetensors and
-    config.json (the result, with averaged weights when the recipe asks for them).
+    ``out`` gets recipe.yaml, the figures of each start in log/, last.ckpt (to resume from),
+    model.safetensors and config.json (the result, with averaged weights when the recipe asks).
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     L.seed_everything(recipe.trainer.seed, verbose=False)
     task = Segmentation(recipe)
-    trainer = _trainer(recipe, out)
     last = out / "last.ckpt"
-    trainer.fit(
-        task,
-        _train_loader(recipe, data),
-        _val_loaders(recipe, data),
-        ckpt_path=last if resume and last.exists() else None,
-        weights_only=True,
-    )
+    with warnings.catch_warnings():
+        # Lightning's advice on workers and folders, and its own use of torch's old names.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = _trainer(recipe, out)
+        trainer.fit(
+            task,
+            _train_loader(recipe, data),
+            _val_loaders(recipe, data),
+            ckpt_path=last if resume and last.exists() else None,
+            weights_only=True,
+        )
     save(task, out)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
@@ -81,7 +85,7 @@ def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
         precision=wanted.precision,
         gradient_clip_val=wanted.clip_norm or None,
         callbacks=callbacks,
-        logger=CSVLogger(out, name="", version=""),
+        logger=CSVLogger(out, name="log"),  # a version for each start, so a resume loses none
         default_root_dir=out,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -1,0 +1,106 @@
+"""A run from a recipe to a model file that predicts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from terralink import predict  # noqa: E402
+from terralink.errors import InputError, ModelError  # noqa: E402
+from terralink.export.checkpoint import export_checkpoint  # noqa: E402
+from terralink.models import pretrained  # noqa: E402
+from terralink.models.normalised import Normalised  # noqa: E402
+from terralink.train import Recipe, fit  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+TINY = """
+name: tiny
+about: Two epochs of two steps on drawn towns.
+model: {name: linknet_lite0}
+train: [{source: {kind: towns, count: 2, side_px: 96}, weight: 1}]
+val: {towns: {kind: towns, count: 1, side_px: 96, seed: 9}}
+augment: {crop_px: 64}
+trainer: {steps: 4, batch_size: 2, steps_per_epoch: 2, ema_decay: 0.9, workers: 0}
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(TINY)
+    return Recipe.from_file(path)
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    figures = fit(recipe, out, out)
+    assert 0 <= figures["towns/iou"] <= 1
+    return out
+
+
+def test_a_run_leaves_its_recipe_and_a_checkpoint_without_code(recipe: Recipe, run: Path) -> None:
+    assert Recipe.from_file(run / "recipe.yaml") == recipe
+    network, config = pretrained.load(run)
+    assert not network.training
+    assert config["card"]["name"] == "tiny"
+
+
+def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
+    recipe: Recipe, run: Path, tmp_path: Path
+) -> None:
+    half = recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"steps": 2})})
+    fit(half, tmp_path, tmp_path)
+    fit(recipe, tmp_path, tmp_path, resume=True)
+    resumed, never = (pretrained.load(folder)[0].state_dict() for folder in (tmp_path, run))
+    assert all(torch.equal(resumed[key], never[key]) for key in never)
+
+
+def test_the_model_file_gives_what_the_network_gives(run: Path, tmp_path: Path) -> None:
+    card = export_checkpoint(run, tmp_path / "tiny.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (3, 96, 96)).astype(np.uint8)
+    model = predict.load(tmp_path / "tiny.onnx")
+    (prob,) = model.stream([image])
+    with torch.no_grad():
+        logits = Normalised(pretrained.load(run)[0]).eval()(torch.from_numpy(image)[None].float())
+    # bf16 where the CPU has it, hence the wide bound; the float file itself is tested per network.
+    assert np.abs(prob - torch.sigmoid(logits)[0].numpy()).max() < 0.05
+    assert model.metadata == card
+
+
+def test_int8_keeps_close_and_is_small(run: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        pixels = rng.integers(0, 256, (70, 100, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    export_checkpoint(run, tmp_path / "int8.onnx", calibrate=[tmp_path])
+    export_checkpoint(run, tmp_path / "float.onnx")
+    image = rng.integers(0, 256, (3, 64, 64)).astype(np.uint8)
+    int8, whole = (predict.load(tmp_path / f"{kind}.onnx") for kind in ("int8", "float"))
+    assert "int8" in int8.provider
+    assert np.abs(next(int8.stream([image])) - next(whole.stream([image]))).mean() < 0.05
+    assert (tmp_path / "int8.onnx").stat().st_size < 5_000_000
+
+
+def test_calibration_without_pictures_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no pictures"):
+        export_checkpoint(run, tmp_path / "x.onnx", calibrate=[tmp_path])
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not a checkpoint"):
+        pretrained.load(tmp_path)
+
+
+def test_weights_of_another_network_are_told_by_their_first_keys(run: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["network"]["name"] = "linknet18"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").symlink_to(run / "model.safetensors")
+    with pytest.raises(ModelError, match="another network than 'linknet18'"):
+        pretrained.load(tmp_path)
