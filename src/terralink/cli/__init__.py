@@ -18,7 +18,6 @@ import typer.main
 
 import terralink
 from terralink.cli import (
-    console,
     demo,
     export,
     extract,
@@ -58,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = typer.main.get_command(app)
     try:
-        with (
-            console.libraries_silenced(),
-            command.make_context("terralink", given or ["--help"]) as context,
-        ):
+        with command.make_context("terralink", given or ["--help"]) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as stop:

@@ -86,27 +86,25 @@ def duration(seconds: float) -> str:
 def progress(label: str) -> Iterator[Callable[[float], None]]:
     """Show a bar on stderr while the block runs; call what is yielded with the part done, 0..1.
 
-    Where stderr is no terminal, a log file say, nothing is drawn.
+    Where stderr is no terminal, a log file say, nothing is drawn. C libraries print nothing over
+    it: on a full disk libtiff says so three times before the one line that says what to do.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeLeft())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(label, total=1.0)
-        yield lambda part: bar.update(task, completed=part)
+    with _python_alone_on_stderr():
+        console = Console(stderr=True)
+        drawn = console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=not drawn) as bar:
+            task = bar.add_task(label, total=1.0)
+            yield lambda part: bar.update(task, completed=part)
 
 
 @contextmanager
-def libraries_silenced() -> Iterator[None]:
-    """Keep what C libraries print past Python off stderr while the block runs.
-
-    On a full disk libtiff says so three times before the one line that says what to do.
-    """
+def _python_alone_on_stderr() -> Iterator[None]:
+    """Send what C libraries print past Python nowhere while the block runs."""
     sys.stderr.flush()
     ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     python_side = sys.stderr
