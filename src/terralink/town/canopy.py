@@ -115,15 +115,15 @@ def _ragged(stand: Stand, pixel_size_m: float) -> Stand:
     count = SIDE_PX // bump_px + 1
     reach = _UNEVEN_M / pixel_size_m
     steps = draw.uniform(-reach, reach, (2, count, count)).repeat(bump_px, 1).repeat(bump_px, 2)
-    down, right = np.rint(steps[:, :SIDE_PX, :SIDE_PX]).astype(np.int64)
-    at = np.arange(SIDE_PX)
-    source = ((at[:, None] + down) % SIDE_PX, (at[None, :] + right) % SIDE_PX)
+    down, right = np.rint(steps[:, :SIDE_PX, :SIDE_PX]).astype(np.int16)
+    at = np.arange(SIDE_PX, dtype=np.int32)
+    source = (at[:, None] + down) % SIDE_PX * SIDE_PX + (at[None, :] + right) % SIDE_PX
     return Stand(
-        stand.rank[source],
-        stand.shade[source],
-        stand.down[source] + down.astype(np.int16),
-        stand.right[source] + right.astype(np.int16),
-        stand.kind[source],
+        stand.rank.ravel().take(source),
+        stand.shade.ravel().take(source),
+        stand.down.ravel().take(source) + down,
+        stand.right.ravel().take(source) + right,
+        stand.kind.ravel().take(source),
     )
 
 
@@ -177,8 +177,10 @@ def _stamp(
 
 def _wrapped(step: NDArray[np.float32]) -> NDArray[np.float32]:
     """Steps on the tile, which has no edge: between -SIDE_PX / 2 and SIDE_PX / 2."""
-    half = np.float32(SIDE_PX / 2)
-    return (step + half) % np.float32(SIDE_PX) - half
+    turns: NDArray[np.float32] = np.rint(step * np.float32(1 / SIDE_PX))
+    turns *= np.float32(-SIDE_PX)
+    turns += step
+    return turns
 
 
 def standing(stand: Stand, density: NDArray[np.uint8], place: Place) -> NDArray[np.bool_]:

@@ -33,9 +33,9 @@ def sow(brush: Brush, corners: Points, draw: np.random.Generator) -> None:
 
 def blob(frame: Frame, draw: np.random.Generator, share: float) -> Points:
     """A closed ring with a soft outline that takes about ``share`` of the frame's sides."""
-    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    radius = np.full(40, 0.5 * share)
-    for wave in (2, 3, 5):
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    radius = np.full(64, 0.5 * share)
+    for wave in (2, 3, 5, 8):
         radius *= 1 + draw.uniform(0, 0.5 / wave) * np.sin(wave * angle + draw.uniform(0, 6.28))
     return frame.at(radius * np.cos(angle) * frame.long_m, radius * np.sin(angle) * frame.deep_m)
 

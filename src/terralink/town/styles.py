@@ -203,7 +203,7 @@ def look(style: Style, seed: int) -> Look:
     x, y = sun[part]
     for _ in range(quarter):
         x, y = -y, x
-    gain = draw.uniform(0.72, 1.18) * (0.95 if style.name == "arid" else 1.0)
+    gain = draw.uniform(0.5, 1.2) * (0.95 if style.name == "arid" else 1.0)
     contrast = draw.uniform(0.9, 1.22)
     haze = max(0.0, draw.uniform(-0.12, 0.22))
     cast = draw.uniform(0.93, 1.07, 3)
