@@ -293,3 +293,12 @@ def test_networkx_gets_every_road_with_its_columns() -> None:
 def test_another_crs_and_back_is_the_same_graph() -> None:
     there = town().to_crs(CRS.from_epsg(32612))
     same(town(), there.to_crs(UTM), within_m=1e-6)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("kind", ["osm", "spacenetroads"])
+def test_files_of_others_are_read(data_root: Path, kind: str) -> None:
+    for path in sorted((data_root / "spacenet-vegas" / kind).glob("*.geojson")):
+        graph = RoadGraph.from_file(path)
+        assert graph.crs == UTM
+        assert 200 < graph.length_m.sum() < 4000

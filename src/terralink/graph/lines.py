@@ -95,18 +95,24 @@ def strung(lines: Lines, chains: Chains) -> Lines:
     return result
 
 
+def measured(lines: Lines) -> tuple[Floats, Ints, Floats, Floats]:
+    """Points (p, 2), the line (p,) of each, how far along it lies (p,); and the lengths (m,)."""
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    step = np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T)
+    step[np.diff(owner, prepend=-1) > 0] = 0
+    total = np.cumsum(step)
+    stop = np.cumsum(np.bincount(owner, minlength=len(lines)))
+    start = total[np.searchsorted(owner, np.arange(len(lines)))]
+    return points, owner, total - start[owner], total[stop - 1] - start
+
+
 def cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Ints, Ints]:
     """Lines cut at points ``xy`` (k, 2), which lie on ``line`` (k,) at ``along`` (k,).
 
     Gives the pieces in the order of the lines, the line (p,) that each comes from, and (k, 2) the
     pieces before and after each cut.
     """
-    points, owner = shapely.get_coordinates(lines, return_index=True)
-    step = np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T)
-    step[np.diff(owner, prepend=-1) > 0] = 0
-    total = np.cumsum(step)
-    first = np.searchsorted(owner, np.arange(len(lines)))
-    measure = total - total[first][owner]
+    points, owner, measure, _ = measured(lines)
     # each cut ends one piece and begins the next: it is there twice
     all_owner = np.concatenate([owner, line, line])
     all_measure = np.concatenate([measure, along, along])

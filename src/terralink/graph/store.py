@@ -102,7 +102,8 @@ def _numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
 
 def _write_geopackage(path: Path, roads: Layer, junctions: Layer, crs: CRS | None) -> None:
     for layer in (roads, junctions):
-        _write_layer(path, layer, crs, driver="GPKG")
+        # 1.2 is what older QGIS and GDAL read without a word
+        _write_layer(path, layer, crs, driver="GPKG", VERSION="1.2")
     style.store(path, {"roads": style.ROADS, "junctions": style.JUNCTIONS})
 
 

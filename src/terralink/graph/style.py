@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-_CASING = "#8a8580"
-_CASING_MM = 0.3
+_CASING = "#7d7770"
+_CASING_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class WidthClass:
 
 
 WIDTH_CLASSES = (
-    WidthClass("arterial", 16, "#f7b267", 1.5),
-    WidthClass("main street", 10, "#fbdf8b", 1.15),
-    WidthClass("street", 6, "#ffffff", 0.8),
-    WidthClass("lane", 0, "#f4f1ec", 0.45),
+    WidthClass("arterial", 16, "#f7b267", 2.4),
+    WidthClass("main street", 10, "#fbdf8b", 1.9),
+    WidthClass("street", 6, "#ffffff", 1.4),
+    WidthClass("lane", 0, "#f4f1ec", 0.8),
 )
 
 
@@ -114,7 +114,7 @@ def _roads_qml() -> str:
 def _junctions_qml() -> str:
     options = _options(
         name="circle", color="#ffffff", outline_color=_CASING, outline_width=0.2,
-        outline_width_unit="MM", size=0.9, size_unit="MM",
+        outline_width_unit="MM", size=1.0, size_unit="MM",
     )  # fmt: skip
     dot = f'<layer class="SimpleMarker" enabled="1" locked="0" pass="0">{options}</layer>'
     return _qml(

@@ -1,10 +1,9 @@
 """From the raw skeleton graph to a map: what is noise of thinning goes, what is road stays.
 
     RULE 1: a dead end shorter than the road it leaves is wide is noise of the mask's edge
-    RULE 2: junctions nearer to each other than the road is wide are one crossing
-    RULE 3: two ways around less ground than the road's width squared are one road with a hole
-    RULE 4: where a road ends in a fork, its longest end stays
-    RULE 5: a piece that hangs together with nothing and is short is no road
+    RULE 2: two ways around less ground than the road's width squared are one road with a hole
+    RULE 3: where a road ends in a fork, its longest end stays
+    RULE 4: a piece that hangs together with nothing and is short is no road
 
 Every step takes a graph and gives a new one; lengths are in the unit of the graph, metres.
 """
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from terralink.graph import RoadGraph
 from terralink.graph.lines import Lines
 from terralink.vectorize.gaps import bridged
+from terralink.vectorize.junctions import merged, settled, widest_m
 
 # Steps of a pixel's size go away under a mean over this many pixels to either side
 SMOOTH_PX = 5
@@ -35,7 +35,7 @@ def clean(
 ) -> RoadGraph:
     """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
     graph = pruned(graph, min_spur_m=min_spur_m)
-    graph = pruned(merged(graph), min_spur_m=min_spur_m)
+    graph = settled(pruned(merged(graph), min_spur_m=min_spur_m))
     graph = smoothed(graph, pixel_m=pixel_m, simplify_m=simplify_m)
     graph = bridged(graph, max_gap_m=max_gap_m)
     graph = pruned(merged(graph), min_spur_m=min_spur_m)
@@ -44,41 +44,12 @@ def clean(
 
 
 def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
-    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 4)."""
+    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 3)."""
     while True:
         noise = _spurs(graph, min_spur_m) | _around_holes(graph)
         if not noise.any():
             return graph
         graph = graph.select(~noise).joined()
-
-
-def merged(graph: RoadGraph) -> RoadGraph:
-    """Junctions linked by a road shorter than it is wide made one, in their middle (RULE 2)."""
-    width_m = np.where(  # a bridge is as wide as what it joins
-        np.isnan(graph.width_m), _widest(graph)[graph.ends].max(axis=1, initial=0), graph.width_m
-    )
-    narrow = graph.length_m < width_m
-    short = narrow & (graph.degree[graph.ends] > 2).all(axis=1)
-    if not short.any():
-        return graph
-    cluster = graph.pieces(short)
-    xy = graph.junctions
-    size = np.bincount(cluster)[:, None]
-    middle = np.column_stack([np.bincount(cluster, axis) for axis in xy.T]) / size
-    radius = np.zeros(len(middle))
-    np.maximum.at(radius, cluster, np.hypot(*(xy - middle[cluster]).T))
-    ends = cluster[graph.ends]
-    lines = _led_to(graph.lines, ends, middle, radius)
-    kept = ~short & ~(narrow & (ends[:, 0] == ends[:, 1])) & (shapely.length(lines) > 0)
-    moved = replace(
-        graph,
-        junctions=middle,
-        ends=ends[kept],
-        lines=lines[kept],
-        width_m=graph.width_m[kept],
-        prob=graph.prob[kept],
-    )
-    return moved.joined()
 
 
 def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
@@ -91,7 +62,7 @@ def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGrap
 
 
 def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
-    """Without what hangs together with less than ``min_piece_m`` of road (RULE 5)."""
+    """Without what hangs together with less than ``min_piece_m`` of road (RULE 4)."""
     piece = graph.pieces()[graph.ends[:, 0]]
     return graph.select(np.bincount(piece, graph.length_m)[piece] >= min_piece_m)
 
@@ -123,7 +94,7 @@ def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:
     degree = graph.degree[graph.ends]
     dead_end = (degree.min(axis=1) == 1) & (degree.max(axis=1) > 2)
     root = np.where(degree[:, 0] == 1, graph.ends[:, 1], graph.ends[:, 0])
-    short = dead_end & (graph.length_m < np.maximum(min_spur_m, _widest(graph)[root]))
+    short = dead_end & (graph.length_m < np.maximum(min_spur_m, widest_m(graph)[root]))
     spurs = np.flatnonzero(short)
     spurs = spurs[np.lexsort((-graph.length_m[spurs], root[spurs]))]
     _, start, count = np.unique(root[spurs], return_index=True, return_counts=True)
@@ -135,7 +106,7 @@ def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:
 
 
 def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
-    """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 3)."""
+    """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 2)."""
     low, high = np.sort(graph.ends, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
     swept = np.where(graph.ends[:, 0] == low, 1, -1) * _swept_m2(graph)
@@ -144,17 +115,10 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
     loop = low[order] == high[order]
     around_m2 = np.abs(swept[order] - np.where(loop, 0, swept[order[first]]))
-    width_m = _widest(graph)[pairs].max(axis=1, initial=0)
+    width_m = widest_m(graph)[pairs].max(axis=1, initial=0)
     noise = np.zeros(len(graph), bool)
     noise[order] = (around_m2 < width_m**2) & (loop | ~is_first)
     return noise
-
-
-def _widest(graph: RoadGraph) -> NDArray[np.float64]:
-    """(n,) width of the widest road at each junction."""
-    widest = np.zeros(len(graph.junctions))
-    np.fmax.at(widest, graph.ends, graph.width_m[:, None])
-    return widest
 
 
 def _swept_m2(graph: RoadGraph) -> NDArray[np.float64]:
@@ -164,23 +128,3 @@ def _swept_m2(graph: RoadGraph) -> NDArray[np.float64]:
     cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
     cross[owner[1:] != owner[:-1]] = 0
     return np.bincount(owner[1:], cross, minlength=len(graph))[: len(graph)] / 2
-
-
-def _led_to(
-    lines: NDArray[np.object_],
-    ends: NDArray[np.int64],
-    middle: NDArray[np.float64],
-    radius: NDArray[np.float64],
-) -> NDArray[np.object_]:
-    """Lines that end in the middle of their junctions, and go straight there when they are near."""
-    points, owner = shapely.get_coordinates(lines, return_index=True)
-    last = np.cumsum(np.bincount(owner)) - 1
-    first = np.concatenate([[0], last[:-1] + 1])
-    tip = np.zeros(len(points), bool)
-    near = np.zeros(len(points), bool)
-    for side, at in enumerate((first, last)):
-        tip[at], points[at] = True, middle[ends[:, side]]
-        to = ends[owner, side]
-        near |= np.hypot(*(points - middle[to]).T) < radius[to]
-    kept = tip | ~near
-    return np.asarray(shapely.linestrings(points[kept], indices=owner[kept]), dtype=object)

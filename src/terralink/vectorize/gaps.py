@@ -1,8 +1,8 @@
 """Bridging gaps: where a mask breaks off under trees and shadows, the road does not.
 
-    RULE 6: two dead ends that point at each other are one road
-    RULE 7: a dead end that points at the side of a road meets it
-    RULE 8: no bridge crosses a road: it would have met that one first
+    RULE 7: two dead ends that point at each other are one road
+    RULE 8: a dead end that points at the side of a road meets it
+    RULE 9: no bridge crosses a road: it would have met that one first
 
 A dead end points the way that its last metres run, up to half its width from the end: the rest of
 a skeleton turns to one of the corners that the road's mask ends in.
@@ -68,7 +68,7 @@ def bridged(graph: RoadGraph, *, max_gap_m: float) -> RoadGraph:
 
 
 def _between_ends(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
-    """RULE 6: of all pairs that fit, the nearest first, each dead end once."""
+    """RULE 7: of all pairs that fit, the nearest first, each dead end once."""
     ends = DeadEnds.of(graph)
     a, b = cKDTree(ends.xy).query_pairs(max_gap_m, output_type="ndarray").astype(np.int64).T
     way = _unit(ends.inside[b] - ends.inside[a])
@@ -91,7 +91,7 @@ def _between_ends(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
 def _crossing(
     bridges: NDArray[np.object_], graph: RoadGraph, from_road: Ints, to_road: Ints
 ) -> NDArray[np.bool_]:
-    """RULE 8: whether each bridge crosses another road than the two it joins."""
+    """RULE 9: whether each bridge crosses another road than the two it joins."""
     bridge, road = shapely.STRtree(graph.lines).query(bridges, predicate="intersects")
     foreign = (road != from_road[bridge]) & (road != to_road[bridge])
     crossing = np.zeros(len(bridges), bool)
@@ -114,7 +114,7 @@ def _first_come(pairs: Ints, bridges: NDArray[np.object_]) -> Ints:
 
 
 def _to_sides(graph: RoadGraph, max_gap_m: float) -> RoadGraph:
-    """RULE 7: straight on from each dead end to the first road in the way."""
+    """RULE 8: straight on from each dead end to the first road in the way."""
     ends = DeadEnds.of(graph)
     rays = shapely.linestrings(np.stack([ends.xy, ends.xy + max_gap_m * ends.heading], axis=1))
     ray, road = shapely.STRtree(graph.lines).query(rays, predicate="intersects")
