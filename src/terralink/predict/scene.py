@@ -1,10 +1,11 @@
 """From a scene to the probability of each class, in whole-width row bands that stream.
 
 A tile is read with a margin whose pixels see the network's padding and count nothing; neighbours
-blend over a short ramp. Only one row of tiles is held, so the memory that is needed grows with the
-scene's width alone, and slowly.
+blend over one stride of the network. Only one row of tiles is held, so the memory that is needed
+grows with the scene's width alone, and slowly.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator
 
@@ -12,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError
-from terralink.geo import Raster, RasterWriter, Scene, TileGrid
+from terralink.geo import Grid, Raster, RasterWriter, Scene, TileGrid
 from terralink.predict.model import Model
 
-_RAMP_PX = 16
-_MULTIPLE = 32
+_STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
 _LEVELS = 255  # a probability p is stored as round(255 p)
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
@@ -36,17 +36,14 @@ def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
 def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
     """The same in row bands from top to bottom, each as soon as it is known."""
     check_bands(model, scene)
-    grid = _tiles(model, scene)
-    tiles = (_read(scene, grid, tile.row, tile.col) for tile in grid)
-    for row, band in grid.blend(_predicted(model, tiles, tta=tta)):
-        *levels, seen = np.rint(band).astype(np.uint8)
-        valid = seen > 0
-        array = np.where(valid, np.stack(levels), 0)
-        yield Raster(
-            array[0] if len(array) == 1 else array,
-            scene.grid.window(row, 0, valid.shape),
-            None if valid.all() else valid,
-        )
+    top, left = _phase(scene.grid)
+    plane = _tiles(model, (scene.grid.height + top, scene.grid.width + left))
+    side = (plane.tile, plane.tile)
+    tiles = (scene.read(tile.row - top, tile.col - left, side) for tile in plane)
+    for row, blended in plane.blend(_predicted(model, tiles, tta=tta)):
+        band = blended[:, max(0, top - row) :, left:]
+        if band.shape[1]:
+            yield _raster(band, scene.grid, max(0, row - top))
 
 
 def write(
@@ -91,16 +88,41 @@ def check_bands(model: Model, scene: Scene) -> None:
         )
 
 
-def _tiles(model: Model, scene: Scene) -> TileGrid:
+def _phase(grid: Grid) -> tuple[int, int]:
+    """How far the first pixel lies past a multiple of the coarsest stride, counted on the ground.
+
+    What a network sees shifts with its strides. Tiles that start at multiples of them on the
+    ground, not in the file, give one answer to a place in any scene that is cut around it.
+    """
+    across, down = grid.transform.a, grid.transform.e
+    if not (across and down):  # turned by a right angle
+        return 0, 0
+    row, col = grid.transform.f / down, grid.transform.c / across
+    return math.floor(round(row, 3)) % _STRIDE, math.floor(round(col, 3)) % _STRIDE
+
+
+def _tiles(model: Model, shape: tuple[int, int]) -> TileGrid:
     """Tiles of the model's size, or smaller ones for a scene that is smaller."""
-    margin = model.metadata.margin_px
-    needed = max(scene.grid.shape) + 2 * margin
-    side = min(model.metadata.tile_px, -(-needed // _MULTIPLE) * _MULTIPLE)
-    return TileGrid(scene.grid.shape, side, 2 * margin + _RAMP_PX, margin)
+    margin = _to_strides(model.metadata.margin_px)
+    overlap = 2 * margin + _STRIDE
+    needed = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
+    return TileGrid(shape, min(model.metadata.tile_px, needed), overlap, margin)
 
 
-def _read(scene: Scene, grid: TileGrid, row: int, col: int) -> Raster:
-    return scene.read(row, col, (grid.tile, grid.tile))
+def _to_strides(pixels: int) -> int:
+    return -(-pixels // _STRIDE) * _STRIDE
+
+
+def _raster(band: NDArray[np.float32], grid: Grid, row: int) -> Raster:
+    """A blended band (classes + 1, rows, width), its last the valid pixels, as uint8."""
+    *levels, seen = np.rint(band).astype(np.uint8)
+    valid = seen > 0
+    array = np.where(valid, np.stack(levels), np.uint8(0))
+    return Raster(
+        array[0] if len(array) == 1 else array,
+        grid.window(row, 0, valid.shape),
+        None if valid.all() else valid,
+    )
 
 
 def _predicted(
