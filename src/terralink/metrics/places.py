@@ -45,8 +45,9 @@ class Places:
 
 
 def at_junctions(graph: RoadGraph) -> Places:
-    """Each junction that has a road, once, in the order of junctions."""
+    """Each junction that has a road, once, in the order in which the roads meet them."""
     _, slot = np.unique(graph.ends.ravel(), return_index=True)
+    slot.sort()
     return Places(slot // 2, (slot % 2).astype(np.float64))
 
 
@@ -54,7 +55,8 @@ def along(graph: RoadGraph, count: Ints) -> Places:
     """``count`` (m,) places inside each road, which cut it into equal parts.
 
     >>> from shapely import LineString
-    >>> graph = RoadGraph.from_lines([LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])], None)
+    >>> lines = LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])
+    >>> graph = RoadGraph.from_lines(lines, None)
     >>> places = along(graph, np.array([2, 1]))
     >>> places.road.tolist(), places.share.round(2).tolist()
     ([0, 0, 1], [0.33, 0.67, 0.5])
@@ -90,7 +92,8 @@ class Network:
     """A graph and the ``cost`` (m,) of each of its roads, more than nothing; both ways are one.
 
     >>> from shapely import LineString
-    >>> graph = RoadGraph.from_lines([LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])], None)
+    >>> lines = LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])
+    >>> graph = RoadGraph.from_lines(lines, None)
     >>> halfway = along(graph, np.array([1, 1]))
     >>> Network(graph, graph.length_m).ways(halfway, halfway).tolist()
     [[0.0, 9.0], [9.0, 0.0]]
@@ -101,9 +104,9 @@ class Network:
 
     def ways(self, sources: Places, targets: Places) -> Floats:
         """(s, t) the cost of the shortest way from each source to each target, inf without one."""
+        here, there = (np.flatnonzero(places.road != NOWHERE) for places in (sources, targets))
         result = np.full((len(sources), len(targets)), np.inf)
-        there, here = (np.flatnonzero(p.road != NOWHERE) for p in (targets, sources))
-        if len(there) and len(here):
+        if len(here) and len(there):
             result[np.ix_(here, there)] = self._ways(sources[here], targets[there])
         return result
 
@@ -118,6 +121,8 @@ class Network:
     def _to_junctions(self, sources: Places) -> Floats:
         """(s, n) from each source to each junction."""
         ends, costs = self._to_ends(sources)
+        for end in (0, 1):  # who stands at a junction need not go to the other end first
+            ends[costs[:, end] == 0] = ends[costs[:, end] == 0, end, None]
         starts, row = np.unique(ends, return_inverse=True)
         between = np.atleast_2d(dijkstra(self._links, indices=starts))
         row = row.reshape(ends.shape)

@@ -66,15 +66,25 @@ def centreline_match(
     Raises ``InputError`` when both graphs have roads but their extents do not overlap, and when
     only one of them has a CRS: such a zero would tell of the files, not of the roads.
     """
-    if len(truth) and len(pred):
-        pred = _brought_to(truth, pred)
-        _check_overlap(truth, pred, within_m)
+    pred = comparable(truth, pred, within_m)
     return CentrelineMatch(
         truth_m=float(truth.length_m.sum()),
         truth_near_m=_near_m(truth, pred, within_m),
         pred_m=float(pred.length_m.sum()),
         pred_near_m=_near_m(pred, truth, within_m),
     )
+
+
+def comparable(truth: RoadGraph, pred: RoadGraph, within_m: float) -> RoadGraph:
+    """The prediction in the CRS of the truth; an empty graph can be compared with any other.
+
+    Raises ``InputError`` when both have roads but their extents are more than ``within_m`` apart,
+    and when only one of them has a CRS.
+    """
+    if len(truth) and len(pred):
+        pred = _brought_to(truth, pred)
+        _check_overlap(truth, pred, within_m)
+    return pred
 
 
 def _brought_to(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
