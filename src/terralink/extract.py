@@ -45,12 +45,9 @@ def roads(
         max_gap_m=max_gap_m,
     )
     with geo.open_scene(
-        path,
-        pixel_size_m=ready.metadata.pixel_size_m,
-        bands=bands,
-        stretch=stretch,
-        assumed_pixel_size_m=pixel_size_m,
-    ) as scene:
+        path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
+    ) as opened:
+        scene = predict.fitted(ready, opened)
         done_rows = 0
 
         def take(band: geo.Raster) -> None:

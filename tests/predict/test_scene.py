@@ -66,3 +66,14 @@ def test_a_scene_smaller_than_a_tile_is_predicted(grey: Path, tmp_path: Path) ->
         writer.write(0, 0, np.full((3, 3, 5), 128, np.uint8))
     with geo.open_scene(tmp_path / "tiny.tif") as scene:
         assert predict.scene(predict.load(grey), scene).array.shape == (3, 5)
+
+
+def test_a_scene_on_its_own_pixels_is_brought_to_the_models(grey: Path, tmp_path: Path) -> None:
+    model = predict.load(grey)  # it wants pixels of 1 m
+    grid = geo.Grid((120, 160), Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), UTM)
+    with geo.RasterWriter(tmp_path / "fine.tif", grid, bands=3) as writer:
+        writer.write(0, 0, np.full((3, 120, 160), 128, np.uint8))
+    with geo.open_scene(tmp_path / "fine.tif") as scene:
+        assert predict.scene(model, scene).grid.shape == (60, 80)
+    with geo.open_scene(tmp_path / "fine.tif", pixel_size_m=2.0) as scene:
+        assert predict.scene(model, scene).grid.shape == (30, 40)

@@ -48,18 +48,17 @@ def open_scene(
     Raises ``SceneError``: no such raster, no such band, pixels too coarse by far.
     """
     with opened(path, bands=bands, assumed_pixel_size_m=assumed_pixel_size_m) as source:
-        measurable = source.grid.crs is not None or assumed_pixel_size_m is not None
-        grid = source.grid
-        if pixel_size_m is not None and measurable:
-            _check_fine_enough(source, pixel_size_m)
-            grid = source.grid.resampled(pixel_size_m)
-        yield Scene(source, grid, stretch)
+        measured = source.grid.crs is not None or assumed_pixel_size_m is not None
+        scene = Scene(source, source.grid, stretch, measured=measured)
+        yield scene if pixel_size_m is None else scene.resampled(pixel_size_m)
 
 
 class Scene:
     """A raster as uint8 images on ``grid``; made by ``open_scene``. For one thread at a time."""
 
-    def __init__(self, source: Source, grid: Grid, stretch: Stretch | None = None) -> None:
+    def __init__(
+        self, source: Source, grid: Grid, stretch: Stretch | None = None, *, measured: bool = True
+    ) -> None:
         self.path = source.path
         self.grid = grid
         self.native_grid = source.grid
@@ -67,6 +66,7 @@ class Scene:
         self.dtype = source.dtype
         self.has_crs = source.grid.crs is not None
         self._source = source
+        self._measured = measured
         self._given_stretch = stretch
         self._resample = _resampler(source.grid, grid)
 
@@ -74,6 +74,17 @@ class Scene:
     def stretch(self) -> Stretch:
         """The stretch that was given, else the one measured on a sample of the whole scene."""
         return self._given_stretch or Stretch.measured(_sample(self._source))
+
+    def resampled(self, pixel_size_m: float) -> "Scene":
+        """The same scene on a working grid of ``pixel_size_m``; itself where nothing is measured.
+
+        Raises ``SceneError`` when its pixels are too coarse by far.
+        """
+        if not self._measured:
+            return self
+        _check_fine_enough(self._source, pixel_size_m)
+        grid = self.native_grid.resampled(pixel_size_m)
+        return Scene(self._source, grid, self._given_stretch)
 
     def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
         """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.

@@ -24,9 +24,12 @@ _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, Tru
 def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
     """The probability of each class over a whole scene, in memory: uint8, round(255 p).
 
+    A scene on its own pixels is brought to the model's; see ``fitted``.
+
     The array is (row, col) for one class, (class, row, col) for more. ``tta`` averages the eight
     views of the dihedral group.
     """
+    scene = fitted(model, scene)
     parts = list(bands(model, scene, tta=tta))
     array = np.concatenate([part.array for part in parts], axis=-2)
     valid = np.concatenate([_valid(part) for part in parts])
@@ -35,7 +38,7 @@ def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
 
 def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
     """The same in row bands from top to bottom, each as soon as it is known."""
-    check_bands(model, scene)
+    scene = fitted(model, scene)
     top, left = _phase(scene.grid)
     plane = _tiles(model, (scene.grid.height + top, scene.grid.width + left))
     side = (plane.tile, plane.tile)
@@ -59,6 +62,7 @@ def write(
     The file is uint8 with a scale of 1/255, masked where the scene has no data; its tags say which
     model and which stretch made it.
     """
+    scene = fitted(model, scene)
     card = model.metadata
     tags = {"TERRALINK_MODEL": card.name, "TERRALINK_CLASSES": ",".join(card.classes)}
     with RasterWriter(
@@ -76,8 +80,19 @@ def write(
             row += band.grid.height
 
 
-def check_bands(model: Model, scene: Scene) -> None:
-    """Raise ``SceneError`` unless the scene gives as many bands as the model takes."""
+def fitted(model: Model, scene: Scene) -> Scene:
+    """The scene as the model wants it: a scene on its own pixels is brought to the model's size.
+
+    One that was opened at a pixel size keeps it. Raises ``SceneError`` unless the scene gives as
+    many bands as the model takes, and when its pixels are too coarse by far.
+    """
+    _check_bands(model, scene)
+    if scene.grid != scene.native_grid:
+        return scene
+    return scene.resampled(model.metadata.pixel_size_m)
+
+
+def _check_bands(model: Model, scene: Scene) -> None:
     wanted, came = model.metadata.bands, scene.bands
     if len(came) != len(wanted):
         example = ",".join(str(1 + i) for i in range(len(wanted)))
