@@ -1,10 +1,12 @@
-"""A trained network as a folder without code: model.safetensors and config.json.
+"""A trained network as a folder without code: model.safetensors, config.json and README.md.
 
     save(network, folder, config)          what the hub of Hugging Face expects to find
     network, config = load(folder)
+    network = from_pretrained(folder_or_hub_id)
 
-``config["network"]`` holds the arguments of ``create_model``; what else stands in it is the
-caller's.
+``config["network"]`` holds the arguments of ``create_model``, ``config["levels"]`` how levels enter
+(``normalised.Levels``), ``config["card"]`` what the model file will say of itself; what else stands
+in it is the caller's.
 """
 
 import json
@@ -19,18 +21,20 @@ from torch import nn
 
 from terralink.errors import ModelError
 from terralink.files import written_whole
-from terralink.models.registry import create_model
+from terralink.models.registry import create_model, describe, source
 
-_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+_WEIGHTS, _CONFIG, _README = "model.safetensors", "config.json", "README.md"
 
 
 def save(network: nn.Module, folder: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
-    """Write the weights of ``network`` and ``config`` (JSON) into ``folder``."""
+    """Write the weights of ``network``, ``config`` (JSON) and a card into ``folder``."""
     with written_whole(Path(folder) / _WEIGHTS) as part:
         # A network in channels-last memory has views that the format does not know.
         save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
     with written_whole(Path(folder) / _CONFIG) as part:
         part.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+    with written_whole(Path(folder) / _README) as part:
+        part.write_text(_card(config), encoding="utf-8")
 
 
 def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
@@ -45,15 +49,45 @@ def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
         state = load_file(Path(folder) / _WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{folder}/{_WEIGHTS} cannot be read: {error}") from error
-    wanted, came = set(network.state_dict()), set(state)
-    if wanted != came:
-        differing = ", ".join(sorted(wanted ^ came)[:3])
+    differing = _differing(network.state_dict(), state)
+    if differing:
         raise ModelError(
             f"{folder}/{_WEIGHTS} holds another network than {config['network']['name']!r}: "
-            f"{len(wanted ^ came)} tensors differ, the first are {differing}"
+            f"{len(differing)} tensors differ, the first are {', '.join(differing[:3])}"
         )
     network.load_state_dict(state)
     return network.eval(), config
+
+
+def from_pretrained(folder_or_id: str | os.PathLike[str]) -> nn.Module:
+    """The network of a folder, or of a repository on the Hugging Face hub (``owner/name``).
+
+    Raises ``ModelError`` when it is neither, and when the hub cannot be reached.
+    """
+    if Path(folder_or_id).is_dir():
+        return load(folder_or_id)[0]
+    return load(_from_hub(os.fspath(folder_or_id)))[0]
+
+
+def _from_hub(repository: str) -> str:
+    try:
+        from huggingface_hub import snapshot_download
+
+        return str(snapshot_download(repository, allow_patterns=[_WEIGHTS, _CONFIG]))
+    except Exception as error:  # the client raises whatever its transport raises
+        raise ModelError(
+            f"{repository!r} is no folder here, and cannot be had from the hub "
+            f"({type(error).__name__}); give a folder with {_WEIGHTS} and {_CONFIG}, or owner/name"
+        ) from error
+
+
+def _differing(wanted: Mapping[str, Any], came: Mapping[str, Any]) -> list[str]:
+    names = sorted(wanted.keys() | came.keys())
+    return [
+        name
+        for name in names
+        if name not in wanted or name not in came or wanted[name].shape != came[name].shape
+    ]
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -66,3 +100,41 @@ def _config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or "name" not in config.get("network", {}):
         raise ModelError(f"{folder}/{_CONFIG} does not name a network; was it written by 'train'?")
     return config
+
+
+def _card(config: Mapping[str, Any]) -> str:
+    """README.md, headed as the hub reads it."""
+    card, name = config.get("card", {}), config["network"]["name"]
+    told = {
+        "network": f"{name}: {describe(name)}",
+        "paper": source(name),
+        "bands": ", ".join(card.get("bands", ())),
+        "classes": ", ".join(card.get("classes", ())),
+        "pixel size": f"{card['pixel_size_m']} m" if "pixel_size_m" in card else "",
+        "licence": card.get("licence", ""),
+        "data": card.get("attribution", ""),
+    }
+    lines = [f"- {key}: {value}" for key, value in told.items() if value]
+    return _README_TEXT.format(
+        title=card.get("name", name),
+        about=card.get("about", describe(name)),
+        lines="\n".join(lines),
+    )
+
+
+_README_TEXT = """---
+library_name: terralink
+pipeline_tag: image-segmentation
+---
+# {title}
+{about}
+
+{lines}
+
+```python
+from terralink import models
+
+network = models.from_pretrained("this folder, or its id on the hub")
+```
+`terralink export FOLDER --out model.onnx` makes a model file that predicts without torch.
+"""
