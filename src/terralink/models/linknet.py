@@ -1,49 +1,61 @@
 """LinkNet and its family: an encoder, a bridge, decoder blocks with added skips, a head.
 
-A member differs from the others in its encoder, bridge and head only, and is a few lines. Images
-are (N, bands, H, W) of any height and width: they are padded by reflection to a multiple of the
-coarsest stride, and the logits (N, num_classes, H, W) are cut back.
+A member differs from the others in its encoder, bridge and head only, and is a few lines. Those
+that end in a number are the networks of the papers; those without take any encoder of timm's.
 
-Sources: LinkNet, Chaurasia and Culurciello 2017 (arXiv 1707.03718); D-LinkNet, Zhou et al. 2018.
+Sources: LinkNet, Chaurasia and Culurciello 2017; D-LinkNet, Zhou et al. 2018; PP-LinkNet, Tran et
+al. 2020; P-LinkNet, Ding et al. 2020; LinkNetB7, Gong, Zong and Du.
 """
 
 from itertools import pairwise, zip_longest
+from typing import Unpack
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from terralink.models.blocks import DecoderBlock, DilatedBridge, Head
-from terralink.models.encoders import Encoder, Weights
-from terralink.models.registry import register
+from terralink.models.blocks import DecoderBlock, FullSizeHead, Head, LinkNetHead
+from terralink.models.bridges import DilatedBridge, NoBridge, PoolingBridge, PyramidBridge
+from terralink.models.encoders import Encoder, StageEncoder
+from terralink.models.network import Network
+from terralink.models.registry import Input, Usual, register
+
+Bridge = DilatedBridge | NoBridge | PoolingBridge | PyramidBridge
 
 
-class LinkNet(nn.Module):
-    """``bridge`` keeps the shape of the coarsest features; skips are added, not concatenated."""
+class LinkNet(Network):
+    """``bridge`` keeps the shape of the coarsest features; skips are added, not concatenated.
+
+    The decoder goes back through the encoder's strides to that at which ``head`` takes over.
+    """
 
     def __init__(
         self,
-        encoder: Encoder,
-        bridge: nn.Module,
-        num_classes: int,
+        encoder: Encoder | StageEncoder,
+        bridge: Bridge,
+        head: FullSizeHead | Head | LinkNetHead,
         *,
         min_width: int = 1,
-        head_width: int = 32,
     ):
-        super().__init__()
+        coarsest = encoder.strides[-1]
+        super().__init__(
+            in_channels=encoder.in_channels,
+            stride=coarsest,
+            reach_px=bridge.reach_cells * coarsest,
+        )
         self.encoder = encoder
         self.bridge = bridge
-        # Down to stride 2, where the head takes over; a skip of stride 2 is used if there is one.
-        widths = [*reversed(encoder.channels), *encoder.channels[: encoder.strides[0] // 4]]
+        levels = [*zip(encoder.strides, encoder.channels, strict=True)][::-1]
+        if levels[-1][0] != head.stride:
+            levels.append((head.stride, head.in_channels))
         self.decoder = nn.ModuleList(
-            DecoderBlock(wide, narrow, min_width=min_width) for wide, narrow in pairwise(widths)
+            DecoderBlock(wide, narrow, stride=coarse // fine, min_width=min_width)
+            for (coarse, wide), (fine, narrow) in pairwise(levels)
         )
-        self.head = Head(widths[-1], num_classes, width=head_width)
+        self.head = head
 
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        *skips, coarsest = self.encoder(_padded(image, self.encoder.strides[-1]))
+    def logits(self, image: Tensor) -> Tensor:
+        *skips, coarsest = self.encoder(image)
         logits: Tensor = self.head(self._decode(self.bridge(coarsest), skips))
-        return logits[..., :height, :width]
+        return logits
 
     def _decode(self, features: Tensor, skips: list[Tensor]) -> Tensor:
         for block, skip in zip_longest(self.decoder, reversed(skips)):
@@ -51,94 +63,207 @@ class LinkNet(nn.Module):
         return features
 
 
-def _padded(image: Tensor, multiple: int) -> Tensor:
-    height, width = image.shape[-2:]
-    down, right = -height % multiple, -width % multiple
-    if not (down or right):
-        return image
-    # An image smaller than its padding cannot be reflected; its edge is repeated instead.
-    mode = "reflect" if down < height and right < width else "replicate"
-    return F.pad(image, (0, right, 0, down), mode=mode)
+@register
+def linknet(*, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
+    """LinkNet on any timm encoder with features at strides 4, 8, 16 and 32.
+
+    Source: Chaurasia and Culurciello 2017.
+    """
+    pyramid = Encoder(encoder, **given)
+    return LinkNet(pyramid, NoBridge(), LinkNetHead(pyramid.channels[0], num_classes))
 
 
 @register
-def linknet(
-    *,
-    encoder: str = "resnet34",
-    in_channels: int = 3,
-    num_classes: int = 1,
-    weights: Weights = None,
-) -> LinkNet:
-    """LinkNet on any timm encoder with features at strides 4, 8, 16 and 32."""
-    pyramid = Encoder(encoder, in_channels=in_channels, weights=weights)
-    return LinkNet(pyramid, nn.Identity(), num_classes)
+def linknet18(**usual: Unpack[Usual]) -> LinkNet:
+    """LinkNet on ResNet-18, the network of its paper.
+
+    Source: Chaurasia and Culurciello 2017.
+    """
+    return linknet(encoder="resnet18", **usual)
 
 
 @register
-def linknet18(*, in_channels: int = 3, num_classes: int = 1, weights: Weights = None) -> LinkNet:
-    """LinkNet on ResNet-18, the network of its paper (Chaurasia and Culurciello 2017)."""
-    pyramid = Encoder("resnet18", in_channels=in_channels, weights=weights)
-    return LinkNet(pyramid, nn.Identity(), num_classes)
+def linknet34(**usual: Unpack[Usual]) -> LinkNet:
+    """LinkNet on ResNet-34, the baseline of D-LinkNet's, PP-LinkNet's and P-LinkNet's papers.
+
+    Source: Zhou et al. 2018.
+    """
+    return linknet(encoder="resnet34", **usual)
 
 
 @register
-def linknet34(*, in_channels: int = 3, num_classes: int = 1, weights: Weights = None) -> LinkNet:
-    """LinkNet on ResNet-34, the baseline of D-LinkNet's, PP-LinkNet's and P-LinkNet's papers."""
-    pyramid = Encoder("resnet34", in_channels=in_channels, weights=weights)
-    return LinkNet(pyramid, nn.Identity(), num_classes)
+def linknet50(**usual: Unpack[Usual]) -> LinkNet:
+    """LinkNet on ResNet-50.
+
+    Source: Chaurasia and Culurciello 2017.
+    """
+    return linknet(encoder="resnet50", **usual)
+
+
+@register
+def linknet101(**usual: Unpack[Usual]) -> LinkNet:
+    """LinkNet on ResNet-101.
+
+    Source: Chaurasia and Culurciello 2017.
+    """
+    return linknet(encoder="resnet101", **usual)
 
 
 @register
 def dlinknet(
     *,
     encoder: str = "resnet34",
-    in_channels: int = 3,
+    dilations: tuple[int, ...] = (1, 2, 4, 8),
     num_classes: int = 1,
-    weights: Weights = None,
+    **given: Unpack[Input],
 ) -> LinkNet:
-    """D-LinkNet's bridge on any timm encoder with features at strides 4, 8, 16 and 32."""
-    pyramid = Encoder(encoder, in_channels=in_channels, weights=weights)
-    return LinkNet(pyramid, DilatedBridge(pyramid.channels[-1]), num_classes)
+    """D-LinkNet's bridge on any timm encoder with features at strides 4, 8, 16 and 32.
+
+    Source: Zhou et al. 2018.
+    """
+    pyramid = Encoder(encoder, **given)
+    bridge = DilatedBridge(pyramid.channels[-1], dilations=dilations)
+    return LinkNet(pyramid, bridge, Head(pyramid.channels[0], num_classes))
 
 
 @register
-def dlinknet34(*, in_channels: int = 3, num_classes: int = 1, weights: Weights = None) -> LinkNet:
-    """D-LinkNet34, winner of the DeepGlobe 2018 road challenge (Zhou et al. 2018)."""
-    pyramid = Encoder("resnet34", in_channels=in_channels, weights=weights)
-    return LinkNet(pyramid, DilatedBridge(pyramid.channels[-1]), num_classes)
+def dlinknet34(**usual: Unpack[Usual]) -> LinkNet:
+    """D-LinkNet34, winner of the DeepGlobe 2018 road challenge.
+
+    Source: Zhou et al. 2018.
+    """
+    return dlinknet(encoder="resnet34", **usual)
 
 
-def _lite(size: int, in_channels: int, num_classes: int, weights: Weights) -> LinkNet:
+@register
+def dlinknet50(**usual: Unpack[Usual]) -> LinkNet:
+    """D-LinkNet on ResNet-50, with a fifth dilation.
+
+    Source: Zhou et al. 2018.
+    """
+    return dlinknet(encoder="resnet50", dilations=(1, 2, 4, 8, 16), **usual)
+
+
+@register
+def dlinknet101(**usual: Unpack[Usual]) -> LinkNet:
+    """D-LinkNet on ResNet-101, with a fifth dilation.
+
+    Source: Zhou et al. 2018.
+    """
+    return dlinknet(encoder="resnet101", dilations=(1, 2, 4, 8, 16), **usual)
+
+
+@register
+def pplinknet(
+    *, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]
+) -> LinkNet:
+    """PP-LinkNet's pyramid without parameters on any timm encoder.
+
+    Source: Tran et al. 2020.
+    """
+    pyramid = Encoder(encoder, **given)
+    return LinkNet(pyramid, PoolingBridge(), Head(pyramid.channels[0], num_classes))
+
+
+@register
+def pplinknet34(**usual: Unpack[Usual]) -> LinkNet:
+    """PP-LinkNet34 as its paper's text has it: a pyramid without parameters.
+
+    Source: Tran et al. 2020.
+    """
+    return pplinknet(encoder="resnet34", **usual)
+
+
+@register
+def pplinknet_psp(
+    *,
+    encoder: str = "resnet34",
+    strides: tuple[int, ...] = (4, 8, 16, 32),
+    num_classes: int = 1,
+    **given: Unpack[Input],
+) -> LinkNet:
+    """PP-LinkNet's published, learned pyramid on any timm encoder: each level keeps a quarter.
+
+    Source: Tran et al. 2020.
+    """
+    pyramid = Encoder(encoder, **given, strides=strides)
+    channels = pyramid.channels[-1]
+    bridge = PyramidBridge(channels, widths=(channels // 4,) * 4)
+    return LinkNet(pyramid, bridge, Head(pyramid.channels[0], num_classes))
+
+
+@register
+def pplinknet34_psp(**usual: Unpack[Usual]) -> LinkNet:
+    """PP-LinkNet34 as it was published: a learned pyramid.
+
+    Source: Tran et al. 2020.
+    """
+    return pplinknet_psp(encoder="resnet34", **usual)
+
+
+@register
+def pplinknet34_psp64(**usual: Unpack[Usual]) -> LinkNet:
+    """PP-LinkNet34 as published, with stride 16: its bridge has 64x64 cells for a 1024 image.
+
+    Source: Tran et al. 2020.
+    """
+    return pplinknet_psp(encoder="resnet34", strides=(4, 8, 16, 16), **usual)
+
+
+@register
+def plinknet(*, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
+    """P-LinkNet's pyramid on any timm encoder: level N keeps 1/N of the channels.
+
+    Source: Ding et al. 2020.
+    """
+    pyramid = Encoder(encoder, **given)
+    channels = pyramid.channels[-1]
+    bridge = PyramidBridge(channels, widths=tuple(channels // level for level in (1, 2, 3, 6)))
+    return LinkNet(pyramid, bridge, LinkNetHead(pyramid.channels[0], num_classes))
+
+
+@register
+def plinknet34(**usual: Unpack[Usual]) -> LinkNet:
+    """P-LinkNet34, LinkNet34 with a learned pyramid, for buildings.
+
+    Source: Ding et al. 2020.
+    """
+    return plinknet(encoder="resnet34", **usual)
+
+
+@register
+def linknetb7(
+    *, encoder: str = "efficientnet_b7", num_classes: int = 1, **given: Unpack[Input]
+) -> LinkNet:
+    """LinkNetB7: the seven stages of EfficientNet-B7, seven decoder blocks.
+
+    Source: Gong, Zong and Du, table I.
+    """
+    stages = StageEncoder(encoder, **given)
+    return LinkNet(stages, NoBridge(), FullSizeHead(stages.stem_channels, num_classes))
+
+
+def _lite(size: int, *, num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
     # Few channels, so a skip at stride 2 too and middles of at least 32: on a CPU's int8 units
     # narrower convolutions cost the same.
-    pyramid = Encoder(
-        f"efficientnet_lite{size}",
-        in_channels=in_channels,
-        weights=weights,
-        strides=(2, 4, 8, 16, 32),
-    )
-    return LinkNet(pyramid, nn.Identity(), num_classes, min_width=32, head_width=16)
+    pyramid = Encoder(f"efficientnet_lite{size}", strides=(2, 4, 8, 16, 32), **given)
+    head = Head(pyramid.channels[0], num_classes, width=16)
+    return LinkNet(pyramid, NoBridge(), head, min_width=32)
 
 
 @register
-def linknet_lite0(
-    *, in_channels: int = 3, num_classes: int = 1, weights: Weights = None
-) -> LinkNet:
+def linknet_lite0(**usual: Unpack[Usual]) -> LinkNet:
     """LinkNet on EfficientNet-Lite0, made for CPUs: the smallest member."""
-    return _lite(0, in_channels, num_classes, weights)
+    return _lite(0, **usual)
 
 
 @register
-def linknet_lite1(
-    *, in_channels: int = 3, num_classes: int = 1, weights: Weights = None
-) -> LinkNet:
+def linknet_lite1(**usual: Unpack[Usual]) -> LinkNet:
     """LinkNet on EfficientNet-Lite1."""
-    return _lite(1, in_channels, num_classes, weights)
+    return _lite(1, **usual)
 
 
 @register
-def linknet_lite2(
-    *, in_channels: int = 3, num_classes: int = 1, weights: Weights = None
-) -> LinkNet:
+def linknet_lite2(**usual: Unpack[Usual]) -> LinkNet:
     """LinkNet on EfficientNet-Lite2, slower and a little better than Lite0."""
-    return _lite(2, in_channels, num_classes, weights)
+    return _lite(2, **usual)

@@ -1,7 +1,8 @@
 """Every network by name: ``@register`` a function, and ``create_model`` makes it."""
 
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from torch import nn
 
@@ -9,6 +10,23 @@ from terralink.errors import ModelError, unknown
 
 _MEMBERS: dict[str, Callable[..., nn.Module]] = {}
 _Make = TypeVar("_Make", bound=Callable[..., nn.Module])
+_MOST = {"in_channels": 16, "num_classes": 100}
+
+
+Weights: TypeAlias = Literal["imagenet"] | None
+
+
+class Input(TypedDict, total=False):
+    """What every encoder takes."""
+
+    in_channels: int
+    weights: Weights
+
+
+class Usual(Input, total=False):
+    """What every network takes."""
+
+    num_classes: int
 
 
 def register(make: _Make) -> _Make:
@@ -22,23 +40,39 @@ def list_models() -> list[str]:
     return sorted(_MEMBERS)
 
 
-def create_model(name: str, **arguments: Any) -> nn.Module:
-    """Make the network ``name``; ``in_channels``, ``num_classes`` and ``weights`` fit every one.
+def create_model(name: str, **arguments: Any) -> Any:
+    """Make the network ``name``, a ``Network``.
 
-    ``weights`` is None or ``"imagenet"`` (the encoder's). Raises ``ModelError`` for a name that
-    does not exist and for an argument that the network does not take.
+    Every one takes ``in_channels`` (1 to 16 bands), ``num_classes`` (1 to 100) and ``weights``
+    (None, or ``"imagenet"`` for the encoder). Raises ``ModelError`` for a name that does not exist,
+    for an argument that the network does not take and for numbers out of range.
 
     >>> create_model("linknet34", num_classes=3).head[-1].out_channels
     3
     """
     if name not in _MEMBERS:
         raise ModelError(unknown("model", name, _MEMBERS))
+    for key, most in _MOST.items():
+        if not 1 <= arguments.get(key, 1) <= most:
+            raise ModelError(f"model {name!r} takes {key} from 1 to {most}; got {arguments[key]}")
     try:
-        return _MEMBERS[name](**arguments)
+        network = _MEMBERS[name](**arguments)
     except TypeError as error:
         raise ModelError(f"model {name!r}: {error}") from error
+    network.__dict__["config"] = {"name": name, **arguments}
+    return network
 
 
 def describe(name: str) -> str:
     """The first line of the member's docstring."""
     return (_MEMBERS[name].__doc__ or "").strip().partition("\n")[0]
+
+
+def source(name: str) -> str:
+    """The paper that the member's docstring names; empty for one of our own.
+
+    >>> source("dlinknet34")
+    'Zhou et al. 2018'
+    """
+    found = re.search(r"Source: (.*)\.$", _MEMBERS[name].__doc__ or "", re.MULTILINE)
+    return found[1] if found else ""
