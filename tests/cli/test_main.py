@@ -12,7 +12,7 @@ from terralink import __version__
 from terralink.cli import app, console
 from terralink.errors import TerralinkError
 
-VERBS = ("demo", "extract", "predict", "vectorize", "train", "export", "models", "recipes")
+VERBS = tuple(str(command.name) for command in app.registered_commands)
 
 Run = Callable[..., Any]
 
@@ -21,7 +21,8 @@ def test_help_names_every_verb(terralink: Run) -> None:
     ended = terralink("--help")
     assert ended.code == 0
     assert all(f"\n  {verb} " in ended.out for verb in VERBS)
-    assert len(app.registered_commands) == len(VERBS)
+    first = {"demo", "extract", "predict", "vectorize", "train", "export", "models", "recipes"}
+    assert first <= set(VERBS)
 
 
 def test_no_verb_at_all_gets_the_help(terralink: Run) -> None:

@@ -37,11 +37,11 @@ def test_the_scores_of_pixels_are_those_of_the_probability_raster(result: demo.R
 
 
 def test_the_lines_that_are_drawn_are_the_lines_that_are_counted(result: demo.Result) -> None:
-    truth, pred, within = result.town.roads, result.roads, {"rel": 1e-3}
+    truth, pred, within = result.town.roads, result.roads, 1e-3
     matched, missed, false = (shapely.length(lines).sum() for lines in parted(truth, pred))
-    assert matched + false == pytest.approx(pred.length_m.sum(), **within)
-    assert matched == pytest.approx(result.lines.pred_near_m, **within)
-    assert missed == pytest.approx(result.lines.truth_m - result.lines.truth_near_m, **within)
+    assert matched + false == pytest.approx(pred.length_m.sum(), rel=within)
+    assert matched == pytest.approx(result.lines.pred_near_m, rel=within)
+    assert missed == pytest.approx(result.lines.truth_m - result.lines.truth_near_m, rel=within)
 
 
 def test_nothing_found_is_told_as_that(result: demo.Result) -> None:

@@ -1,5 +1,6 @@
 """``terralink train``: a recipe and data to a checkpoint."""
 
+import logging
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -30,6 +31,8 @@ def run(
     """
     with console.extra("train"):
         from terralink import train
+    # What machine it found is no news: it would stand before the one line of a mistake.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     started = perf_counter()
     chosen = train.Recipe.named(recipe, _changes(settings or []))
     with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
