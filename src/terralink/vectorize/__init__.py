@@ -7,8 +7,14 @@ junctions  brought to where roads cross
 clean      the chains' graph to a map: spurs, holes, steps, pieces
 gaps       bridges over what trees and shadows hide
 roads      all of it in one: ``roads`` and, streaming, ``RoadTracer``
+polygons   labels to outlines that share their points
+roofs      roofs that touch, told apart
+walls      outlines to right angles
+fit        the regular shape, or the outline where that is nearer to what was seen
+buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``
 """
 
+from terralink.vectorize.buildings import BuildingTracer, buildings
 from terralink.vectorize.roads import RoadTracer, roads
 
-__all__ = ["RoadTracer", "roads"]
+__all__ = ["BuildingTracer", "RoadTracer", "buildings", "roads"]
