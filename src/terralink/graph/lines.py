@@ -1,7 +1,7 @@
 """What a graph does with arrays of lines: flatten, measure, node, string together, cut."""
 
 import logging
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import shapely
@@ -16,8 +16,10 @@ from terralink.graph.chains import Chains
 Lines: TypeAlias = NDArray[np.object_]
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Node: TypeAlias = Literal["ends", "vertices", "crossings"]
 
 _log = logging.getLogger(__name__)
+_TOUCH_M = 1e-3  # what meets nearer to a line's end meets that end
 _LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
 
 
@@ -104,6 +106,52 @@ def measured(lines: Lines) -> tuple[Floats, Ints, Floats, Floats]:
     stop = np.cumsum(np.bincount(owner, minlength=len(lines)))
     start = total[np.searchsorted(owner, np.arange(len(lines)))]
     return points, owner, total - start[owner], total[stop - 1] - start
+
+
+def cut_where(lines: Lines, node: Node) -> tuple[Lines, Ints]:
+    """The lines cut where ``node`` says that they are joined, and the line (p,) of each piece."""
+    if node == "vertices":
+        return cut_at_vertices(lines)
+    if node == "crossings":
+        return cut_at_crossings(lines)
+    if node == "ends":
+        return lines, np.arange(len(lines))
+    raise GraphError(f"lines are joined at 'ends', 'vertices' or 'crossings', not {node!r}")
+
+
+def cut_at_vertices(lines: Lines) -> tuple[Lines, Ints]:
+    """Lines cut at their points that are there twice, and the line (p,) of each piece."""
+    lines = np.asarray(shapely.remove_repeated_points(lines), dtype=object)
+    points, owner, along, length = measured(lines)
+    numbers = noded(points.reshape(-1, 1, 2))[1].ravel()
+    inside = (along > 0) & (along < length[owner])
+    at = np.flatnonzero(inside & (np.bincount(numbers)[numbers] > 1))
+    pieces, line, _ = cut(lines, owner[at], along[at], points[at])
+    # a cut at a point of the line leaves that point in twice
+    return np.asarray(shapely.remove_repeated_points(pieces), dtype=object), line
+
+
+def cut_at_crossings(lines: Lines) -> tuple[Lines, Ints]:
+    """Lines cut wherever they meet one another, and the line (p,) of each piece.
+
+    Where two run along each other they are cut at both ends of that stretch; a line that crosses
+    itself is not.
+    """
+    rounded = np.round(shapely.get_coordinates(lines), 6)  # a micrometre: both get one point
+    lines = np.asarray(shapely.set_coordinates(lines.copy(), rounded), dtype=object)
+    one, other = shapely.STRtree(lines).query(lines, predicate="intersects")
+    one, other = one[one < other], other[one < other]
+    met = shapely.get_parts(shapely.intersection(lines[one], lines[other]), return_index=True)
+    places, pair = shapely.get_coordinates(met[0], return_index=True)
+    places, pair = np.round(places, 6), met[1][pair]
+    line, xy = np.concatenate([one[pair], other[pair]]), np.concatenate([places, places])
+    along = shapely.line_locate_point(lines[line], shapely.points(xy))
+    length = shapely.length(lines)[line]
+    rows = np.column_stack([line, along, xy])
+    rows = rows[(along > _TOUCH_M) & (along < length - _TOUCH_M)]
+    rows = np.unique(rows, axis=0)
+    pieces, source, _ = cut(lines, rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:])
+    return np.asarray(shapely.remove_repeated_points(pieces), dtype=object), source
 
 
 def cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Ints, Ints]:

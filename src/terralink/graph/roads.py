@@ -19,8 +19,8 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError
+from terralink.graph import formats, networks, store
 from terralink.graph import lines as on_lines
-from terralink.graph import store
 from terralink.graph.chains import string
 
 if TYPE_CHECKING:
@@ -105,11 +105,13 @@ class RoadGraph:
         *,
         width_m: ArrayLike = np.nan,
         prob: ArrayLike = np.nan,
+        node: on_lines.Node = "ends",
     ) -> "RoadGraph":
         """Roads from line geometries; points where their ends meet exactly become junctions.
 
         RULE 1: lines are joined at shared end points only; where they merely cross, a bridge and a
-        crossing look the same.
+        crossing look the same. With ``node`` "vertices" they are joined at every point that is
+        there twice, as OpenStreetMap's and SpaceNet's are, and with "crossings" wherever they meet.
         RULE 2: the parts of a MultiLineString are roads of their own; heights are dropped.
         RULE 3: what has no length (empty, one point twice, None) is left out, and logged.
         RULE 4: a CRS that is not in true metres is brought to the UTM zone of the lines' centre.
@@ -129,6 +131,8 @@ class RoadGraph:
         )
         parts, source = on_lines.parts(given)
         parts, metric = on_lines.in_metres(parts, crs)
+        parts, piece_of = on_lines.cut_where(parts, node)
+        source = source[piece_of]
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
@@ -137,33 +141,46 @@ class RoadGraph:
         return cls(junctions, ends, parts, columns[0, source], columns[1, source], metric)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], *, crs: CRS | None = None) -> "RoadGraph":
-        """Roads of a vector file: ours, or any file of lines that GDAL reads.
+    def from_file(
+        cls, path: str | os.PathLike[str], *, crs: CRS | None = None, node: on_lines.Node = "ends"
+    ) -> "RoadGraph":
+        """Roads of a vector file: those that ``to_file`` writes, or any of lines that GDAL reads.
 
         Of several layers the one named ``roads`` is read, else the first that holds lines. Columns
         ``width_m`` and ``prob`` are taken where they are there. ``crs`` replaces what the file
         says; a file without a CRS (GeoJSON without one is WGS84) gives a graph without one. A file
         that holds nothing at all is an empty graph; one that holds points or areas instead of lines
-        raises ``GraphError``, as does one that is missing or not a vector file.
+        raises ``GraphError``, as does one that is missing or not a vector file. OSM XML gives what
+        a car may drive on, joined where ways share a node; XML may declare no document type.
         """
-        table = store.read(path)
+        table = formats.read(path)
         try:
             return cls.from_lines(
-                table.lines, crs or table.crs, width_m=table.width_m, prob=table.prob
+                table.lines,
+                crs or table.crs,
+                width_m=table.width_m,
+                prob=table.prob,
+                node=node,
             )
         except GraphError as error:
             raise GraphError(f"{path}: {error}") from error
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
-        """Write a GeoPackage (.gpkg) or GeoJSON (.geojson, .json), whole or not at all.
+        """Write the form that the suffix names, whole or not at all.
+
+            .gpkg             GeoPackage, styled
+            .geojson, .json   GeoJSON
+            .parquet          GeoParquet (extra 'parquet')
+            .graphml          GraphML: ``osmnx.load_graphml`` reads it
+            .osm              OSM XML, for JOSM and routers
 
         The GeoPackage has the layers ``roads`` (u, v, length_m, width_m, prob) and ``junctions``
         (id, degree), and opens in QGIS as a map. GeoJSON is WGS84 by its standard and holds the
-        roads; it is read back with the same junctions, about a millimetre off.
+        roads; it is read back with the same junctions, about a millimetre off, as OSM XML is.
 
-        Raises ``GraphError`` for another suffix, and for GeoJSON without a CRS.
+        Raises ``GraphError`` for another suffix, and for GeoJSON or OSM XML without a CRS.
         """
-        store.write(path, self._roads_layer(), self._junctions_layer(), self.crs)
+        formats.write(path, self)
 
     def to_networkx(self) -> "nx.MultiGraph":
         """A MultiGraph: nodes with x, y; edges with length_m, width_m, prob, geometry.
@@ -173,16 +190,21 @@ class RoadGraph:
         >>> graph.to_networkx().edges[0, 1, 0]["length_m"]
         100.0
         """
-        import networkx as nx
+        return networks.to_networkx(self)
 
-        result = nx.MultiGraph(crs=self.crs)
-        xy = self.junctions.tolist()
-        result.add_nodes_from((i, {"x": x, "y": y}) for i, (x, y) in enumerate(xy))
-        names = ("length_m", "width_m", "prob", "geometry")
-        columns = (self.length_m.tolist(), self.width_m.tolist(), self.prob.tolist(), self.lines)
-        for (u, v), *values in zip(self.ends.tolist(), *columns, strict=True):
-            result.add_edge(u, v, **dict(zip(names, values, strict=True)))
-        return result
+    def to_osmnx(self) -> "nx.MultiDiGraph":
+        """The MultiDiGraph that osmnx routes on, measures and draws; itself it is not needed.
+
+        Nodes have x, y and street_count; each road is two edges, one a direction, with osmid (the
+        road's number), highway ("road"), length, oneway (False: a map knows no signs), reversed,
+        geometry, and width and prob where they are known. The graph's ``crs`` is this one's.
+
+        >>> from shapely import LineString
+        >>> graph = RoadGraph.from_lines([LineString([(0, 0), (100, 0)])], None).to_osmnx()
+        >>> [(u, v, edge["length"], edge["reversed"]) for u, v, edge in graph.edges(data=True)]
+        [(0, 1, 100.0, False), (1, 0, 100.0, True)]
+        """
+        return networks.to_osmnx(self)
 
     def to_crs(self, crs: CRS) -> "RoadGraph":
         """The same graph in another CRS in metres, for graphs that are to be compared.
@@ -261,7 +283,8 @@ class RoadGraph:
         ends = ends.reshape(-1, 2)
         return RoadGraph(self.junctions[used], ends, lines, width_m, prob, self.crs)
 
-    def _roads_layer(self) -> store.Layer:
+    def roads_layer(self) -> store.Layer:
+        """The roads with their columns, as files have them."""
         columns = {
             "u": self.ends[:, 0],
             "v": self.ends[:, 1],
@@ -271,6 +294,7 @@ class RoadGraph:
         }
         return store.Layer("roads", "LineString", self.lines, columns)
 
-    def _junctions_layer(self) -> store.Layer:
+    def junctions_layer(self) -> store.Layer:
+        """The junctions with their columns, as files have them."""
         columns = {"id": np.arange(len(self.junctions)), "degree": self.degree}
         return store.Layer("junctions", "Point", shapely.points(self.junctions), columns)

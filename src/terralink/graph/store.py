@@ -50,8 +50,6 @@ def read(path: str | os.PathLike[str]) -> LineTable:
     from pyogrio import raw
     from pyogrio.errors import DataLayerError, DataSourceError
 
-    if not Path(path).exists():
-        raise GraphError(f"no file {path}")
     try:
         meta, _, wkb, values = raw.read(os.fspath(path), layer=_layer_of_lines(path), force_2d=True)
     except (DataSourceError, DataLayerError) as error:
@@ -60,19 +58,14 @@ def read(path: str | os.PathLike[str]) -> LineTable:
         raise GraphError(f"{path} is a table without geometry; a road graph is made of lines")
     lines = np.asarray(shapely.from_wkb(wkb), dtype=object)
     columns = dict(zip(meta["fields"], values, strict=True))
-    width_m, prob = (_numbers(columns.get(name), len(lines)) for name in ("width_m", "prob"))
+    width_m, prob = (numbers(columns.get(name), len(lines)) for name in ("width_m", "prob"))
     crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
     return LineTable(lines, width_m, prob, crs)
 
 
 def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS | None) -> None:
-    """Write the format that the suffix of ``path`` names, whole or not at all."""
+    """Write a GeoPackage, or GeoJSON where the suffix is another, whole or not at all."""
     suffix = Path(path).suffix.lower()
-    if suffix not in (".gpkg", ".geojson", ".json"):
-        raise GraphError(
-            f"cannot write roads as {suffix or 'a file without suffix'!s}: "
-            "name it .gpkg or .geojson"
-        )
     if suffix != ".gpkg" and crs is None:
         raise GraphError(
             "GeoJSON is longitude and latitude, and these roads have no CRS: write a .gpkg"
@@ -94,7 +87,8 @@ def _layer_of_lines(path: str | os.PathLike[str]) -> str | None:
     return names[0] if names else None
 
 
-def _numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
+def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
+    """A column as floats; nan where it is not there or holds no numbers."""
     if column is None or column.dtype.kind not in "iuf":
         return np.full(count, np.nan)
     return column.astype(np.float64)
