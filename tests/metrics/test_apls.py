@@ -93,7 +93,9 @@ def drawn(network: list[tuple[tuple[int, int], tuple[int, int]]], seed: int) -> 
     """Straight roads between lattice points that are shifted at random: no two distances tie."""
     shift = np.random.default_rng(seed).normal(0, 1.5, (10, 10, 2))
     different = {tuple(sorted(road)) for road in network if road[0] != road[1]} | {((0, 0), (9, 9))}
-    lines = [[np.array(corner) * 20 + shift[corner] for corner in road] for road in sorted(different)]
+    lines = [
+        [np.array(corner) * 20 + shift[corner] for corner in road] for road in sorted(different)
+    ]
     return RoadGraph.from_lines([LineString(line) for line in lines], None)
 
 

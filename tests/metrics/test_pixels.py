@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import ArrayLike, NDArray
 
 from terralink.errors import InputError
-from terralink.metrics import Confusion
+from terralink.metrics import Confusion, ImageMean
 
 CLASSES = 3
 images = arrays(np.uint8, st.shared(st.tuples(st.integers(0, 5), st.integers(1, 5)), key="shape"),
@@ -90,3 +90,52 @@ def test_what_cannot_be_counted_is_refused(truth: ArrayLike, pred: ArrayLike, sa
 
 def test_pixels_that_are_not_valid_may_be_of_any_class() -> None:
     assert Confusion.of([0, 255], [0, 1], valid=[True, False]).counts.sum() == 1
+
+
+@settings(deadline=None)
+@given(images, images)
+def test_kappa_is_that_of_a_loop(truth: Image, pred: Image) -> None:
+    pairs = list(zip(truth.ravel().tolist(), pred.ravel().tolist(), strict=True))
+    kappa = Confusion.of(truth, pred, num_classes=CLASSES).kappa()
+    chance = sum(
+        sum(t == k for t, _ in pairs) * sum(p == k for _, p in pairs) for k in range(CLASSES)
+    )
+    if not pairs or chance == len(pairs) ** 2:
+        assert math.isnan(kappa)
+    else:
+        by_chance = chance / len(pairs) ** 2
+        right = sum(t == p for t, p in pairs) / len(pairs)
+        assert kappa == pytest.approx((right - by_chance) / (1 - by_chance))
+
+
+def test_the_mean_of_images_counts_an_image_without_road_as_one() -> None:
+    images = [([1, 1], [1, 0]), ([0, 0], [0, 0]), ([0, 0], [1, 0])]
+    parts = [Confusion.of(truth, pred) for truth, pred in images]
+    assert sum((part.image_iou() for part in parts), start=ImageMean()).mean == 0.5
+    left_out = sum((part.image_iou(empty=math.nan) for part in parts), start=ImageMean())
+    assert (left_out.mean, left_out.images) == (0.25, 2)
+    assert math.isnan(ImageMean().mean)
+
+
+@pytest.mark.torch
+def test_scores_are_those_of_torchmetrics() -> None:
+    pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional")
+    import torch
+
+    rng = np.random.default_rng(0)
+    truth, pred = rng.integers(0, CLASSES, (2, 40, 50))
+    pred = np.where(rng.random(truth.shape) < 0.5, truth, pred)
+    confusion = Confusion.of(truth, pred, num_classes=CLASSES)
+    both = torch.from_numpy(pred), torch.from_numpy(truth)
+    options = {"task": "multiclass", "num_classes": CLASSES}
+    each = {**options, "average": "none"}
+    for ours, theirs in [
+        (confusion.iou(), functional.jaccard_index(*both, **each)),
+        (confusion.f1(), functional.f1_score(*both, **each)),
+        (confusion.precision(), functional.precision(*both, **each)),
+        (confusion.recall(), functional.recall(*both, **each)),
+        (confusion.accuracy(), functional.accuracy(*both, **options, average="micro")),
+        (confusion.kappa(), functional.cohen_kappa(*both, **options)),
+    ]:
+        assert np.allclose(np.asarray(ours, float), theirs.numpy(), rtol=1e-5)

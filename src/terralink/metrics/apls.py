@@ -34,8 +34,8 @@ Weight: TypeAlias = Literal["length", "time"]
 _SHORT = 0.75
 # Ways not longer than this (m or s) lead nowhere: both control points are one place.
 _ONE_PLACE = 1e-3
-# Pairs compared at once: 8 MB for each of a handful of arrays.
-_PAIRS = 1_000_000
+# Pairs compared at once: 32 MB for each of a handful of arrays.
+_PAIRS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def apls(
     sample: int | None = None,
     seed: int = 0,
     one_per_junction: bool = False,
+    may_be_apart: bool = False,
 ) -> Apls:
     """Average path length similarity of two road graphs.
 
@@ -161,12 +162,12 @@ def apls(
     several control points that snap to one junction, all but the last count as missing.
 
     A graph without roads has no ways: against one that has the score is 0, against another such
-    nan. Raises ``InputError`` when both have roads but their extents do not overlap, when only one
-    has a CRS, and for a sample of fewer than two.
+    nan. Raises ``InputError`` when both have roads but their extents do not overlap (unless they
+    ``may_be_apart``), when only one has a CRS, and for a sample of fewer than two.
     """
     if sample is not None and sample < 2:
         raise InputError(f"a sample is of two control points or more, not {sample}")
-    pred = comparable(truth, pred, max_snap_m)
+    pred = comparable(truth, pred, max_snap_m, may_be_apart=may_be_apart)
     one, other = (Network(graph, _cost(graph, weight, speed_kmh)) for graph in (truth, pred))
     rules = _Rules(max_snap_m, spacing_m, sample, seed, one_per_junction)
     return Apls(onto_pred=_similarity(one, other, rules), onto_truth=_similarity(other, one, rules))

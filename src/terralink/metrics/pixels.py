@@ -3,6 +3,7 @@
 Counts of tiles, scenes and processes add to those of all pixels; ratios are taken once, at the end.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,26 @@ class Confusion:
     def accuracy(self) -> float:
         """Pixels of the right class over all pixels; nan without any."""
         total = self.counts.sum()
-        return float(self._hit.sum() / total) if total else float("nan")
+        return float(self._hit.sum() / total) if total else math.nan
+
+    def kappa(self) -> float:
+        """Accuracy above that of chance (Cohen 1960); nan where one class is all there is."""
+        total = float(self.counts.sum())
+        by_chance = float((self._actual / max(total, 1)) @ (self._predicted / max(total, 1)))
+        return (self.accuracy() - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+
+    def image_iou(self, of_class: int = 1, *, empty: float = 1.0) -> "ImageMean":
+        """The IoU of one class, to be averaged over images rather than pixels.
+
+        The rule of the road papers: an image where neither truth nor prediction has the class
+        counts as ``empty``, 1 by default; nan leaves it out.
+
+        >>> parts = Confusion.of([1, 0], [1, 1]), Confusion.of([0, 0], [0, 0])
+        >>> sum((part.image_iou() for part in parts), start=ImageMean()).mean
+        0.75
+        """
+        iou = float(self.iou()[of_class])
+        return ImageMean.of(empty if math.isnan(iou) else iou)
 
     @property
     def _hit(self) -> NDArray[np.int64]:
@@ -101,6 +121,27 @@ class Confusion:
     def _over(self, whole: NDArray[np.int64]) -> NDArray[np.float64]:
         known = self._actual + self._predicted > 0
         return np.where(known, self._hit / np.maximum(whole, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class ImageMean:
+    """Mean of one score an image; parts add."""
+
+    total: float = 0.0
+    images: int = 0
+
+    @classmethod
+    def of(cls, score: float) -> "ImageMean":
+        """One image; a score of nan is none."""
+        return cls() if math.isnan(score) else cls(score, 1)
+
+    def __add__(self, other: "ImageMean") -> "ImageMean":
+        return ImageMean(self.total + other.total, self.images + other.images)
+
+    @property
+    def mean(self) -> float:
+        """Every image counts the same; nan without any."""
+        return self.total / self.images if self.images else math.nan
 
 
 def _classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ are ``Places``; the graph with what its roads cost is a ``Network``.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import shapely
@@ -16,8 +17,8 @@ from scipy.sparse.csgraph import dijkstra
 
 from terralink.graph import RoadGraph
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
 
 NOWHERE = -1
 
@@ -104,30 +105,34 @@ class Network:
 
     def ways(self, sources: Places, targets: Places) -> Floats:
         """(s, t) the cost of the shortest way from each source to each target, inf without one."""
-        here, there = (np.flatnonzero(places.road != NOWHERE) for places in (sources, targets))
-        result = np.full((len(sources), len(targets)), np.inf)
-        if len(here) and len(there):
-            result[np.ix_(here, there)] = self._ways(sources[here], targets[there])
-        return result
+        if not len(self.graph):
+            return np.full((len(sources), len(targets)), np.inf)
+        ways = self._ways(_somewhere(sources), _somewhere(targets))
+        ways[sources.road == NOWHERE] = np.inf
+        ways[:, targets.road == NOWHERE] = np.inf
+        return ways
+
+    def to_junctions(self, sources: Places, *, up_to: float = np.inf) -> Floats:
+        """(s, n) the cost from each source to each junction, inf where it is more than ``up_to``.
+
+        Every source is somewhere.
+        """
+        ends, costs = self._to_ends(sources)
+        for end in (0, 1):  # who stands at a junction need not go to the other end first
+            ends[costs[:, end] == 0] = ends[costs[:, end] == 0, end, None]
+        starts, row = np.unique(ends, return_inverse=True)
+        between = np.atleast_2d(dijkstra(self._links, indices=starts, limit=up_to))
+        row = row.reshape(ends.shape)
+        first = between[row[:, 0]] + costs[:, :1]
+        return np.minimum(first, between[row[:, 1]] + costs[:, 1:], out=first)
 
     def _ways(self, sources: Places, targets: Places) -> Floats:
-        to_junctions = self._to_junctions(sources)
+        to_junctions = self.to_junctions(sources)
         ways = _over_either_end(to_junctions, *self._to_ends(targets))
         row, col = _same_road(sources.road, targets.road)
         step = np.abs(sources.share[row] - targets.share[col]) * self.cost[sources.road[row]]
         ways[row, col] = np.minimum(ways[row, col], step)
         return ways
-
-    def _to_junctions(self, sources: Places) -> Floats:
-        """(s, n) from each source to each junction."""
-        ends, costs = self._to_ends(sources)
-        for end in (0, 1):  # who stands at a junction need not go to the other end first
-            ends[costs[:, end] == 0] = ends[costs[:, end] == 0, end, None]
-        starts, row = np.unique(ends, return_inverse=True)
-        between = np.atleast_2d(dijkstra(self._links, indices=starts))
-        row = row.reshape(ends.shape)
-        first = between[row[:, 0]] + costs[:, :1]
-        return np.minimum(first, between[row[:, 1]] + costs[:, 1:], out=first)
 
     def _to_ends(self, places: Places) -> tuple[Ints, Floats]:
         """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
@@ -146,6 +151,12 @@ class Network:
         first &= u != v
         size = len(self.graph.junctions)
         return csr_array((cost[first], (u[first], v[first])), shape=(size, size))
+
+
+def _somewhere(places: Places) -> Places:
+    """The same places, with the begin of the first road in place of those that are nowhere."""
+    there = places.road != NOWHERE
+    return Places(np.where(there, places.road, 0), np.where(there, places.share, 0.0))
 
 
 def _over_either_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:

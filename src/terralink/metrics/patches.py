@@ -1,0 +1,139 @@
+"""Scores of masks that forgive: in patches, within a buffer, and along boundaries only."""
+
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import distance_transform_cdt, distance_transform_edt
+
+from terralink.errors import InputError
+from terralink.metrics.matches import Matches, Overlap
+from terralink.metrics.pixels import Confusion
+
+Mask: TypeAlias = NDArray[np.bool_]
+Value = TypeVar("Value", np.bool_, np.float64)
+
+
+def patches(
+    truth: ArrayLike,
+    pred: ArrayLike,
+    *,
+    patch_px: int = 16,
+    threshold: float = 0.25,
+    valid: ArrayLike | None = None,
+) -> Confusion:
+    """Count patches instead of pixels, as EPFL's road challenge does: a patch is road or not.
+
+    RULE 1: an image is cut into squares of ``patch_px`` from its first pixel on; what is left at
+    the right and lower edge are smaller patches.
+    RULE 2: a patch is of class 1 where the mean of its pixels is more than ``threshold``.
+    RULE 3: pixels that are not ``valid`` have no part in the mean; a patch of them alone is none.
+
+    ``truth`` and ``pred`` (row, col) are booleans, or shares 0..1 (grey masks divided by 255).
+    Raises ``InputError`` where shapes differ or values are not in 0..1.
+
+    >>> truth, pred = np.zeros((32, 32)), np.zeros((32, 32))
+    >>> truth[:5, :16] = pred[:4, :16] = 1
+    >>> patches(truth, pred).counts.tolist()
+    [[3, 0], [1, 0]]
+    """
+    t, p, mask = _same_shape(_shares(truth), _shares(pred), valid)
+    seen = _patch_sums(mask.astype(np.float64), patch_px)
+    there, found = (
+        _patch_sums(np.where(mask, share, 0), patch_px) > threshold * seen for share in (t, p)
+    )
+    return Confusion.of(there, found, valid=seen > 0)
+
+
+def relaxed(
+    truth: ArrayLike,
+    pred: ArrayLike,
+    *,
+    buffer_m: float,
+    pixel_size_m: tuple[float, float] = (1.0, 1.0),
+    valid: ArrayLike | None = None,
+) -> Matches:
+    """Precision and recall of pixels within a buffer (Mnih and Hinton 2010, after Wiedemann 1998).
+
+    A predicted pixel is right, and a true one found, when the centre of one of the other mask's
+    pixels is at most ``buffer_m`` away. ``pixel_size_m`` is (width, height), as ``Grid`` gives it.
+    Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` where shapes differ.
+
+    >>> relaxed([[1, 0, 0, 0]], [[0, 0, 1, 1]], buffer_m=2).precision
+    0.5
+    """
+    t, p, mask = _same_shape(np.asarray(truth, bool), np.asarray(pred, bool), valid)
+    t, p = t & mask, p & mask
+    return Matches(
+        truth=int(t.sum()),
+        found=int((t & _near(p, buffer_m, pixel_size_m)).sum()),
+        pred=int(p.sum()),
+        right=int((p & _near(t, buffer_m, pixel_size_m)).sum()),
+    )
+
+
+def boundaries(
+    truth: ArrayLike,
+    pred: ArrayLike,
+    *,
+    within_px: int | None = None,
+    valid: ArrayLike | None = None,
+) -> Overlap:
+    """Boundary IoU of masks (Cheng et al. 2021): only pixels near a mask's own edge count.
+
+    The boundary of a mask are its pixels at most ``within_px`` steps (sideways or diagonal) from a
+    pixel outside; outside the image all is outside. None takes 2% of the image's diagonal, as the
+    authors do. Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` where
+    shapes differ.
+
+    >>> block = np.zeros((9, 9), bool)
+    >>> block[1:8, 1:8] = True
+    >>> boundaries(block, np.roll(block, 1, axis=0), within_px=1)
+    Overlap(shared=12.0, whole=36.0)
+    """
+    t, p, mask = _same_shape(np.asarray(truth, bool), np.asarray(pred, bool), valid)
+    if within_px is None:
+        within_px = max(1, round(0.02 * float(np.hypot(*t.shape))))
+    t, p = (_boundary(side & mask, within_px) for side in (t, p))
+    return Overlap(float((t & p).sum()), float((t | p).sum()))
+
+
+def _same_shape(
+    truth: NDArray[Value], pred: NDArray[Value], valid: ArrayLike | None
+) -> tuple[NDArray[Value], NDArray[Value], Mask]:
+    mask = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
+    if not truth.shape == pred.shape == mask.shape or truth.ndim != 2:
+        shapes = f"{truth.shape}, {pred.shape} and {mask.shape}"
+        raise InputError(f"truth, prediction and valid are (row, col) of one shape, not {shapes}")
+    return truth, pred, mask
+
+
+def _shares(values: ArrayLike) -> NDArray[np.float64]:
+    shares = np.asarray(values, np.float64)
+    known = shares[~np.isnan(shares)]
+    if known.size and not (known.min() >= 0 and known.max() <= 1):
+        raise InputError(
+            f"patches are of booleans or shares 0..1, not {known.min():g} to {known.max():g}: "
+            "divide by 255"
+        )
+    return shares
+
+
+def _patch_sums(values: NDArray[np.float64], patch_px: int) -> NDArray[np.float64]:
+    rows, cols = (np.arange(0, side, patch_px) for side in values.shape)
+    if not values.size:
+        return np.zeros((len(rows), len(cols)))
+    return np.asarray(np.add.reduceat(np.add.reduceat(values, rows, axis=0), cols, axis=1))
+
+
+def _near(mask: Mask, buffer_m: float, pixel_size_m: tuple[float, float]) -> Mask:
+    if not mask.any():  # no distance to measure
+        return np.zeros(mask.shape, bool)
+    width_m, height_m = pixel_size_m
+    distance = distance_transform_edt(~mask, sampling=(height_m, width_m))
+    return np.asarray(distance <= buffer_m)
+
+
+def _boundary(mask: Mask, within_px: int) -> Mask:
+    steps = distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
+    return np.asarray(mask & (steps <= within_px))
