@@ -6,6 +6,7 @@ GDAL knows.
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from terralink.errors import GraphError, OutputError
+from terralink.errors import GraphError, InputError, OutputError
 from terralink.files import written_whole
+from terralink.geo.vectors import layer_of, read_vectors
 from terralink.graph import style
 
 _WGS84 = CRS.from_epsg(4326)
@@ -47,20 +49,14 @@ def read(path: str | os.PathLike[str]) -> LineTable:
 
     Of a layer that mixes kinds only lines can be a road graph: it is refused, with the kinds named.
     """
-    from pyogrio import raw
-    from pyogrio.errors import DataLayerError, DataSourceError
-
     try:
-        meta, _, wkb, values = raw.read(os.fspath(path), layer=_layer_of_lines(path), force_2d=True)
-    except (DataSourceError, DataLayerError) as error:
-        raise GraphError(f"{path} is no vector file that GDAL can read") from error
-    if wkb is None:
-        raise GraphError(f"{path} is a table without geometry; a road graph is made of lines")
-    lines = np.asarray(shapely.from_wkb(wkb), dtype=object)
-    columns = dict(zip(meta["fields"], values, strict=True))
-    width_m, prob = (numbers(columns.get(name), len(lines)) for name in ("width_m", "prob"))
-    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-    return LineTable(lines, width_m, prob, crs)
+        found = read_vectors(path, layer_of(path, named="roads", kind="LineString"))
+    except InputError as error:
+        raise GraphError(f"{error}; a road graph is made of lines") from error
+    width_m, prob = (
+        numbers(found.columns.get(name), len(found.geometry)) for name in ("width_m", "prob")
+    )
+    return LineTable(found.geometry, width_m, prob, found.crs)
 
 
 def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS | None) -> None:
@@ -70,21 +66,11 @@ def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS
         raise GraphError(
             "GeoJSON is longitude and latitude, and these roads have no CRS: write a .gpkg"
         )
-    with written_whole(path) as part:
-        if suffix == ".gpkg":
-            _write_geopackage(part, roads, junctions, crs)
-        else:
-            assert crs is not None
+    if crs is None or suffix == ".gpkg":
+        write_geopackage(path, [(roads, style.ROADS), (junctions, style.JUNCTIONS)], crs)
+    else:
+        with written_whole(path) as part:
             _write_geojson(part, roads, crs)
-
-
-def _layer_of_lines(path: str | os.PathLike[str]) -> str | None:
-    from pyogrio import list_layers
-
-    layers = [(str(name), str(kind)) for name, kind in list_layers(os.fspath(path))]
-    of_lines = [name for name, kind in layers if "LineString" in kind]
-    names = ["roads"] if ("roads" in dict(layers)) else of_lines + [name for name, _ in layers]
-    return names[0] if names else None
 
 
 def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
@@ -94,11 +80,15 @@ def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
     return column.astype(np.float64)
 
 
-def _write_geopackage(path: Path, roads: Layer, junctions: Layer, crs: CRS | None) -> None:
-    for layer in (roads, junctions):
-        # 1.2 is what older QGIS and GDAL read without a word
-        _write_layer(path, layer, crs, driver="GPKG", VERSION="1.2")
-    style.store(path, {"roads": style.ROADS, "junctions": style.JUNCTIONS})
+def write_geopackage(
+    path: str | os.PathLike[str], layers: Sequence[tuple[Layer, str]], crs: CRS | None
+) -> None:
+    """Write layers, each with its style (QML), whole or not at all."""
+    with written_whole(path) as part:
+        for layer, _ in layers:
+            # 1.2 is what older QGIS and GDAL read without a word
+            _write_layer(part, layer, crs, driver="GPKG", VERSION="1.2")
+        style.store(part, {layer.name: qml for layer, qml in layers})
 
 
 def _write_geojson(path: Path, roads: Layer, crs: CRS) -> None:

@@ -117,10 +117,28 @@ def _junctions_qml() -> str:
         outline_width_unit="MM", size=1.0, size_unit="MM",
     )  # fmt: skip
     dot = f'<layer class="SimpleMarker" enabled="1" locked="0" pass="0">{options}</layer>'
+    return _single(_symbol(0, "marker", dot), geometry_type=0)
+
+
+def plain_lines(colour: str, *, line_mm: float = 0.9) -> str:
+    """The QML of lines in one colour."""
+    return _single(_symbol(0, "line", _stroke(colour, line_mm, 0)), geometry_type=1)
+
+
+def plain_areas(colour: str) -> str:
+    """The QML of areas with an outline in one colour and a light fill."""
+    options = _options(
+        color=f"{colour}59", outline_color=colour, outline_width=0.4, outline_width_unit="MM"
+    )
+    fill = f'<layer class="SimpleFill" enabled="1" locked="0" pass="0">{options}</layer>'
+    return _single(_symbol(0, "fill", fill), geometry_type=2)
+
+
+def _single(symbol: str, *, geometry_type: int) -> str:
     return _qml(
         '<renderer-v2 type="singleSymbol" symbollevels="0" enableorderby="0" forceraster="0">'
-        f"<symbols>{_symbol(0, 'marker', dot)}</symbols></renderer-v2>",
-        geometry_type=0,
+        f"<symbols>{symbol}</symbols></renderer-v2>",
+        geometry_type=geometry_type,
     )
 
 

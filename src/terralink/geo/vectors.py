@@ -1,0 +1,71 @@
+"""Vector files: which layers they have, and one of them as plain columns, quick to load."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from terralink.errors import InputError
+from terralink.geo.osm import read_osm
+
+_WGS84 = CRS.from_epsg(4326)
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Geometries (k,), the columns beside them, and their CRS."""
+
+    geometry: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+    crs: CRS | None
+
+
+def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
+    """Read one layer; None is the first. Raises ``InputError``."""
+    from pyogrio import raw
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        meta, _, wkb, values = raw.read(os.fspath(path), layer=layer, force_2d=True)
+    except (DataSourceError, DataLayerError) as error:
+        raise InputError(f"{path} is no vector file that GDAL can read") from error
+    if wkb is None:
+        raise InputError(f"{path} is a table without geometry")
+    columns = dict(zip(meta["fields"], values, strict=True))
+    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
+    return Vectors(np.asarray(shapely.from_wkb(wkb), dtype=object), columns, crs)
+
+
+def layers(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The layers of a file and their kinds of geometry; raises ``InputError``."""
+    from pyogrio import list_layers
+    from pyogrio.errors import DataSourceError
+
+    if not Path(path).exists():
+        raise InputError(f"no file {path}")
+    try:
+        return {str(name): str(kind) for name, kind in list_layers(os.fspath(path))}
+    except DataSourceError as error:
+        raise InputError(f"{path} is no vector file that GDAL can read") from error
+
+
+def layer_of(path: str | os.PathLike[str], *, named: str, kind: str) -> str | None:
+    """The layer ``named`` so, else the first that holds geometries of ``kind``, else None."""
+    there = layers(path)
+    of_kind = [name for name, holds in there.items() if kind in holds]
+    return named if named in there else next(iter(of_kind), None)
+
+
+def read_buildings(path: str | os.PathLike[str]) -> Vectors:
+    """The layer ``buildings``, or the first of polygons; of OSM XML what is tagged ``building``.
+
+    A file without such a layer gives its first one. Raises ``InputError`` for no vector file.
+    """
+    if Path(path).suffix.lower() == ".osm":
+        return Vectors(read_osm(path).areas("building"), {}, _WGS84)
+    return read_vectors(path, layer_of(path, named="buildings", kind="Polygon"))
