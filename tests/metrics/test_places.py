@@ -27,7 +27,7 @@ def bent(network: list[tuple[int, int, int]]) -> RoadGraph:
     """Roads between five junctions by way of a point each: loops and parallel roads too."""
     corners = [(0, 0), (100, 0), (0, 100), (100, 100), (300, 0)]
     lines = [
-        LineString([corners[u], (100 + 7 * via % 97, 100 - 13 * via % 101), corners[v]])
+        LineString([corners[u], (100.5 + 7 * via % 97, 100.5 - 13 * via % 101), corners[v]])
         for u, v, via in network
     ]
     return RoadGraph.from_lines(lines, None)
