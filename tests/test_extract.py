@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
 from pyproj import CRS
 
@@ -32,10 +33,10 @@ def extracted(picture: geo.Raster, rows: slice, cols: slice, folder: Path) -> gr
     return extract.roads(path, min_spur_m=0, max_gap_m=0)
 
 
-def inside(roads: graph.RoadGraph, picture: geo.Raster, rows: slice, cols: slice, rim: int) -> graph.RoadGraph:
+def inside(
+    roads: graph.RoadGraph, picture: geo.Raster, rows: slice, cols: slice, rim: int
+) -> graph.RoadGraph:
     """The roads, cut to a part of the picture without its rim."""
-    import shapely
-
     xs, ys = picture.grid.metric_xy(
         [cols.start + rim, cols.stop - rim], [rows.start + rim, rows.stop - rim]
     )

@@ -33,9 +33,9 @@ def test_tiles_agree_with_the_scene_in_one_piece(grey: Path, picture: Path) -> N
         tiled = predict.scene(model, scene)
         padded = scene.read(0, 0, (1120, 1120))
         whole = next(model.stream([padded.array]))[0, : scene.grid.height, : scene.grid.width]
+    assert tiled.valid is not None
     expected = np.where(tiled.valid, np.rint(whole * 255), 0)
     assert np.abs(tiled.array - expected).max() <= 1  # rounding
-    assert tiled.valid is not None
     assert not tiled.valid[300:350, 400:900].any()
     assert tiled.valid.sum() == 700 * 1100 - 50 * 500
 
