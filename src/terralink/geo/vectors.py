@@ -13,6 +13,9 @@ from pyproj import CRS
 from terralink.errors import InputError
 from terralink.geo.osm import read_osm
 
+# in the order of their numbers
+_MANY = ["MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
+_KINDS = np.array(["Point", "LineString", "LinearRing", "Polygon", *_MANY])
 _WGS84 = CRS.from_epsg(4326)
 
 
@@ -55,10 +58,26 @@ def layers(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def layer_of(path: str | os.PathLike[str], *, named: str, kind: str) -> str | None:
-    """The layer ``named`` so, else the first that holds geometries of ``kind``, else None."""
+    """The layer ``named`` so, else the first that holds geometries of ``kind``, else None.
+
+    A layer without geometries may be of any kind: an empty map is a map.
+    """
     there = layers(path)
-    of_kind = [name for name, holds in there.items() if kind in holds]
-    return named if named in there else next(iter(of_kind), None)
+    if named in there:
+        return named
+    of_kind = (
+        name
+        for name, holds in there.items()
+        if kind in (_kinds(path, name) if holds == "Unknown" else holds)
+    )
+    return next(of_kind, None)
+
+
+def _kinds(path: str | os.PathLike[str], layer: str) -> str:
+    """What a layer holds that says nothing of it, such as lines with one part and with several."""
+    held = shapely.get_type_id(read_vectors(path, layer).geometry)
+    present = np.unique(held[held >= 0])
+    return " ".join(_KINDS[present]) if len(present) else " ".join(_KINDS)
 
 
 def read_buildings(path: str | os.PathLike[str]) -> Vectors:

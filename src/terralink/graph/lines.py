@@ -75,9 +75,15 @@ def tips(lines: Lines) -> Floats:
 
 def noded(ends: Floats) -> tuple[Floats, Ints]:
     """Different points (n, 2), and the numbers (m, 2) of those that the tips (m, 2, 2) are."""
-    as_complex = np.ascontiguousarray(ends + 0.0).view(np.complex128).ravel()  # + 0.0: no -0.0
+    places, numbers = _distinct(ends.reshape(-1, 2))
+    return places, numbers.reshape(-1, 2)
+
+
+def _distinct(points: Floats) -> tuple[Floats, Ints]:
+    """Different points (n, 2), and the number (k,) of that which each of ``points`` (k, 2) is."""
+    as_complex = np.ascontiguousarray(points + 0.0).view(np.complex128).ravel()  # no -0.0
     unique, inverse = np.unique(as_complex, return_inverse=True)
-    return unique.view(np.float64).reshape(-1, 2), inverse.reshape(-1, 2).astype(np.int64)
+    return unique.view(np.float64).reshape(-1, 2), inverse.astype(np.int64)
 
 
 def strung(lines: Lines, chains: Chains) -> Lines:
@@ -123,7 +129,7 @@ def cut_at_vertices(lines: Lines) -> tuple[Lines, Ints]:
     """Lines cut at their points that are there twice, and the line (p,) of each piece."""
     lines = np.asarray(shapely.remove_repeated_points(lines), dtype=object)
     points, owner, along, length = measured(lines)
-    numbers = noded(points.reshape(-1, 1, 2))[1].ravel()
+    numbers = _distinct(points)[1]
     inside = (along > 0) & (along < length[owner])
     at = np.flatnonzero(inside & (np.bincount(numbers)[numbers] > 1))
     pieces, line, _ = cut(lines, owner[at], along[at], points[at])

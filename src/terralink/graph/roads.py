@@ -131,12 +131,11 @@ class RoadGraph:
         )
         parts, source = on_lines.parts(given)
         parts, metric = on_lines.in_metres(parts, crs)
-        parts, piece_of = on_lines.cut_where(parts, node)
-        source = source[piece_of]
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
-        parts, source = parts[whole], source[whole]
+        parts, piece_of = on_lines.cut_where(parts[whole], node)
+        source = source[whole][piece_of]
         junctions, ends = on_lines.noded(on_lines.tips(parts))
         return cls(junctions, ends, parts, columns[0, source], columns[1, source], metric)
 

@@ -49,9 +49,9 @@ def buildings(
     have buildings but their extents do not touch, unless they ``may_be_apart`` (a chip with one
     building found in the wrong corner).
     """
-    t, p = _comparable(truth, pred, may_be_apart)
+    t, p, _ = comparable_shapes(truth, pred, may_be_apart)
     t, p = (side[shapely.area(side) >= min_area_m2] for side in (t, p))
-    matched = len(_matched(t, p, iou))
+    matched = len(same_buildings(t, p, iou)[0])
     return Matches(truth=len(t), found=matched, pred=len(p), right=matched)
 
 
@@ -63,25 +63,30 @@ def outlines(
     Only the ground inside a building and within ``within_m`` of its own outline counts, holes'
     outlines too. Raises ``InputError`` as ``buildings`` does.
     """
-    t, p = _comparable(truth, pred, may_be_apart)
+    t, p, _ = comparable_shapes(truth, pred, may_be_apart)
     t, p = (shapely.difference(side, shapely.buffer(side, -within_m)) for side in (t, p))
-    zones = shapely.union_all(t), shapely.union_all(p)
+    zones = [shapely.disjoint_subset_union_all(side) for side in (t, p)]
     shared = float(shapely.area(shapely.intersection(*zones)))
     return Overlap(shared, float(shapely.area(zones).sum()) - shared)
 
 
-def _matched(truth: Shapes, pred: Shapes, least: float) -> NDArray[np.int64]:
-    """The pairs that are one building, out of all that meet."""
+def same_buildings(
+    truth: Shapes, pred: Shapes, least: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(k,) numbers on both sides of what is one building (RULES 2, 3), out of all that meet."""
     p, t = shapely.STRtree(truth).query(pred, predicate="intersects")
     shared = shapely.area(shapely.intersection(truth[t], pred[p]))
     iou = shared / (shapely.area(truth)[t] + shapely.area(pred)[p] - shared)
     order = np.lexsort((p, t, -iou))
     order = order[iou[order] >= least]
-    return one_to_one(t[order], p[order])
+    order = order[one_to_one(t[order], p[order])]
+    return t[order], p[order]
 
 
-def _comparable(truth: Buildings, pred: Buildings, may_be_apart: bool) -> tuple[Shapes, Shapes]:
-    """Valid polygons of both sides in one CRS in metres."""
+def comparable_shapes(
+    truth: Buildings, pred: Buildings, may_be_apart: bool
+) -> tuple[Shapes, Shapes, CRS | None]:
+    """Valid polygons of both sides in one CRS in metres, and that CRS."""
     t, p = _shapes(truth), _shapes(pred)
     t_crs, p_crs = (
         None if side.crs is None else CRS.from_user_input(side.crs) for side in (truth, pred)
@@ -90,12 +95,12 @@ def _comparable(truth: Buildings, pred: Buildings, may_be_apart: bool) -> tuple[
         raise InputError("truth and prediction both have a CRS or neither has: one has none here")
     t, metric = in_metres(t, t_crs) if len(t) else (t, None)
     if not len(t):
-        p, _ = in_metres(p, p_crs)
+        p, metric = in_metres(p, p_crs)
     elif len(p) and p_crs is not None and metric is not None:
         p = reprojected(p, p_crs, metric)
     if len(t) and len(p) and not may_be_apart:
         _check_overlap(t, p)
-    return t, p
+    return t, p, metric
 
 
 def _shapes(side: Buildings) -> Shapes:

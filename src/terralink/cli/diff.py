@@ -1,0 +1,63 @@
+"""``terralink diff``: what is new in a map, and what is gone."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from terralink.cli import console, options
+
+
+def run(
+    given: Annotated[
+        Path,
+        typer.Argument(metavar="MAP", help="A map: .gpkg, .geojson, .osm.", show_default=False),
+    ],
+    reference: Annotated[
+        Path, typer.Argument(help="OpenStreetMap or an older map.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The GeoPackage to write.")] = Path(
+        "diff.gpkg"
+    ),
+    within_m: Annotated[
+        float, typer.Option("--within-m", min=0.0, help="Roads this near to each other are one.")
+    ] = 8.0,
+    iou: Annotated[
+        float,
+        typer.Option(min=0.01, max=1.0, help="Buildings that overlap so much are one."),
+    ] = 0.5,
+    as_json: options.AsJson = False,
+) -> None:
+    """Tell what is new in a map, and what is gone, against OpenStreetMap or an older map.
+
+    The result is a GeoPackage with the layers 'roads_new', 'roads_matched' and 'roads_gone' (with
+    length_m), and the same three of buildings (with area_m2), styled for QGIS. The reference counts
+    as far as the box around the map reaches.
+    """
+    from terralink import diff
+
+    started = perf_counter()
+    changes = diff.of_files(given, reference, within_m=within_m, iou=iou)
+    diff.write(out, changes)
+    record: dict[str, object] = {"map": str(given), "reference": str(reference)}
+    lines: list[tuple[str, object]] = []
+    for each in changes:
+        unit = "length_m" if each.kind == "roads" else "area_m2"
+        record[each.kind] = {
+            name: {"count": count, unit: each.size[name]} for name, count in each.count.items()
+        }
+        lines += [
+            (f"{each.kind} {name}", f"{count:,}, {_told(each.kind, each.size[name])}")
+            for name, count in each.count.items()
+        ]
+    took_s = perf_counter() - started
+    console.show(
+        {**record, "seconds": took_s, "written": [str(out)]},
+        as_json=as_json,
+        lines=[*lines, ("took", console.duration(took_s)), ("written", out)],
+    )
+
+
+def _told(kind: str, size: float) -> str:
+    return f"{size / 1000:,.2f} km" if kind == "roads" else f"{size:,.0f} m2"

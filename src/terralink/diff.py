@@ -1,0 +1,271 @@
+"""What changed: roads and buildings of a map that are new, matched or gone against a reference.
+
+The reference is OpenStreetMap or an older map. Roads are told apart stretch by stretch, so that all
+lengths of a map are in one of its layers, once; buildings are one thing each.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from terralink.errors import InputError
+from terralink.geo.osm import read_osm
+from terralink.geo.vectors import layer_of, read_buildings
+from terralink.graph import RoadGraph
+from terralink.graph import style as styles
+from terralink.graph.store import Layer, write_geopackage
+from terralink.metrics.polygons import Buildings, comparable_shapes, same_buildings
+from terralink.metrics.roads import comparable
+
+Shapes: TypeAlias = NDArray[np.object_]
+Kind: TypeAlias = Literal["roads", "buildings"]
+
+_STEP_M = 1.0  # how finely a road is told apart
+# Blue, amber and magenta are told apart by every kind of eye.
+COLOURS = {"new": "#ff3d8b", "matched": "#6b95ff", "gone": "#ffb000"}
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """Lines or polygons of one ``kind`` in metres of ``crs``.
+
+    new      in the map, and not in the reference
+    matched  in both, as the map has them
+    gone     in the reference, and not in the map
+    """
+
+    kind: Kind
+    new: Shapes
+    matched: Shapes
+    gone: Shapes
+    crs: CRS | None
+
+    @property
+    def size(self) -> dict[str, float]:
+        """Metres of road, or square metres of buildings, that are new, matched and gone."""
+        measure = shapely.length if self.kind == "roads" else shapely.area
+        return {name: float(measure(shapes).sum()) for name, shapes in self._named()}
+
+    @property
+    def count(self) -> dict[str, int]:
+        """Stretches of road, or buildings, that are new, matched and gone."""
+        return {name: len(shapes) for name, shapes in self._named()}
+
+    def layers(self) -> Iterator[tuple[Layer, str]]:
+        """A layer each with its style, named ``roads_new`` and so on."""
+        for name, shapes in self._named():
+            label = f"{self.kind}_{name}"
+            if self.kind == "roads":
+                columns = {"length_m": shapely.length(shapes)}
+                yield Layer(label, "LineString", shapes, columns), styles.plain_lines(COLOURS[name])
+            else:
+                # what has several parts is one building: all are written so
+                many = np.array([_multi(shape) for shape in shapes], dtype=object)
+                columns = {"area_m2": shapely.area(shapes)}
+                yield Layer(label, "MultiPolygon", many, columns), styles.plain_areas(COLOURS[name])
+
+    def _named(self) -> tuple[tuple[str, Shapes], ...]:
+        return ("new", self.new), ("matched", self.matched), ("gone", self.gone)
+
+
+def roads(
+    given: RoadGraph,
+    reference: RoadGraph,
+    *,
+    within_m: float = 8.0,
+    min_stretch_m: float = 25.0,
+    may_be_apart: bool = False,
+) -> Changes:
+    """The stretches of roads that are new, matched and gone.
+
+    RULE 1: a step of road is matched where the other map has a road within ``within_m`` of its
+    middle.
+    RULE 2: a stretch shorter than ``min_stretch_m`` is what the longer one beside it on the same
+    road is: where a new road leaves an old one it is new from its beginning.
+
+    Raises ``InputError`` where both maps have roads but their extents do not overlap, unless they
+    ``may_be_apart``, and where only one has a CRS.
+    """
+    reference = comparable(given, reference, within_m, may_be_apart=may_be_apart)
+    new, matched = _told_apart(given, reference, within_m, min_stretch_m)
+    gone, _ = _told_apart(reference, given, within_m, min_stretch_m)
+    return Changes("roads", new, matched, gone, given.crs if len(given) else reference.crs)
+
+
+def buildings(
+    given: Buildings, reference: Buildings, *, iou: float = 0.5, may_be_apart: bool = False
+) -> Changes:
+    """The buildings that are new, matched (one to one, at ``iou`` or more) and gone."""
+    old, now, crs = comparable_shapes(reference, given, may_be_apart)
+    i, j = same_buildings(old, now, iou)
+    stays, lasts = np.zeros(len(now), bool), np.zeros(len(old), bool)
+    stays[j], lasts[i] = True, True
+    return Changes("buildings", now[~stays], now[stays], old[~lasts], crs)
+
+
+def of_files(
+    given: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    *,
+    within_m: float = 8.0,
+    iou: float = 0.5,
+) -> list[Changes]:
+    """The changes of what both files have: roads, buildings or both.
+
+    The reference is taken as far as the box around the map reaches: beyond it nobody looked. Lines
+    are joined where they share a point. Raises ``InputError`` where the files have nothing in
+    common to compare.
+    """
+    both = [kind for kind in ("roads", "buildings") if _has(given, kind) and _has(reference, kind)]
+    changes = []
+    if "roads" in both:
+        now, old = (RoadGraph.from_file(path, node="vertices") for path in (given, reference))
+        changes.append(_within_box(now, old, within_m))
+    if "buildings" in both:
+        changes.append(_buildings_within_box(read_buildings(given), read_buildings(reference), iou))
+    if not both:
+        raise InputError(
+            f"{given} and {reference} have nothing in common to compare: both need a layer of "
+            "roads (lines) or of buildings (polygons)"
+        )
+    return changes
+
+
+def write(path: str | os.PathLike[str], changes: list[Changes]) -> None:
+    """Write a GeoPackage of a layer each, styled; raises ``InputError`` for another suffix."""
+    if Path(path).suffix.lower() != ".gpkg":
+        raise InputError(f"changes are layers of a GeoPackage: name the file .gpkg, not {path}")
+    layers = [layer for each in changes for layer in each.layers()]
+    write_geopackage(path, layers, next((each.crs for each in changes if each.crs), None))
+
+
+def _told_apart(
+    graph: RoadGraph, other: RoadGraph, within_m: float, min_stretch_m: float
+) -> tuple[Shapes, Shapes]:
+    """(far, near): the stretches of the graph's roads that the other has not, and those it has."""
+    if not len(graph):
+        return graph.lines, graph.lines
+    dense = shapely.segmentize(graph.lines, _STEP_M)
+    points, road = shapely.get_coordinates(dense, return_index=True)
+    step = np.flatnonzero(np.diff(road) == 0)  # from point i to point i + 1
+    length_m = np.hypot(*(points[step + 1] - points[step]).T)
+    near = _near(other, (points[step] + points[step + 1]) / 2, within_m)
+    starts = np.flatnonzero((np.diff(road[step], prepend=-1) != 0) | np.diff(near, prepend=near[0]))
+    runs_m = np.add.reduceat(length_m, starts)
+    kept = _settled(road[step][starts], near[starts], runs_m, min_stretch_m)
+    return _stretches(points, step, starts, road[step][starts], kept)
+
+
+def _near(graph: RoadGraph, xy: NDArray[np.float64], within_m: float) -> NDArray[np.bool_]:
+    """Whether the graph has a road within a distance of each point (k, 2)."""
+    near = np.zeros(len(xy), bool)
+    if len(graph):
+        found = shapely.STRtree(graph.lines).query_nearest(
+            shapely.points(xy), max_distance=within_m, all_matches=False
+        )
+        near[found[0]] = True
+    return near
+
+
+def _settled(
+    road: NDArray[np.int64],
+    near: NDArray[np.bool_],
+    length_m: NDArray[np.float64],
+    min_stretch_m: float,
+) -> NDArray[np.bool_]:
+    """(r,) near or not, with short runs given to what is beside them on their road (RULE 2)."""
+    result = near.copy()
+    firsts = np.flatnonzero(np.diff(road, prepend=-1))
+    for first, stop in zip(firsts, [*firsts[1:], len(road)], strict=True):
+        runs = [
+            (float(m), bool(n)) for m, n in zip(length_m[first:stop], near[first:stop], strict=True)
+        ]
+        result[first:stop] = _merged(runs, min_stretch_m)
+    return result
+
+
+def _merged(runs: list[tuple[float, bool]], min_m: float) -> list[bool]:
+    """What each of the runs of one road becomes: the shortest turns first.
+
+    >>> _merged([(8.0, True), (60.0, False), (16.0, True), (90.0, False)], 25)
+    [False, False, False, False]
+    >>> _merged([(8.0, True), (12.0, False)], 25)
+    [False, False]
+    """
+    groups = [(m, near, 1) for m, near in runs]
+    while len(groups) > 1:
+        at = min(range(len(groups)), key=lambda i: groups[i][0])
+        if groups[at][0] >= min_m:
+            break
+        low, high = max(at - 1, 0), min(at + 2, len(groups))
+        total_m = sum(m for m, _, _ in groups[low:high])
+        count = sum(size for _, _, size in groups[low:high])
+        groups[low:high] = [(total_m, not groups[at][1], count)]
+    return [near for _, near, count in groups for _ in range(count)]
+
+
+def _stretches(
+    points: NDArray[np.float64],
+    step: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    road: NDArray[np.int64],
+    near: NDArray[np.bool_],
+) -> tuple[Shapes, Shapes]:
+    """The lines of runs that are far, and of those that are near; equal neighbours are one."""
+    fresh = (np.diff(road, prepend=-1) != 0) | np.diff(near, prepend=near[0])
+    starts, near = starts[fresh], near[fresh]
+    stops = np.append(starts[1:], len(step))
+    lines = np.array(
+        [
+            shapely.LineString(points[step[start] : step[stop - 1] + 2])
+            for start, stop in zip(starts, stops, strict=True)
+        ],
+        dtype=object,
+    )
+    lines = np.asarray(shapely.simplify(lines, 0.0), dtype=object)  # the points of the steps go
+    return lines[~near], lines[near]
+
+
+def _has(path: str | os.PathLike[str], kind: str) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix == ".osm":
+        osm = read_osm(path)
+        return bool(len(osm.roads()[0] if kind == "roads" else osm.areas("building")))
+    if suffix in (".graphml", ".parquet", ".geoparquet"):
+        return kind == "roads"
+    geometry = "LineString" if kind == "roads" else "Polygon"
+    return layer_of(path, named=kind, kind=geometry) is not None
+
+
+def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Changes:
+    """Roads against those of the reference that lie in the map's box."""
+    reference = comparable(given, reference, within_m)
+    if len(given) and len(reference):
+        box = shapely.box(*shapely.total_bounds(given.lines)).buffer(within_m, join_style="mitre")
+        lines = shapely.intersection(reference.lines, box)
+        parts = shapely.get_parts(lines)
+        parts = parts[shapely.length(parts) > 0]
+        reference = RoadGraph.from_lines(parts, reference.crs)
+    return roads(given, reference, within_m=within_m, may_be_apart=True)
+
+
+def _buildings_within_box(given: Buildings, reference: Buildings, iou: float) -> Changes:
+    """Buildings against those of the reference whose middle lies in the map's box."""
+    whole = buildings(given, reference, iou=iou)
+    here = np.concatenate([whole.new, whole.matched])
+    if not len(here):
+        return whole
+    box = shapely.box(*shapely.total_bounds(here))
+    inside = shapely.intersects(shapely.centroid(whole.gone), box)
+    return Changes("buildings", whole.new, whole.matched, whole.gone[inside], whole.crs)
+
+
+def _multi(shape: Any) -> shapely.MultiPolygon:
+    return shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape])
