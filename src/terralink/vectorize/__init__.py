@@ -9,12 +9,25 @@ gaps       bridges over what trees and shadows hide
 roads      all of it in one: ``roads`` and, streaming, ``RoadTracer``
 polygons   labels to outlines that share their points
 roofs      roofs that touch, told apart
-walls      outlines to right angles
+sides      where outlines have their corners
+walls      sides to right angles
 fit        the regular shape, or the outline where that is nearer to what was seen
 buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``
+regions    classes to a coverage of land cover
+crf        probabilities that follow the edges of the image, before all of these
 """
 
 from terralink.vectorize.buildings import BuildingTracer, buildings
+from terralink.vectorize.crf import Kernels, refine
+from terralink.vectorize.regions import regions
 from terralink.vectorize.roads import RoadTracer, roads
 
-__all__ = ["BuildingTracer", "RoadTracer", "buildings", "roads"]
+__all__ = [
+    "BuildingTracer",
+    "Kernels",
+    "RoadTracer",
+    "buildings",
+    "refine",
+    "regions",
+    "roads",
+]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 _STRIP_ROWS = 512
-_STAIRS_PX = 1.2  # what is nearer than this to an outline of pixels is a stair of it
+_LEAST_PX = 1.0  # outlines swing by so much around a straight wall
 _CONVEX = 0.95  # a piece that fills so much of its convex hull has no neck
 _SPECK = 0.25  # of the least area: smaller pieces are left out before they are measured
 
@@ -69,7 +69,7 @@ class BuildingTracer:
     neck          roofs that hang together by less than this share of their width are two; 0: never
     min_area_m2   smaller buildings are noise
     min_hole_m2   smaller holes are filled
-    simplify_m    shapes stay about this close to the pixels, or 1.2 pixels where that is more
+    simplify_m    shapes stay about this close to the pixels, or a pixel where that is more
     right_angles  False leaves outlines as they are, simplified
 
     A raster of two bands is the probability of building and that of the border between buildings
@@ -165,11 +165,12 @@ class BuildingTracer:
         )
         raw = without_small_holes(raw, self._min_hole_m2)
         large = shapely.area(raw) >= self._min_area_m2
-        simplify_m = max(self._simplify_m, _STAIRS_PX * max(grid.pixel_size_m))
+        stair_m = max(grid.pixel_size_m)
         shapes = fitted(
             raw[large],
             found.piece[large],
-            simplify_m=simplify_m,
+            simplify_m=max(self._simplify_m, _LEAST_PX * stair_m),
+            stair_m=stair_m,
             right_angles=self._right_angles,
         )
         return _table(shapes, found.prob[large], grid)

@@ -1,6 +1,6 @@
 """Which shape a building gets: the regular one, unless an outline is nearer to what was seen.
 
-RULE 1  a regular shape is valid, of the same area, and lies on the raw one
+RULE 1  a regular shape is valid, of the same area, and no worse than the simplified outline
 RULE 2  no two buildings overlap: the more regular one, or the smaller one, is cut
 RULE 3  what a rule forbids becomes the simplified outline, then the raw one
 """
@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink.vectorize.sides import Sides, sides
 from terralink.vectorize.walls import directions, squared
 
 Ints = NDArray[np.int64]
@@ -23,22 +24,26 @@ _SAME_DIRECTION = np.radians(10)
 _TOUCH_M2 = 1e-6  # what rounding makes of an edge that two share
 
 
-def fitted(raw: Polygons, piece: Ints, *, simplify_m: float, right_angles: bool) -> Polygons:
+def fitted(
+    raw: Polygons, piece: Ints, *, simplify_m: float, stair_m: float, right_angles: bool
+) -> Polygons:
     """A shape for each raw outline, within ``simplify_m`` of it, with right angles where they fit.
 
+    stair_m     the sides of the pixels that the outlines are made of
     piece (n,)  buildings of one piece touched; they get one direction where theirs are alike
     """
     if not len(raw):
         return raw
-    simple = shapely.simplify(raw, simplify_m)
-    choices = [simple, simple, raw]
-    if right_angles:
-        choices[0] = squared(raw, _angles(simple, piece), simplify_m=simplify_m)
-    return _Fit(np.stack(choices), simplify_m).shapes()
+    seen = sides(raw, simplify_m=simplify_m, stair_m=stair_m)
+    simplified = seen.simplified()
+    regular = (
+        squared(seen, _angles(seen, piece), simplify_m=simplify_m) if right_angles else simplified
+    )
+    return _Fit(np.stack([regular, simplified, raw]), simplify_m).shapes()
 
 
 def good(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np.bool_]:
-    """RULE 1: one valid polygon each, that differs by ``within_m`` / 2 along its outline."""
+    """RULE 1: one valid polygon each, on average within half of ``within_m``, nowhere off twice."""
     fine: NDArray[np.bool_] = (shapely.get_type_id(shapes) == 3) & shapely.is_valid(shapes)
     fine &= ~shapely.is_empty(shapes)
     shape, seen = shapes[fine], raw[fine]
@@ -47,12 +52,13 @@ def good(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np.bool
     like = np.abs(shapely.area(shape) / area - 1) <= _AREA_WITHIN
     like &= shared >= _LEAST_IOU * either
     like &= either - shared <= shapely.length(seen) * within_m / 2
+    like &= shapely.hausdorff_distance(shape, seen) <= 2 * within_m
     fine[fine] = like
     return fine
 
 
-def _angles(simple: Polygons, piece: Ints) -> NDArray[np.float64]:
-    own = directions(simple)
+def _angles(seen: Sides, piece: Ints) -> NDArray[np.float64]:
+    own = directions(seen)
     together = np.zeros(int(piece.max()) + 1, np.complex128)
     np.add.at(together, piece, own)
     shared = together[piece]
@@ -72,12 +78,22 @@ class _Fit:
         squared, simplified, _ = (
             good(shape, raw, within_m=self.within_m) for shape in self.choices
         )
+        squared &= self._no_worse()
         level = np.where(squared, _SQUARED, np.where(simplified, _SIMPLIFIED, _RAW))
         shape = self.choices[level, np.arange(len(raw))]
         while len(pairs := _overlaps(shape)):
             for first, second in pairs:
                 self._part(shape, level, int(first), int(second))
         return shape
+
+    def _no_worse(self) -> NDArray[np.bool_]:
+        """Whether the regular shape is nearly as close to the pixels as the simplified outline."""
+        raw = self.choices[_RAW]
+        outlines = self.choices[:_RAW].copy()
+        outlines[~shapely.is_valid(outlines)] = None
+        squared, simplified = shapely.area(shapely.symmetric_difference(outlines, raw))
+        stairs = shapely.length(raw) * self.within_m / 8
+        return np.asarray(~(squared > 2 * np.nan_to_num(simplified, nan=np.inf) + stairs))
 
     def _part(self, shape: Polygons, level: Ints, first: int, second: int) -> None:
         """RULE 2 and 3 for two buildings; changes ``shape`` and ``level``."""

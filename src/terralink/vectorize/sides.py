@@ -1,0 +1,128 @@
+"""Where the outline of pixels has its corners: the sides of a building, as they were seen.
+
+The outline of a slanted wall is a stair, and its corners swing a pixel around the wall. The middles
+of the pixels' sides swing half as much, so it is these that are simplified (Douglas and Peucker
+1973); a corner of the stair stands for the two middles beside it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Polygons = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rings:
+    """The points of all rings of all polygons.
+
+    xy (p, 2)            closed rings, one after the other
+    begins (k + 1,)      where each ring begins
+    of_polygon (n + 1,)  the first ring of each polygon
+    """
+
+    xy: Floats
+    begins: Ints
+    of_polygon: Ints
+
+    @classmethod
+    def of(cls, polygons: Polygons) -> "Rings":
+        _, xy, (begins, of_polygon) = shapely.to_ragged_array(polygons)
+        return cls(xy, begins, of_polygon)
+
+    @property
+    def owner(self) -> Ints:
+        """(k,) the polygon that each ring is of."""
+        return np.repeat(np.arange(len(self.of_polygon) - 1), np.diff(self.of_polygon))
+
+    def of_points(self) -> Ints:
+        """(p,) the polygon that each point is of."""
+        return np.repeat(self.owner, np.diff(self.begins))
+
+    def built(self) -> Polygons:
+        offsets = (self.begins, self.of_polygon)
+        made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.xy, offsets)
+        return np.asarray(made, dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Sides in walking order, ring after ring.
+
+    ring (m,)         the ring that each is of
+    start, stop (m,)  the points of ``rings`` between which it is
+    """
+
+    rings: Rings
+    ring: Ints
+    start: Ints
+    stop: Ints
+
+    def simplified(self) -> Polygons:
+        """The polygons of the corners; None where a ring has no three."""
+        return closed(self.rings, self.ring, self.rings.xy[self.start])
+
+
+def sides(polygons: Polygons, *, simplify_m: float, stair_m: float) -> Sides:
+    """The sides of outlines whose stairs are ``stair_m`` long, each within ``simplify_m``."""
+    rings = Rings.of(polygons)
+    softened = _softened(rings, stair_m / 2).built()
+    # The number of its point rides along as the third coordinate of each middle.
+    corners = shapely.get_coordinates(shapely.simplify(softened, simplify_m), include_z=True)
+    point = corners[:, 2].astype(np.int64)
+    ring = np.searchsorted(rings.begins, point, side="right") - 1
+    # Neither from ring to ring is a side, nor from one middle beside a corner to the other.
+    real = np.flatnonzero((ring[1:] == ring[:-1]) & (point[1:] != point[:-1]))
+    return Sides(rings, ring[real], point[real], point[real + 1])
+
+
+def closed(rings: Rings, ring: Ints, corner: Floats) -> Polygons:
+    """``rings`` with other points: ``corner`` (m, 2) of ``ring`` (m,), in order.
+
+    None for polygons of which a ring has fewer than three, or one that is nan.
+    """
+    corners = np.bincount(ring, minlength=len(rings.owner))
+    whole = np.ones(len(rings.of_polygon) - 1, bool)
+    whole[rings.owner[corners < 3]] = False
+    whole[rings.owner[ring[np.isnan(corner).any(axis=1)]]] = False
+    kept = corners[whole[rings.owner]]
+    xy = corner[whole[rings.owner[ring]]]
+    stops = np.cumsum(kept)
+    begins = np.append(0, np.cumsum(kept + 1))
+    of_polygon = np.append(0, np.cumsum(np.diff(rings.of_polygon)[whole]))
+    polygons = np.full(len(whole), None, dtype=object)
+    polygons[whole] = Rings(
+        np.insert(xy, stops, xy[stops - kept], axis=0), begins, of_polygon
+    ).built()
+    return polygons
+
+
+def _softened(rings: Rings, half_m: float) -> Rings:
+    """The points ``half_m`` before and after each, as (x, y, number); half of the way at most."""
+    opens = np.zeros(len(rings.xy), bool)
+    opens[rings.begins[:-1]] = True
+    number = np.flatnonzero(~opens)  # all but the first of each ring, which is its last again
+    back = rings.xy[number - 1] - rings.xy[number]
+    following = np.arange(len(number)) + 1
+    first = rings.begins - np.arange(len(rings.begins))
+    following[first[1:] - 1] = first[:-1]
+    away = -back[following]
+    points = rings.xy[number]
+    pair = np.stack([points + _shortened(back, half_m), points + _shortened(away, half_m)], axis=1)
+    numbered = np.concatenate([pair, np.repeat(number[:, None, None], 2, axis=1)], axis=2)
+    xyz = numbered.reshape(-1, 3)
+    stops = 2 * first[1:]
+    return Rings(
+        np.insert(xyz, stops, xyz[2 * first[:-1]], axis=0),
+        2 * first + np.arange(len(first)),
+        rings.of_polygon,
+    )
+
+
+def _shortened(step: Floats, length_m: float) -> Floats:
+    length = np.maximum(np.hypot(*step.T), 1e-9)
+    return np.asarray(step * np.minimum(length_m / length, 0.5)[:, None])
