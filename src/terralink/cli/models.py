@@ -1,5 +1,8 @@
 """``terralink models``: the models that are shipped, and the networks that can be trained."""
 
+import json
+from collections.abc import Sequence
+from importlib import resources
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -13,13 +16,20 @@ def run(
     name: Annotated[
         str | None, typer.Argument(help="One of them, to tell all about it.", show_default=False)
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="What each network costs, as it was measured.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """List the models that are shipped, or tell all about one.
 
     The result is a table of the models with what they are for and their figures; with the extra
-    'train' installed, the networks that can be trained follow.
+    'train' installed, the networks that can be trained follow. With --details it is a table of the
+    networks: parameters, file, GFLOP and seconds of a tile, what the bridge sees, and the paper.
     """
+    if details:
+        _show_details(name, as_json=as_json)
+        return
     shipped, networks = _shipped(), _networks()
     if name is None:
         lines = [(each, _line(card)) for each, card in shipped.items()]
@@ -35,6 +45,44 @@ def run(
         console.show(record, as_json=as_json, lines=list(record.items()))
     else:
         raise ModelError(unknown("model", name, [*shipped, *networks]))
+
+
+def _show_details(name: str | None, *, as_json: bool) -> None:
+    kept = json.loads((resources.files("terralink") / "models" / "figures.json").read_text())
+    about, networks = kept["about"], kept["networks"]
+    if name is not None:
+        if name not in networks:
+            raise ModelError(unknown("network with figures", name, networks))
+        networks = {name: networks[name]}
+    seconds = f"s for {about['tile_px']} px"
+    columns = ("network", "parameters", "file MB", "GFLOP", seconds, "bridge sees", "paper")
+    rows = [columns, *(_details(name, figures) for name, figures in networks.items())]
+    console.show(
+        {"about": about, "networks": networks},
+        as_json=as_json,
+        lines=[(row[0], _aligned(row[1:], rows)) for row in rows]
+        + [("", f"seconds: {about['runtime']}, {about['machine']}, {about['date']}")],
+    )
+
+
+def _details(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    sees = "the tile" if figures["reach_px"] is None else f"{figures['reach_px']:,} px"
+    return (
+        name,
+        f"{figures['parameters']:,}",
+        f"{figures['file_mb']:,.1f}",
+        f"{figures['gflop']:,.0f}",
+        "" if figures["seconds"] is None else f"{figures['seconds']:.2f}",
+        sees,
+        figures["paper"] or "this project",
+    )
+
+
+def _aligned(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Numbers to the right, the last cell as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(1, len(cells))]
+    padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False)]
+    return "  ".join([*padded, cells[-1]])
 
 
 def _shipped() -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from terralink.export.metadata import Metadata
 from terralink.export.onnx import export
 from terralink.export.quantize import quantize
 from terralink.models import pretrained
-from terralink.models.normalised import Normalised
+from terralink.models.normalised import Levels, Normalised
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 _MULTIPLE = 32
@@ -34,9 +34,12 @@ def export_checkpoint(
     """
     network, config = pretrained.load(folder)
     if "card" not in config:
-        raise ModelError(f"{folder}/config.json has no card; was it written by 'terralink train'?")
+        raise ModelError(
+            f"{folder}/config.json has no card; was it written by 'train' or 'import'?"
+        )
     card = Metadata.model_validate(config["card"])
-    whole = Normalised(network, in_channels=len(card.bands)).eval()
+    levels = Levels.of(config)
+    whole = Normalised(network, in_channels=len(card.bands), levels=levels).eval()
     if not calibrate:
         export(whole, out, card)
         return card

@@ -10,9 +10,10 @@ from typing import Any, Unpack
 
 import timm
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from terralink.errors import ModelError
-from terralink.models.bridges import AdaptiveMean
+from terralink.models.bridges import pooled
 from terralink.models.encoders import check_encoder, load_imagenet
 from terralink.models.network import Network
 from terralink.models.registry import Usual, Weights, register
@@ -61,7 +62,6 @@ def _baseline(
         raise ModelError(f"encoder {encoder!r} does not fit {kind}: {reason}") from error
     if weights == "imagenet":
         _fill(network.get_submodule("encoder.model"), encoder, in_channels=in_channels)
-    _make_exportable(network)
     return Baseline(network, in_channels=in_channels, whole_image=whole_image)
 
 
@@ -73,12 +73,18 @@ def _fill(pyramid: nn.Module, encoder: str, *, in_channels: int) -> None:
     load_imagenet(pyramid, encoder, make, in_channels=in_channels)
 
 
-def _make_exportable(network: nn.Module) -> None:
-    for parent in network.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d):
-                parts: Any = child.output_size
-                setattr(parent, name, AdaptiveMean(parts[0] if isinstance(parts, tuple) else parts))
+class _Level(nn.Module):
+    """A level of PSPNet's pyramid, for sizes that are free: its own is exported for one size."""
+
+    def __init__(self, parts: int, narrow: nn.Module):
+        super().__init__()
+        self.parts = parts
+        self.narrow = narrow
+
+    def forward(self, features: Tensor) -> Tensor:
+        size = features.shape[-2:]
+        mean = self.narrow(pooled(features, self.parts))
+        return F.interpolate(mean, size=size, mode="bilinear", align_corners=True)
 
 
 @register
@@ -96,7 +102,11 @@ def pspnet(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
 
     Source: Zhao et al. 2017.
     """
-    return _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **usual)
+    made = _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **usual)
+    pyramid: Any = made.get_submodule("network.decoder.psp")
+    levels = (_Level(block.pool_size, block.pool[1]) for block in pyramid.blocks)
+    pyramid.blocks = nn.ModuleList(levels)
+    return made
 
 
 @register

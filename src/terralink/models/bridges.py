@@ -72,7 +72,7 @@ class PoolingBridge(nn.Module):
         self.levels = levels
 
     def forward(self, coarsest: Tensor) -> Tensor:
-        means = [_spread(pooled(coarsest, level), coarsest) for level in self.levels]
+        means = [spread(pooled(coarsest, level), coarsest) for level in self.levels]
         return sum(means, start=coarsest)
 
 
@@ -95,7 +95,7 @@ class PyramidBridge(nn.Module):
 
     def forward(self, coarsest: Tensor) -> Tensor:
         context = [
-            _spread(narrow(pooled(coarsest, level)), coarsest)
+            spread(narrow(pooled(coarsest, level)), coarsest)
             for level, narrow in zip(self.levels, self.narrow, strict=True)
         ]
         return F.relu(self.join(torch.cat([*context, coarsest], dim=1)))
@@ -125,16 +125,6 @@ def _parts(length: int, parts: int, like: Tensor) -> Tensor:
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-def _spread(features: Tensor, like: Tensor) -> Tensor:
+def spread(features: Tensor, like: Tensor) -> Tensor:
+    """Bring ``features`` to the height and width of ``like``, linearly."""
     return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-class AdaptiveMean(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` that can be exported for free sizes."""
-
-    def __init__(self, parts: int):
-        super().__init__()
-        self.parts = parts
-
-    def forward(self, features: Tensor) -> Tensor:
-        return pooled(features, self.parts)

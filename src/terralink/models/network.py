@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from terralink.errors import ModelError
-from terralink.models import pretrained
 
 
 class Network(nn.Module):
@@ -22,10 +21,11 @@ class Network(nn.Module):
     Raises ``ModelError`` for an image with another number of bands.
     """
 
-    config: Mapping[str, Any] = {}  # the arguments of ``create_model`` that made it
+    config: Mapping[str, Any]  # the arguments of ``create_model`` that made it
 
     def __init__(self, *, in_channels: int, stride: int, reach_px: float):
         super().__init__()
+        self.config = {}
         self.in_channels = in_channels
         self.stride = stride
         self.reach_px = reach_px  # what the bridge sees of the image, across; inf: all of it
@@ -50,6 +50,8 @@ class Network(nn.Module):
 
         ``config`` is kept in config.json beside the arguments that made this network.
         """
+        from terralink.models import pretrained  # which makes networks
+
         pretrained.save(self, folder, {"network": dict(self.config), **(config or {})})
 
 
@@ -57,11 +59,17 @@ def mirrored(image: Tensor, multiple: int) -> Tensor:
     """Mirror an image (N, C, H, W) at its lower and right edge up to multiples of ``multiple``."""
     height, width = image.shape[-2:]
     down, right = -height % multiple, -width % multiple
-    if statically_known_true(down == 0) and statically_known_true(right == 0):
+    if _is_zero(down) and _is_zero(right):
         return image
     rows = _mirror(height, height + down, image.device)
     cols = _mirror(width, width + right, image.device)
     return image[:, :, rows][:, :, :, cols]
+
+
+def _is_zero(length: int | torch.SymInt) -> bool:
+    """Whether that is known now; in an export, a size may be learnt only when the file runs."""
+    symbolic = isinstance(length, torch.SymInt)
+    return statically_known_true(length == 0) if symbolic else bool(length == 0)
 
 
 def _mirror(length: int, longer: int, device: torch.device) -> Tensor:

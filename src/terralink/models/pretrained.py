@@ -21,6 +21,7 @@ from torch import nn
 
 from terralink.errors import ModelError
 from terralink.files import written_whole
+from terralink.models.network import Network
 from terralink.models.registry import create_model, describe, source
 
 _WEIGHTS, _CONFIG, _README = "model.safetensors", "config.json", "README.md"
@@ -37,7 +38,7 @@ def save(network: nn.Module, folder: str | os.PathLike[str], config: Mapping[str
         part.write_text(_card(config), encoding="utf-8")
 
 
-def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+def load(folder: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     """The network with its weights, in evaluation mode, and the whole config.
 
     Raises ``ModelError`` when the folder is not such a checkpoint, or its weights are of another
@@ -59,7 +60,7 @@ def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     return network.eval(), config
 
 
-def from_pretrained(folder_or_id: str | os.PathLike[str]) -> nn.Module:
+def from_pretrained(folder_or_id: str | os.PathLike[str]) -> Network:
     """The network of a folder, or of a repository on the Hugging Face hub (``owner/name``).
 
     Raises ``ModelError`` when it is neither, and when the hub cannot be reached.

@@ -8,6 +8,7 @@ repository (dlinknet34, dlinknet50, dlinknet101, linknet34, unet7, dunet) and PP
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -74,23 +75,25 @@ def load_state_dict(state: Mapping[str, Tensor], name: str) -> Network:
     """The network ``name`` with the weights of the authors' ``state``, in evaluation mode.
 
     Raises ``ModelError`` when ``name`` was not published, or the weights are of another network:
-    it names the first keys, as the authors call them, that are missing, too many or of another
-    shape.
+    it names the first keys of ours that are missing and of theirs that do not fit.
     """
     if name not in NAMES:
         raise ModelError(unknown("published network", name, NAMES))
     given = {renamed(key): (key, value) for key, value in state.items()}
-    network: Network = create_model(name, num_classes=_classes(given))
+    network = create_model(name, num_classes=_classes(given))
     wanted = network.state_dict()
     # Checkpoints from before PyTorch 0.4.1 do not count batches.
     missing = [key for key in wanted if key not in given and "num_batches_tracked" not in key]
-    different = [
+    strange = [
         _told(key, value, wanted.get(ours))
         for ours, (key, value) in given.items()
         if ours not in wanted or value.shape != wanted[ours].shape
     ]
-    if missing or different:
-        raise ModelError(_of_another_network(name, [f"no {key}" for key in missing] + different))
+    if missing or strange:
+        raise ModelError(
+            f"the weights are not of {name!r}: it wants {_first(missing)} that are not there, "
+            f"and they hold {_first(strange)} that do not fit"
+        )
     network.load_state_dict(wanted | {ours: value for ours, (_, value) in given.items()})
     return network.eval()
 
@@ -104,14 +107,14 @@ def _classes(given: Mapping[str, tuple[str, Tensor]]) -> int:
 
 
 def _told(key: str, came: Tensor, wanted: Tensor | None) -> str:
-    if wanted is None:
-        return f"{key} is too many"
-    return f"{key} is {tuple(came.shape)}, not {tuple(wanted.shape)}"
+    shape = "x".join(map(str, came.shape))
+    return key if wanted is None else f"{key} (of {shape})"
 
 
-def _of_another_network(name: str, differing: list[str]) -> str:
-    first = ", ".join(differing[:3])
-    return f"the weights are not of {name!r}: {len(differing)} tensors differ, the first: {first}"
+def _first(keys: list[str]) -> str:
+    """How many tensors, and the first three by name."""
+    more = ", ..." if len(keys) > 3 else ""
+    return f"{len(keys)} tensors ({', '.join(keys[:3])}{more})" if keys else "none"
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -120,7 +123,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises ``ModelError`` for a file that is none, and for one with more in it than tensors.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about files that are refused right after
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"no checkpoint {path}") from None
     except pickle.UnpicklingError as error:

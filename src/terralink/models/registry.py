@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from torch import nn
-
 from terralink.errors import ModelError, unknown
+from terralink.models.network import Network
 
-_MEMBERS: dict[str, Callable[..., nn.Module]] = {}
-_Make = TypeVar("_Make", bound=Callable[..., nn.Module])
+_MEMBERS: dict[str, Callable[..., Network]] = {}
+_Make = TypeVar("_Make", bound=Callable[..., Network])
 _MOST = {"in_channels": 16, "num_classes": 100}
 
 
@@ -40,8 +39,8 @@ def list_models() -> list[str]:
     return sorted(_MEMBERS)
 
 
-def create_model(name: str, **arguments: Any) -> Any:
-    """Make the network ``name``, a ``Network``.
+def create_model(name: str, **arguments: Any) -> Network:
+    """Make the network ``name``.
 
     Every one takes ``in_channels`` (1 to 16 bands), ``num_classes`` (1 to 100) and ``weights``
     (None, or ``"imagenet"`` for the encoder). Raises ``ModelError`` for a name that does not exist,
@@ -59,7 +58,7 @@ def create_model(name: str, **arguments: Any) -> Any:
         network = _MEMBERS[name](**arguments)
     except TypeError as error:
         raise ModelError(f"model {name!r}: {error}") from error
-    network.__dict__["config"] = {"name": name, **arguments}
+    network.config = {"name": name, **arguments}
     return network
 
 

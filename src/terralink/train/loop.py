@@ -16,6 +16,7 @@ from terralink.data.chips import Chip, Chips
 from terralink.data.samples import EpochSampler, Samples, Whole
 from terralink.export import Metadata
 from terralink.models import pretrained
+from terralink.models.normalised import IMAGENET
 from terralink.train.recipe import Recipe
 from terralink.train.task import Segmentation
 
@@ -62,9 +63,12 @@ def save(task: Segmentation, out: Path) -> None:
         commit=_commit(),
     )
     network = {"name": recipe.model.name, "num_classes": len(recipe.model.classes)}
-    pretrained.save(
-        task.network.network, out, {"network": network, "card": card.model_dump(mode="json")}
-    )
+    config = {
+        "network": network,
+        "levels": IMAGENET.as_config(),
+        "card": card.model_dump(mode="json"),
+    }
+    pretrained.save(task.network.network, out, config)
 
 
 def _commit() -> str:
