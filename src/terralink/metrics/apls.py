@@ -140,7 +140,7 @@ def apls(
     speed_kmh: Callable[[RoadGraph], Floats] = speed_by_width,
     sample: int | None = None,
     seed: int = 0,
-    one_per_junction: bool = False,
+    one_per_junction: bool = True,
     may_be_apart: bool = False,
 ) -> Apls:
     """Average path length similarity of two road graphs.
@@ -158,8 +158,9 @@ def apls(
     ``weight`` "time" compares seconds rather than metres, at ``speed_kmh`` (graph -> (m,)).
     ``sample`` control points of each graph, drawn with ``seed``, are compared with all others, and
     ``error`` tells how far off that may be; None compares all with all, which takes a time that
-    grows with the square of the graph. ``one_per_junction`` repeats a defect of the reference: of
-    several control points that snap to one junction, all but the last count as missing.
+    grows with the square of the graph. ``one_per_junction`` scores as the reference does, so that
+    figures compare with published ones: of several control points that snap to one junction, all
+    but the last count as missing. False counts them all, which is right (docs/metrics.md).
 
     A graph without roads has no ways: against one that has the score is 0, against another such
     nan. Raises ``InputError`` when both have roads but their extents do not overlap (unless they
