@@ -19,8 +19,11 @@ import typer.main
 import terralink
 from terralink.cli import (
     demo,
+    diff,
+    evaluate,
     export,
     extract,
+    import_,
     models,
     predict,
     recipes,
@@ -37,8 +40,20 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help: drawing it with rich doubles the start-up time
 )
-for verb in (demo, extract, predict, vectorize, train, export, models, recipes):
-    app.command(verb.__name__.rpartition(".")[2])(verb.run)
+for verb in (
+    demo,
+    extract,
+    predict,
+    vectorize,
+    evaluate,
+    diff,
+    train,
+    import_,
+    export,
+    models,
+    recipes,
+):
+    app.command(verb.__name__.rpartition(".")[2].rstrip("_"))(verb.run)
 
 
 @app.callback(invoke_without_command=True)

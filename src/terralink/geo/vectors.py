@@ -33,6 +33,7 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
     from pyogrio import raw
     from pyogrio.errors import DataLayerError, DataSourceError
 
+    layer = layer or next(iter(layers(path)), None)
     try:
         meta, _, wkb, values = raw.read(os.fspath(path), layer=layer, force_2d=True)
     except (DataSourceError, DataLayerError) as error:

@@ -1,0 +1,124 @@
+"""``terralink evaluate``: truth against prediction."""
+
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from terralink.cli import console, options
+
+
+class Kind(StrEnum):
+    """What can be scored."""
+
+    PIXELS = "pixels"
+    PATCHES = "patches"
+    ROADS = "roads"
+    TOPO = "topo"
+    BUILDINGS = "buildings"
+
+
+_MOST_NAMED = 5
+
+
+def run(
+    kind: Annotated[Kind, typer.Argument(help="What to score.", show_default=False)],
+    truth: Annotated[
+        Path, typer.Argument(help="A raster, a vector file or a folder.", show_default=False)
+    ],
+    pred: Annotated[Path, typer.Argument(help="The same of the prediction.", show_default=False)],
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="In rasters, what is positive: levels from here, as they are stored.",
+            show_default="all but zero",
+        ),
+    ] = None,
+    patch_px: Annotated[
+        int, typer.Option("--patch", metavar="PX", min=1, help="Side of the patches.")
+    ] = 16,
+    within_m: Annotated[
+        float,
+        typer.Option("--within-m", min=0.01, help="Roads so near to each other may be one."),
+    ] = 4.0,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Draw N control points for APLS, and give its error: for cities.",
+            show_default="all",
+        ),
+    ] = None,
+    iou: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Buildings that overlap so much are one.")
+    ] = 0.5,
+    min_area_m2: Annotated[
+        float, typer.Option("--min-area-m2", min=0.0, help="Leave out smaller buildings.")
+    ] = 0.0,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HTML", help="Draw the worst cases on a page to look at.", show_default=False
+        ),
+    ] = None,
+    worst: Annotated[int, typer.Option(metavar="N", min=1, help="Cases on the page.")] = 9,
+    as_json: options.AsJson = False,
+) -> None:
+    """Score predictions against the truth, a pair of files or two folders of them.
+
+    The result is a table: pixels and patches of masks (IoU, F1, kappa), roads (APLS, precision and
+    recall of centre lines), topo (TOPO), buildings (found one to one). Roads and buildings are
+    vectors, or masks that are traced first. Files of folders are paired by their stem; what has no
+    partner is named. With --report also a page with the worst cases drawn.
+    """
+    from terralink import evaluate
+
+    started = perf_counter()
+    pairs = evaluate.paired(truth, pred)
+    rules = evaluate.Rules(
+        threshold=threshold,
+        patch_px=patch_px,
+        within_m=within_m,
+        iou=iou,
+        min_area_m2=min_area_m2,
+        sample=sample,
+        may_be_apart=len(pairs.pairs) > 1,
+    )
+    with console.progress(kind.value) as update:
+        result = evaluate.evaluate(kind.value, pairs, rules, progress=update)
+    if report is not None:
+        command = f"terralink evaluate {kind.value} {truth} {pred}"
+        evaluate.page(result, command=command, worst=worst).write(report)
+    _note_alone(pairs.alone)
+    took_s = perf_counter() - started
+    record = {
+        "kind": kind.value,
+        "pairs": len(result.cases),
+        "alone": [str(path) for path in pairs.alone],
+        "figures": dict(result.figures),
+        "cases": [{"name": case.pair.name, **case.figures} for case in result.cases],
+        "seconds": took_s,
+        "written": [str(report)] if report else [],
+    }
+    console.show(
+        record,
+        as_json=as_json,
+        lines=[
+            ("pairs", f"{len(result.cases):,}"),
+            *((name, evaluate.number(value)) for name, value in result.figures.items()),
+            ("took", console.duration(took_s)),
+            *([("to look at", report)] if report else []),
+        ],
+    )
+
+
+def _note_alone(alone: tuple[Path, ...]) -> None:
+    if not alone:
+        return
+    named = ", ".join(str(path) for path in alone[:_MOST_NAMED])
+    more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
+    console.note(f"without a partner, and not scored: {named}{more}")

@@ -1,0 +1,27 @@
+"""Scores of files: truth against prediction, one pair or two folders of them.
+
+    files -> pairs -> a part each -> their sum -> figures, table, page
+
+pairs   which file belongs to which
+inputs  masks, roads and buildings, from rasters and vectors
+kinds   what is scored, and how: pixels, patches, roads, topo, buildings
+page    a report with the worst cases drawn
+"""
+
+from terralink.evaluate.kinds import KINDS, Case, Kind, Result, Rules, evaluate
+from terralink.evaluate.page import number, page
+from terralink.evaluate.pairs import Pair, Pairs, paired
+
+__all__ = [
+    "KINDS",
+    "Case",
+    "Kind",
+    "Pair",
+    "Pairs",
+    "Result",
+    "Rules",
+    "evaluate",
+    "number",
+    "page",
+    "paired",
+]

@@ -1,0 +1,188 @@
+"""The report: figures, and the worst cases side by side on one sheet."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+import terralink
+from terralink import diff
+from terralink.evaluate import inputs
+from terralink.evaluate.kinds import KINDS, Case, Figures, Result, Rules
+from terralink.geo import Grid
+from terralink.report import Key, Layer, Page, Table, pictures
+
+Parted: TypeAlias = tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.object_]]
+
+_TILE_PX, _GAP_PX, _CAPTION_PX, _COLUMNS = 440, 12, 30, 3
+_LINE_PX = 3
+# Blue, amber and magenta are told apart by every kind of eye.
+_MATCHED, _MISSED, _FALSE = (diff.COLOURS[name] for name in ("matched", "gone", "new"))
+_KEYS = [
+    Key(_MATCHED, "in both"),
+    Key(_MISSED, "in the truth, but missed"),
+    Key(_FALSE, "predicted, but not in the truth"),
+]
+
+
+def page(result: Result, *, command: str, worst: int = 9) -> Page:
+    """The report of ``result`` with its ``worst`` cases; ``command`` is what it was made with."""
+    cases, score = result.worst[:worst], KINDS[result.kind].score
+    return Page(
+        title=f"Truth against prediction: {result.kind}",
+        lead=(
+            f"{score} {result.figures[score]:.3f} over {len(result.cases)} "
+            f"{'pair' if len(result.cases) == 1 else 'pairs'}. Below are the worst "
+            f"{len(cases)}, the worst one first."
+        ),
+        scene=_sheet(cases, score),
+        layers=_layers(result, cases),
+        tables=[
+            Table("All pairs", _rows(result.figures)),
+            Table(
+                f"The worst by {score}",
+                [(case.pair.name, f"{case.figures[score]:.3f}", "") for case in cases],
+            ),
+        ],
+        provenance={
+            "made by": f"terralink {terralink.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "command": command,
+        },
+    )
+
+
+def _rows(figures: Figures) -> list[tuple[str, str, str]]:
+    return [(name.replace("_", " "), number(value), "") for name, value in figures.items()]
+
+
+def number(value: float) -> str:
+    """A figure as people read it.
+
+    >>> number(0.51234), number(1234.0), number(float("nan"))
+    ('0.512', '1,234', 'none')
+    """
+    if math.isnan(value):
+        return "none"
+    return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.0f}"
+
+
+def _sheet(cases: Sequence[Case], score: str) -> Image.Image:
+    """The names of the cases over dark ground, where the layers draw them."""
+    sheet = Image.new("RGB", _sheet_size(len(cases)), "#1b1f1d")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(17)
+    for place, case in enumerate(cases):
+        x, y = _corner(place)
+        caption = f"{case.pair.name}   {score} {number(case.figures[score])}"
+        pen.text((x, y - _CAPTION_PX + 5), caption, fill="#ffffff", font=font)
+        pen.rectangle((x, y, x + _TILE_PX, y + _TILE_PX), fill="#101312")
+    return sheet
+
+
+def _layers(result: Result, cases: Sequence[Case]) -> list[Layer]:
+    drawn = [_drawn(result, case) for case in cases]
+    abouts = {
+        "Truth against prediction": ("Both, told apart by where they agree.", _KEYS),
+        "Truth": ("What is there.", [Key(_MATCHED, "found"), Key(_MISSED, "missed")]),
+        "Prediction": ("What was predicted.", [Key(_MATCHED, "right"), Key(_FALSE, "wrong")]),
+    }
+    return [
+        Layer(name, about, _laid_out([views[place] for views in drawn]), keys)
+        for place, (name, (about, keys)) in enumerate(abouts.items())
+    ]
+
+
+def _laid_out(tiles: Sequence[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGBA", _sheet_size(len(tiles)))
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, _corner(place))
+    return sheet
+
+
+def _sheet_size(count: int) -> tuple[int, int]:
+    columns, rows = min(count, _COLUMNS), math.ceil(count / _COLUMNS)
+    x, y = _corner(columns - 1)[0], _corner((rows - 1) * _COLUMNS)[1]
+    return x + _TILE_PX + _GAP_PX, y + _TILE_PX + _GAP_PX
+
+
+def _corner(place: int) -> tuple[int, int]:
+    row, column = divmod(place, _COLUMNS)
+    across, down = _TILE_PX + _GAP_PX, _TILE_PX + _GAP_PX + _CAPTION_PX
+    return _GAP_PX + column * across, _CAPTION_PX + _GAP_PX + row * down
+
+
+def _drawn(result: Result, case: Case) -> list[Image.Image]:
+    """Both, the truth alone and the prediction alone, each with what the other has of it."""
+    if result.kind in ("pixels", "patches"):
+        return _masks(case, result.rules)
+    matched, missed, false = _parted(result.kind, case, result.rules)
+    views = (
+        [(matched, _MATCHED), (missed, _MISSED), (false, _FALSE)],
+        [(matched, _MATCHED), (missed, _MISSED)],
+        [(matched, _MATCHED), (false, _FALSE)],
+    )
+    grid = _square(np.concatenate([matched, missed, false]))
+    return [pictures.lines(grid, view, width_px=_LINE_PX) for view in views]
+
+
+def _parted(kind: str, case: Case, rules: Rules) -> Parted:
+    """(matched, missed, false) lines; of buildings their outlines."""
+    both = case.pair.truth, case.pair.pred
+    if kind == "buildings":
+        there, found = (inputs.buildings(path, rules.threshold) for path in both)
+        shapes = diff.buildings(found, there, iou=rules.iou, may_be_apart=True)
+        sides = (shapely.boundary(side) for side in (shapes.matched, shapes.gone, shapes.new))
+        matched, missed, false = (np.asarray(side, dtype=object) for side in sides)
+        return matched, missed, false
+    truth, pred = (inputs.roads(path, rules.threshold) for path in both)
+    lines = diff.roads(pred, truth, within_m=rules.within_m, may_be_apart=True)
+    return lines.matched, lines.gone, lines.new
+
+
+def _square(shapes: NDArray[np.object_]) -> Grid:
+    """A tile's grid around all shapes, in their own metres."""
+    if not len(shapes):
+        return Grid((_TILE_PX, _TILE_PX), Affine.identity())
+    left, bottom, right, top = shapely.total_bounds(shapes)
+    pixel_m = max(right - left, top - bottom, 1.0) / (0.94 * _TILE_PX)
+    x = (left + right) / 2 - pixel_m * _TILE_PX / 2
+    y = (bottom + top) / 2 + pixel_m * _TILE_PX / 2
+    return Grid((_TILE_PX, _TILE_PX), Affine(pixel_m, 0, x, 0, -pixel_m, y))
+
+
+def _masks(case: Case, rules: Rules) -> list[Image.Image]:
+    """Every pixel in its colour, reduced to a tile."""
+    each: list[list[NDArray[np.uint8]]] = [[], [], []]
+    for band in inputs.bands(case.pair, rules.threshold):
+        reduced = max(1, math.ceil(max(band.grid.width, 1) / (2 * _TILE_PX)))
+        kinds = np.where(band.valid, band.truth + 2 * band.pred, 0)
+        for view, shown in zip(each, _SHOWN, strict=True):
+            view.append(shown[kinds[::reduced, ::reduced]])
+    return [_fitted(Image.fromarray(np.concatenate(view))) for view in each]
+
+
+def _colour(text: str) -> tuple[int, ...]:
+    return (*bytes.fromhex(text[1:]), 255)
+
+
+# For each view the colour of pixels in neither, the truth alone, the prediction alone, both.
+_NONE = (0, 0, 0, 0)
+_SHOWN = [
+    np.array([_NONE, _colour(_MISSED), _colour(_FALSE), _colour(_MATCHED)], np.uint8),
+    np.array([_NONE, _colour(_MISSED), _NONE, _colour(_MATCHED)], np.uint8),
+    np.array([_NONE, _NONE, _colour(_FALSE), _colour(_MATCHED)], np.uint8),
+]
+
+
+def _fitted(picture: Image.Image) -> Image.Image:
+    scale = _TILE_PX / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    tile = Image.new("RGBA", (_TILE_PX, _TILE_PX))
+    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+    tile.paste(picture.resize(size, way))
+    return tile
