@@ -237,7 +237,7 @@ def linknetb7(
 ) -> LinkNet:
     """LinkNetB7: the seven stages of EfficientNet-B7, seven decoder blocks.
 
-    Source: Gong, Zong and Du, table I.
+    Source: Gong, Zong and Du, EPFL.
     """
     stages = StageEncoder(encoder, **given)
     return LinkNet(stages, NoBridge(), FullSizeHead(stages.stem_channels, num_classes))
