@@ -230,8 +230,15 @@ def test_a_folder_with_weights_of_another_network_names_the_keys(
     small("dunet").save_pretrained(tmp_path)
     config = {"network": {"name": "unet7", "width": 2}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"another network than 'unet7'.*centre"):
+    with pytest.raises(ModelError, match=r"another network than .*centre"):
         pretrained.load(tmp_path)
+
+
+def test_a_network_that_lies_channels_last_is_saved(small: Any, tmp_path: Path) -> None:
+    network = small("dlinknet34").to(memory_format=torch.channels_last)
+    network.save_pretrained(tmp_path)
+    again = models.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())
 
 
 def test_what_is_neither_a_folder_nor_on_the_hub_is_told_so(
