@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 _STRIP_ROWS = 512
+_BORDER = 2  # the kind of a pixel on the border between two roofs; 1 is roof, 0 is neither
 _LEAST_PX = 1.0  # outlines swing by so much around a straight wall
 _CONVEX = 0.95  # a piece that fills so much of its convex hull has no neck
 _SPECK = 0.25  # of the least area: smaller pieces are left out before they are measured
@@ -110,7 +111,8 @@ class BuildingTracer:
             )
         if self._bands is None:
             self._bands, self._held = Bands(band.grid), _Held.none(band.grid.width)
-            across, down = band.grid.pixel_size_m
+            # of the first row alone: the bands must not matter
+            across, down = band.grid.window(0, 0, (1, band.grid.width)).pixel_size_m
             self._speck_px = _SPECK * self._min_area_m2 / (across * down)
         self._bands.follow(band.grid)
         level = levels(prob)
@@ -176,9 +178,6 @@ class BuildingTracer:
         return _table(shapes, found.prob[large], grid)
 
 
-_BORDER = 2
-
-
 @dataclass(frozen=True, eq=False)
 class _Held:
     """Rows whose pieces may go on below: ``kind`` (0, 1 or _BORDER) and probability, 0..255.
@@ -215,13 +214,14 @@ class _Held:
         if len(labels) and not whole:
             goes_on[labels[-1]] = True
             goes_on[0] = False
-        waits = goes_on[labels]
-        rows = np.flatnonzero(waits.any(axis=1))
-        start = int(rows[0]) if len(rows) else len(kind)
-        held = _Held(
-            [np.where(waits[start:], kind[start:], 0)], [level[start:].copy()], self.top + start, 0
-        )
-        return (np.where(waits, 0, labels).astype(np.int32), kind, level, self.top), held
+        boxes = ndimage.find_objects(labels)
+        starts = [boxes[piece - 1][0].start for piece in np.flatnonzero(goes_on)]
+        start = min(starts, default=len(kind))
+        waits = goes_on[labels[start:]]
+        labels[start:][waits] = 0
+        held_kind = np.where(waits, kind[start:], 0)
+        held = _Held([held_kind], [level[start:].copy()], self.top + start, 0)
+        return (labels, kind, level, self.top), held
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,8 +265,9 @@ class _Found:
 
 
 def _without_specks(labels: NDArray[np.int32], least_px: float) -> NDArray[np.int32]:
-    large = np.bincount(labels.ravel()) >= least_px
-    return labels * large[labels]
+    pixels = np.bincount(labels.ravel())
+    small = (pixels < least_px) & (pixels > 0)
+    return np.where(small[labels], 0, labels) if small.any() else labels
 
 
 def _splittable(

@@ -55,7 +55,7 @@ def refine(prob: Raster, image: Raster, *, kernels: Kernels = _DEFAULT, rounds: 
     image  (band, row, col) levels 0..255; three bands as a rule
 
     Pixels that are not valid, or not a number, neither speak nor change: they stay as they are.
-    It holds the whole raster in memory, about 400 bytes a pixel: refine a large scene in windows.
+    It holds the whole raster in memory, about 1 kB a pixel: refine a large scene in windows.
 
     Raises ``InputError`` when the two are not on one grid.
     """
@@ -189,7 +189,7 @@ def _elevation(dimensions: int) -> Floats:
         basis[row, : row + 1] = 1
         basis[row, row + 1] = -(row + 1)
         basis[row] /= np.sqrt((row + 1) * (row + 2))
-    return basis * np.sqrt(2 / 3) * (dimensions + 1)
+    return np.asarray(basis * np.sqrt(2 / 3) * (dimensions + 1), np.float64)
 
 
 def _simplex(raised: Floats) -> tuple[NDArray[np.int64], Floats]:

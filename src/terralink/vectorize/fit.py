@@ -20,7 +20,8 @@ Polygons = NDArray[np.object_]
 _SQUARED, _SIMPLIFIED, _RAW = range(3)
 _AREA_WITHIN = 0.1
 _LEAST_IOU = 0.8
-_SAME_DIRECTION = np.radians(10)
+_NO_WORSE = 2.0  # times the misfit of the simplified outline, and an eighth of what is allowed
+_SAME_DIRECTION = np.radians(4)
 _TOUCH_M2 = 1e-6  # what rounding makes of an edge that two share
 
 
@@ -42,19 +43,24 @@ def fitted(
     return _Fit(np.stack([regular, simplified, raw]), simplify_m).shapes()
 
 
-def good(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np.bool_]:
-    """RULE 1: one valid polygon each, on average within half of ``within_m``, nowhere off twice."""
-    fine: NDArray[np.bool_] = (shapely.get_type_id(shapes) == 3) & shapely.is_valid(shapes)
-    fine &= ~shapely.is_empty(shapes)
-    shape, seen = shapes[fine], raw[fine]
-    area, shared = shapely.area(seen), shapely.area(shapely.intersection(shape, seen))
-    either = shapely.area(shape) + area - shared
-    like = np.abs(shapely.area(shape) / area - 1) <= _AREA_WITHIN
-    like &= shared >= _LEAST_IOU * either
-    like &= either - shared <= shapely.length(seen) * within_m / 2
-    like &= shapely.hausdorff_distance(shape, seen) <= 2 * within_m
-    fine[fine] = like
-    return fine
+def misfit_m2(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np.float64]:
+    """The ground that only one of the two covers; infinite where RULE 1 forbids the shape.
+
+    It has to be one valid polygon, half of ``within_m`` from the raw outline on average and
+    nowhere twice that, of an area and with an IoU that are not far from 1.
+    """
+    misfit = np.full(len(raw), np.inf)
+    there = (shapely.get_type_id(shapes) == 3) & shapely.is_valid(shapes)
+    there &= ~shapely.is_empty(shapes)
+    shape, seen = shapes[there], raw[there]
+    area, seen_area = shapely.area(shape), shapely.area(seen)
+    shared = shapely.area(shapely.intersection(shape, seen))
+    off = area + seen_area - 2 * shared
+    fine = (np.abs(area / seen_area - 1) <= _AREA_WITHIN) & (shared >= _LEAST_IOU * (off + shared))
+    fine &= off <= shapely.length(seen) * within_m / 2
+    fine &= shapely.hausdorff_distance(shape, seen) <= 2 * within_m
+    misfit[there] = np.where(fine, off, np.inf)
+    return misfit
 
 
 def _angles(seen: Sides, piece: Ints) -> NDArray[np.float64]:
@@ -74,26 +80,24 @@ class _Fit:
     within_m: float
 
     def shapes(self) -> Polygons:
-        raw = self.choices[_RAW]
-        squared, simplified, _ = (
-            good(shape, raw, within_m=self.within_m) for shape in self.choices
-        )
-        squared &= self._no_worse()
-        level = np.where(squared, _SQUARED, np.where(simplified, _SIMPLIFIED, _RAW))
-        shape = self.choices[level, np.arange(len(raw))]
+        level = self._levels()
+        shape = self.choices[level, np.arange(len(level))]
         while len(pairs := _overlaps(shape)):
             for first, second in pairs:
                 self._part(shape, level, int(first), int(second))
         return shape
 
-    def _no_worse(self) -> NDArray[np.bool_]:
-        """Whether the regular shape is nearly as close to the pixels as the simplified outline."""
-        raw = self.choices[_RAW]
-        outlines = self.choices[:_RAW].copy()
-        outlines[~shapely.is_valid(outlines)] = None
-        squared, simplified = shapely.area(shapely.symmetric_difference(outlines, raw))
+    def _levels(self) -> Ints:
+        """RULE 1 and 3: the first choice that fits each building."""
+        squared, simplified, raw = self.choices
+        off = misfit_m2(squared, raw, within_m=self.within_m)
         stairs = shapely.length(raw) * self.within_m / 8
-        return np.asarray(~(squared > 2 * np.nan_to_num(simplified, nan=np.inf) + stairs))
+        unsure = off > stairs
+        other = np.full(len(raw), np.inf)
+        other[unsure] = misfit_m2(simplified[unsure], raw[unsure], within_m=self.within_m)
+        regular = np.isfinite(off) & (off <= _NO_WORSE * other + stairs)
+        outline = np.where(np.isfinite(other), _SIMPLIFIED, _RAW)
+        return np.asarray(np.where(regular, _SQUARED, outline))
 
     def _part(self, shape: Polygons, level: Ints, first: int, second: int) -> None:
         """RULE 2 and 3 for two buildings; changes ``shape`` and ``level``."""
@@ -102,11 +106,17 @@ class _Fit:
         rank = [(level[one], shapely.area(shape[one]), one) for one in (first, second)]
         loser, winner = (first, second) if rank[0] < rank[1] else (second, first)
         rest = np.array([shapely.difference(shape[loser], shape[winner])], dtype=object)
-        if good(rest, self.choices[_RAW, [loser]], within_m=self.within_m)[0]:
+        if self._fits(rest, loser):
             shape[loser] = rest[0]
-        else:
-            level[loser] = min(level[loser] + 1, _RAW)
-            shape[loser] = self.choices[level[loser], loser]
+            return
+        simplified = self.choices[_SIMPLIFIED, [loser]]
+        use_it = level[loser] == _SQUARED and self._fits(simplified, loser)
+        level[loser] = _SIMPLIFIED if use_it else _RAW
+        shape[loser] = self.choices[level[loser], loser]
+
+    def _fits(self, shape: Polygons, number: int) -> bool:
+        raw = self.choices[_RAW, [number]]
+        return bool(np.isfinite(misfit_m2(shape, raw, within_m=self.within_m))[0])
 
 
 def _overlaps(shapes: Polygons) -> Ints:
