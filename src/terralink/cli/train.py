@@ -21,6 +21,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; repeatable."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of a run whose weights to go on from."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -36,7 +40,7 @@ def run(
     started = perf_counter()
     chosen = train.Recipe.named(recipe, _changes(settings or []))
     with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
-        figures = train.fit(chosen, data, out, resume=resume)
+        figures = train.fit(chosen, data, out, start=start, resume=resume)
     took_s = perf_counter() - started
     console.show(
         {"recipe": chosen.name, "figures": figures, "seconds": took_s, "written": [str(out)]},

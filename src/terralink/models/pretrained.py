@@ -46,18 +46,27 @@ def load(folder: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     """
     config = _config(Path(folder))
     network = create_model(**{**config["network"], "weights": None})
+    fill(network, folder)
+    return network.eval(), config
+
+
+def fill(network: nn.Module, folder: str | os.PathLike[str]) -> None:
+    """Give ``network`` the weights that lie in ``folder``.
+
+    Raises ``ModelError`` when they are of another network; the first keys that differ are named.
+    """
+    path = Path(folder) / _WEIGHTS
     try:
-        state = load_file(Path(folder) / _WEIGHTS)
+        state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder}/{_WEIGHTS} cannot be read: {error}") from error
+        raise ModelError(f"{path} cannot be read: {error}") from error
     differing = _differing(network.state_dict(), state)
     if differing:
         raise ModelError(
-            f"{folder}/{_WEIGHTS} holds another network than {config['network']['name']!r}: "
-            f"{len(differing)} tensors differ, the first are {', '.join(differing[:3])}"
+            f"{path} holds another network than is wanted: {len(differing)} tensors differ, the "
+            f"first are {', '.join(differing[:3])}"
         )
     network.load_state_dict(state)
-    return network.eval(), config
 
 
 def from_pretrained(folder_or_id: str | os.PathLike[str]) -> Network:

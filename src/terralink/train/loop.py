@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from terralink import __version__
 from terralink.data.chips import Chip, Chips
 from terralink.data.samples import EpochSampler, Samples, Whole
+from terralink.errors import RecipeError
 from terralink.export import Metadata
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
@@ -21,16 +22,26 @@ from terralink.train.recipe import Recipe
 from terralink.train.task import Segmentation
 
 
-def fit(recipe: Recipe, data: Path, out: Path, *, resume: bool = False) -> dict[str, float]:
+def fit(
+    recipe: Recipe, data: Path, out: Path, *, start: Path | None = None, resume: bool = False
+) -> dict[str, float]:
     """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the last figures.
 
+    ``start`` is the folder of a run to go on from, with its weights and nothing else of it.
     ``out`` gets recipe.yaml, the figures of each start in log/, last.ckpt (to resume from),
     model.safetensors and config.json (the result, with averaged weights when the recipe asks).
     """
+    if recipe.starts_from and not start:
+        raise RecipeError(
+            f"recipe {recipe.name!r} goes on from a run of {recipe.starts_from!r}; "
+            "name its folder with --start"
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     L.seed_everything(recipe.trainer.seed, verbose=False)
     task = Segmentation(recipe)
+    if start:
+        pretrained.fill(task.network.network, start)
     last = out / "last.ckpt"
     with warnings.catch_warnings():
         # Lightning's advice on workers and folders, and its own use of torch's old names.

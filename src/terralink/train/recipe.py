@@ -107,6 +107,7 @@ class Recipe(_Strict):
 
     name: str
     about: str
+    starts_from: str | None = None  # the recipe whose run's weights this one goes on from
     model: Model
     train: tuple[Weighted, ...]
     val: dict[str, Source]
