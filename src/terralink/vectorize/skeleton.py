@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from terralink.vectorize.strips import Strip
+from terralink.vectorize.strips import HALO_ROWS, Strip
 from terralink.vectorize.trace import Pixels
 
 Ints = NDArray[np.int64]
 
 # Distances up and down are counted in a signed byte: no road is wider than twice this
 FARTHEST_PX = 127
+# So much of the scene is mirrored at its edges: more than half a road
+EDGE_PX = 48
 
 
 def centre_pixels(strip: Strip, *, pixel_size_m: tuple[float, float]) -> Pixels:
@@ -22,10 +24,22 @@ def centre_pixels(strip: Strip, *, pixel_size_m: tuple[float, float]) -> Pixels:
     Thinning is that of Zhang and Suen (1984) in scikit-image: a mask that is shifted has a
     skeleton that is shifted.
     """
-    rows, cols = np.nonzero(skeletonize(strip.mask)[strip.core])  # type: ignore[no-untyped-call]
+    rows, cols = np.nonzero(_thinned(strip)[strip.core])
     rows += strip.core.start
     width_m = widths_m(strip.mask, rows, cols, pixel_size_m=pixel_size_m)
     return Pixels(rows + strip.top, cols, width_m, strip.prob[rows, cols])
+
+
+def _thinned(strip: Strip) -> NDArray[np.bool_]:
+    """The skeleton of a strip's rows, as if the scene were mirrored at its edges.
+
+    At a plain edge the centre line of a road would turn to one of the corners that it is cut in.
+    """
+    above = EDGE_PX if strip.core.start < HALO_ROWS else 0
+    below = EDGE_PX if len(strip.mask) - strip.core.stop < HALO_ROWS else 0
+    mirrored = np.pad(strip.mask, ((above, below), (EDGE_PX, EDGE_PX)), mode="symmetric")
+    skeleton: NDArray[np.bool_] = skeletonize(mirrored)  # type: ignore[no-untyped-call]
+    return skeleton[above : len(mirrored) - below, EDGE_PX:-EDGE_PX]
 
 
 def widths_m(

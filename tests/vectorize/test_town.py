@@ -1,0 +1,48 @@
+"""Roads of drawn towns: from the exact mask back to the graph that it was drawn from."""
+
+import numpy as np
+import pytest
+from affine import Affine
+from pyproj import CRS
+
+from terralink import metrics, town, vectorize
+from terralink.geo import Grid, Raster
+from terralink.graph import RoadGraph
+
+UTM = CRS.from_epsg(32611)
+
+
+def raster(mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Raster:
+    return Raster(mask, Grid(mask.shape, Affine(0.5, 0, 600000, 0, -0.5, 4000000), UTM))
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
+    drawn = town.draw((1200, 1200), seed=seed, pixel_size_m=0.5)
+    mask = drawn.road_mask(0, 0, (1200, 1200))
+    found = vectorize.roads(Raster(mask, drawn.grid))
+    # a mask does not tell a bridge from a crossing
+    truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node="crossings")
+    assert metrics.apls(truth, found).score >= 0.95
+
+
+@pytest.mark.parametrize("height", [512, 522, 570, 640])
+def test_a_road_leaves_the_scene_in_its_middle(height: int) -> None:
+    mask = np.zeros((height, 300), bool)
+    mask[:, 130:160] = True
+    found = vectorize.roads(raster(mask))
+    assert len(found) == 1
+    np.testing.assert_allclose(found.junctions[:, 0], 600000 + 145 / 2, atol=0.5)
+    assert found.length_m.sum() == pytest.approx(height / 2, abs=1)
+
+
+@pytest.mark.parametrize("band_rows", [1, 97, 512])
+def test_a_town_in_bands_is_the_town_in_one_piece(band_rows: int) -> None:
+    drawn = town.draw((700, 700), seed=3, pixel_size_m=0.5)
+    whole = Raster(drawn.road_mask(0, 0, (700, 700)), drawn.grid)
+    tracer = vectorize.RoadTracer()
+    for row in range(0, 700, band_rows):
+        tracer.add(whole.rows(row, min(row + band_rows, 700)))
+    banded, found = tracer.finish(), vectorize.roads(whole)
+    np.testing.assert_array_equal(banded.junctions, found.junctions)
+    np.testing.assert_array_equal(banded.length_m, found.length_m)
