@@ -148,7 +148,7 @@ def load_imagenet(
         pyramid.load_state_dict(_from_package(package, pyramid, in_channels))
         return
     try:
-        filled = make(pretrained=True)
+        filled = make(pretrained=True, **_where_weights_are(name))
     except Exception as error:  # timm and the hub client raise whatever their transport raises
         raise ModelError(
             f"no ImageNet weights for {name!r}: the model hub cannot be reached "
@@ -170,6 +170,14 @@ def load_vgg(stages: nn.Module, name: str, *, in_channels: int) -> None:
 
 def _convs(module: nn.Module) -> list[nn.Conv2d]:
     return [each for each in module.modules() if isinstance(each, nn.Conv2d)]
+
+
+def _where_weights_are(name: str) -> dict[str, Any]:
+    """What to tell timm: EfficientNet-B7, say, has weights under its TensorFlow name alone."""
+    ported = f"tf_{name}"
+    if timm.models.is_model_pretrained(name) or not timm.is_model(ported):
+        return {}
+    return {"pretrained_cfg": timm.models.get_pretrained_cfg(ported)}
 
 
 def _from_package(package: str, pyramid: nn.Module, in_channels: int) -> dict[str, Tensor]:
