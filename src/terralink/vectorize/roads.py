@@ -6,8 +6,6 @@ The strips are counted from the scene's first row and do not depend on the bands
 neither does the graph. Memory depends on the width of the scene, and on the roads found.
 """
 
-from typing import Any
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from terralink.errors import InputError
 from terralink.geo import Raster
 from terralink.geo.grid import Grid
 from terralink.graph import RoadGraph
+from terralink.vectorize.bands import Bands, levels
 from terralink.vectorize.clean import clean
 from terralink.vectorize.skeleton import centre_pixels
 from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
@@ -99,14 +98,14 @@ class RoadTracer:
             raise InputError(f"one band of probabilities is wanted, not an array of {prob.shape}")
         if self._tracing is None:
             self._tracing = _Tracing(band.grid)
-        self._tracing.follow(band.grid)
+        self._tracing.bands.follow(band.grid)
         for start in range(0, len(prob), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
-            levels = _levels(prob[rows])
-            mask = levels >= round(self._weak * 255)
+            probs = levels(prob[rows])
+            mask = probs >= round(self._weak * 255)
             if band.valid is not None:
                 mask &= band.valid[rows]
-            self._tracing.add(mask, levels)
+            self._tracing.add(mask, probs)
 
     def finish(self) -> RoadGraph:
         """The graph of all rows that came in."""
@@ -114,34 +113,18 @@ class RoadTracer:
             return RoadGraph.empty()
         graph, peak = self._tracing.finish()
         graph = _strong(graph, peak >= round(self._strong * 255)).joined()
-        return clean(graph, pixel_m=max(self._tracing.grid.pixel_size_m), **self._cleaning)
+        return clean(graph, pixel_m=max(self._tracing.bands.grid.pixel_size_m), **self._cleaning)
 
 
 class _Tracing:
     """What is known of a scene so far: the rows that wait, and the traces of those that went."""
 
     def __init__(self, first: Grid) -> None:
+        self.bands = Bands(first)
         self._first = first  # the grid of the first band
-        self._rows = 0
         self._strips = Strips(first.width)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
         self._traces = [Traces.none()]
-
-    @property
-    def grid(self) -> Grid:
-        """That of all rows so far."""
-        return self._first.window(0, 0, (self._rows, self._first.width))
-
-    def follow(self, grid: Grid) -> None:
-        """Check that a band of ``grid`` comes next."""
-        wanted = self._first.window(self._rows, 0, (grid.height, self._first.width))
-        same_place = np.allclose(wanted.transform[:6], grid.transform[:6], rtol=1e-9, atol=1e-9)
-        if wanted.shape != grid.shape or wanted.crs != grid.crs or not same_place:
-            raise InputError(
-                f"a band of {grid.shape} at {grid.transform[:6]} does not follow row {self._rows} "
-                "of the scene: give whole rows from top to bottom"
-            )
-        self._rows += grid.height
 
     def add(self, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> None:
         for strip in self._strips.add(mask, levels):
@@ -151,7 +134,7 @@ class _Tracing:
         """The raw graph, and the highest probability of each of its roads."""
         for strip in self._strips.rest():
             self._trace(strip)
-        return _graph(Traces.joined(self._traces), self.grid)
+        return _graph(Traces.joined(self._traces), self.bands.grid)
 
     def _trace(self, strip: Strip) -> None:
         first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
@@ -162,19 +145,6 @@ class _Tracing:
         traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
         self._traces.append(straightened(traces))
         self._above = pixels.in_row(last_row)
-
-
-def _levels(prob: NDArray[Any]) -> NDArray[np.uint8]:
-    """Probabilities as bytes, 0..255; what is not a number is 0."""
-    if prob.dtype == np.uint8:
-        return prob
-    if prob.dtype == bool:
-        return prob.astype(np.uint8) * np.uint8(255)
-    largest = np.fmax.reduce(prob, axis=None, initial=0)
-    if not largest <= 1:
-        raise InputError(f"probabilities are 0 to 1, or bytes (uint8) of 0 to 255, not {largest}")
-    levels: NDArray[np.uint8] = np.rint(np.fmax(prob, 0) * 255).astype(np.uint8)
-    return levels
 
 
 def _graph(traces: Traces, grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
