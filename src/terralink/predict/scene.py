@@ -44,9 +44,10 @@ def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
     side = (plane.tile, plane.tile)
     tiles = (scene.read(tile.row - top, tile.col - left, side) for tile in plane)
     for row, blended in plane.blend(_predicted(model, tiles, tta=tta)):
-        band = blended[:, max(0, top - row) :, left:]
-        if band.shape[1]:
-            yield _raster(band, scene.grid, max(0, row - top))
+        raster = _raster(blended[:, max(0, top - row) :, left:], scene.grid, max(0, row - top))
+        del blended  # or its floats would wait through the whole next row of tiles
+        if raster.grid.height:
+            yield raster
 
 
 def write(
@@ -129,8 +130,11 @@ def _to_strides(pixels: int) -> int:
 
 
 def _raster(band: NDArray[np.float32], grid: Grid, row: int) -> Raster:
-    """A blended band (classes + 1, rows, width), its last the valid pixels, as uint8."""
-    *levels, seen = np.rint(band).astype(np.uint8)
+    """A blended band (classes + 1, rows, width), its last the valid pixels, as uint8.
+
+    ``band`` is rounded in place: whole rows of floats are what memory would grow with.
+    """
+    *levels, seen = np.rint(band, out=band).astype(np.uint8)
     valid = seen > 0
     array = np.where(valid, np.stack(levels), np.uint8(0))
     return Raster(
