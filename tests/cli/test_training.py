@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
 pytest.importorskip("torch")
+yaml = pytest.importorskip("yaml")  # comes with the extra, too
 pytestmark = pytest.mark.torch
 
 Run = Callable[..., Any]
