@@ -4,7 +4,7 @@ So the order does not depend on the number of workers, and a run that is resumed
 would have seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,20 +41,20 @@ class Samples(Dataset[dict[str, Tensor]]):
 
 @dataclass(eq=False)
 class EpochSampler(Sampler[int]):
-    """Epoch ``e`` is the indices from ``e * size`` to ``(e + 1) * size``."""
+    """The next ``size`` indices after those that were ``seen``, asked when an epoch begins.
+
+    So a run that is resumed draws on, whatever the loop believes its epoch to be.
+    """
 
     size: int
-    epoch: int = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the loop at the start of each epoch."""
-        self.epoch = epoch
+    seen: Callable[[], int]
 
     def __len__(self) -> int:
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.size, (self.epoch + 1) * self.size))
+        first = self.seen()
+        return iter(range(first, first + self.size))
 
 
 class Whole(Dataset[dict[str, Any]]):

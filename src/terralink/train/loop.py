@@ -2,6 +2,7 @@
 
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def fit(
         trainer = _trainer(recipe, out)
         trainer.fit(
             task,
-            _train_loader(recipe, data),
+            _train_loader(recipe, data, lambda: trainer.global_step),
             _val_loaders(recipe, data),
             ckpt_path=last if resume and last.exists() else None,
             weights_only=True,
@@ -109,7 +110,9 @@ def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
     )
 
 
-def _train_loader(recipe: Recipe, data: Path) -> DataLoader[dict[str, torch.Tensor]]:
+def _train_loader(
+    recipe: Recipe, data: Path, step: Callable[[], int]
+) -> DataLoader[dict[str, torch.Tensor]]:
     wanted = recipe.trainer
     # Chips are read once and kept: the loader's workers share them with this process.
     sources: list[list[Chip]] = [_in_memory(part.source.chips(data)) for part in recipe.train]
@@ -117,7 +120,9 @@ def _train_loader(recipe: Recipe, data: Path) -> DataLoader[dict[str, torch.Tens
     return DataLoader(
         samples,
         batch_size=wanted.batch_size,
-        sampler=EpochSampler(wanted.steps_per_epoch * wanted.batch_size),
+        sampler=EpochSampler(
+            wanted.steps_per_epoch * wanted.batch_size, lambda: step() * wanted.batch_size
+        ),
         num_workers=wanted.workers,
         persistent_workers=wanted.workers > 0,
     )
