@@ -41,8 +41,9 @@ points = st.tuples(coordinate, coordinate)
 networks = st.lists(st.lists(points, min_size=2, max_size=4, unique=True), min_size=1, max_size=4)
 
 
+# No two parallel lattice lines are this far apart: on a tie the buffer and the samples may differ.
 @settings(max_examples=40, deadline=None)
-@given(networks, networks, st.sampled_from([4, 15]))
+@given(networks, networks, st.sampled_from([3.973, 14.931]))
 def test_lengths_near_are_those_of_points_sampled_along_the_lines(
     true_lines: list[Line], pred_lines: list[Line], within_m: float
 ) -> None:
