@@ -4,6 +4,7 @@ from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster, read_raster
 from terralink.geo.scene import Scene, open_scene
 from terralink.geo.stretch import Stretch
+from terralink.geo.tiles import tile_grid
 from terralink.geo.tiling import TileGrid
 from terralink.geo.writer import RasterWriter
 
@@ -16,4 +17,5 @@ __all__ = [
     "TileGrid",
     "open_scene",
     "read_raster",
+    "tile_grid",
 ]

@@ -1,0 +1,40 @@
+"""The tiles of web maps: where a tile x, y, z of the usual scheme (XYZ) lies."""
+
+from functools import cache
+
+from affine import Affine
+from pyproj import CRS
+
+from terralink.errors import InputError
+from terralink.geo.grid import Grid
+
+# Half the side of the web-mercator square in its own metres: half the equator of WGS 84
+_HALF_WORLD = 20037508.342789244
+_MAX_ZOOM = 30
+
+
+def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
+    """The grid (EPSG:3857) of tile ``x``, ``y`` (from the north) at zoom ``z``.
+
+    At zoom z the world is a square of 2^z by 2^z tiles. Raises ``InputError`` for a tile outside.
+
+    >>> tile_grid(0, 0, 0).bounds
+    (-20037508.342789244, -20037508.342789244, 20037508.342789244, 20037508.342789244)
+    >>> [round(tile_grid(386613, 219854, 19).pixel_size_m[0], 3)]
+    [0.264]
+    """
+    side_tiles = 2**z if 0 <= z <= _MAX_ZOOM else 0
+    if not (0 <= x < side_tiles and 0 <= y < side_tiles):
+        raise InputError(
+            f"a tile x, y, z with z from 0 to {_MAX_ZOOM} and x, y from 0 to 2^z - 1 was wanted, "
+            f"{x}, {y}, {z} came"
+        )
+    side = 2 * _HALF_WORLD / side_tiles
+    left, top = x * side - _HALF_WORLD, _HALF_WORLD - y * side
+    pixel = side / side_px
+    return Grid((side_px, side_px), Affine(pixel, 0, left, 0, -pixel, top), _web_mercator())
+
+
+@cache
+def _web_mercator() -> CRS:
+    return CRS.from_epsg(3857)
