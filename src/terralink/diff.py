@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo.osm import read_osm
-from terralink.geo.vectors import layer_of, read_buildings
+from terralink.geo.buildings import read_buildings
+from terralink.geo.osm import is_osm, read_elements
+from terralink.geo.vectors import layer_of
 from terralink.graph import RoadGraph
 from terralink.graph import style as styles
 from terralink.graph.store import Layer, write_geopackage
@@ -235,9 +236,9 @@ def _stretches(
 
 def _has(path: str | os.PathLike[str], kind: str) -> bool:
     suffix = Path(path).suffix.lower()
-    if suffix == ".osm":
-        osm = read_osm(path)
-        return bool(len(osm.roads()[0] if kind == "roads" else osm.areas("building")))
+    if is_osm(path):
+        osm = read_elements(path)
+        return bool(len((osm.roads() if kind == "roads" else osm.areas("building"))[0]))
     if suffix in (".graphml", ".parquet", ".geoparquet"):
         return kind == "roads"
     geometry = "LineString" if kind == "roads" else "Polygon"

@@ -6,7 +6,7 @@ import pytest
 import shapely
 
 from terralink.errors import InputError
-from terralink.geo.osm import read_osm
+from terralink.geo.osm import read_elements
 
 TOWN = """<osm version="0.6">
 <node id="1" lon="0" lat="0"/><node id="2" lon="1" lat="0"/><node id="3" lon="2" lat="0"/>
@@ -37,7 +37,7 @@ def town(tmp_path: Path) -> Path:
 
 
 def test_roads_are_what_a_car_may_drive_on_cut_at_shared_nodes(town: Path) -> None:
-    lines, tags = read_osm(town).roads()
+    lines, tags = read_elements(town).roads()
     assert [line.wkt for line in lines] == [
         "LINESTRING (0 0, 1 0)",
         "LINESTRING (1 0, 2 0)",
@@ -47,7 +47,7 @@ def test_roads_are_what_a_car_may_drive_on_cut_at_shared_nodes(town: Path) -> No
 
 
 def test_buildings_are_closed_ways_and_relations_with_holes(town: Path) -> None:
-    areas = read_osm(town).areas("building")
+    areas = read_elements(town).areas("building")[0]
     assert shapely.area(areas).tolist() == [1, 9 - 0.5]
 
 
@@ -59,9 +59,9 @@ def test_what_is_not_of_openstreetmap_is_refused(text: str, tmp_path: Path) -> N
     path = tmp_path / "odd.osm"
     path.write_text(text)
     with pytest.raises(InputError, match=r"odd\.osm"):
-        read_osm(path)
+        read_elements(path)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        read_osm(tmp_path / "none.osm")
+        read_elements(tmp_path / "none.osm")

@@ -13,7 +13,7 @@ from terralink.errors import InputError
 from terralink.evaluate.pairs import VECTORS, Pair
 from terralink.geo import Grid, Raster
 from terralink.geo.source import Source, opened
-from terralink.geo.vectors import read_buildings
+from terralink.geo.buildings import read_buildings
 from terralink.graph import RoadGraph
 from terralink.metrics.polygons import Buildings
 

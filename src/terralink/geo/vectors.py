@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo.osm import read_osm
 
 # in the order of their numbers
 _MANY = ["MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
 _KINDS = np.array(["Point", "LineString", "LinearRing", "Polygon", *_MANY])
-_WGS84 = CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +77,3 @@ def _kinds(path: str | os.PathLike[str], layer: str) -> str:
     held = shapely.get_type_id(read_vectors(path, layer).geometry)
     present = np.unique(held[held >= 0])
     return " ".join(_KINDS[present]) if len(present) else " ".join(_KINDS)
-
-
-def read_buildings(path: str | os.PathLike[str]) -> Vectors:
-    """The layer ``buildings``, or the first of polygons; of OSM XML what is tagged ``building``.
-
-    A file without such a layer gives its first one. Raises ``InputError`` for no vector file.
-    """
-    if Path(path).suffix.lower() == ".osm":
-        return Vectors(read_osm(path).areas("building"), {}, _WGS84)
-    return read_vectors(path, layer_of(path, named="buildings", kind="Polygon"))

@@ -16,6 +16,7 @@ Reader: TypeAlias = Callable[[str | os.PathLike[str]], store.LineTable]
 _READERS: dict[str, Reader] = {
     ".graphml": markup.read_graphml,
     ".osm": markup.read_osm_xml,
+    ".pbf": markup.read_osm_xml,
     ".parquet": parquet.read_parquet,
     ".geoparquet": parquet.read_parquet,
 }

@@ -10,7 +10,7 @@ from pyproj.exceptions import CRSError
 
 from terralink.errors import GraphError
 from terralink.files import written_whole
-from terralink.geo.osm import Osm, Way, read_osm, read_xml, write_osm
+from terralink.geo.osm import Elements, Way, read_elements, read_xml, write_elements
 from terralink.graph.lines import Lines, reprojected
 from terralink.graph.store import LineTable
 
@@ -79,12 +79,12 @@ def write_osm_xml(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
         nodes = [-1 - u, *inner[: len(points) - 2], -1 - v]
         places.update((node, (lon, lat)) for node, (lon, lat) in zip(nodes, points, strict=True))
         ways[-1 - road] = Way(nodes, _tags(graph, road))
-    write_osm(path, Osm(places, ways))
+    write_elements(path, Elements(places, ways))
 
 
 def read_osm_xml(path: str | os.PathLike[str]) -> LineTable:
-    """Roads of an .osm file, cut where ways share a node."""
-    lines, tags = read_osm(path).roads()
+    """Roads of an .osm or .osm.pbf file, cut where ways share a node."""
+    lines, tags = read_elements(path).roads()
     width_m, prob = (
         np.array([_number(each.get(name)) for each in tags], dtype=np.float64)
         for name in ("width", "terralink:prob")
