@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from terralink import extract, geo, metrics, predict
-from terralink.data import datasets
 from terralink.data.chips import IGNORE, Pairs
+from terralink.data.sources import Dubai, Massachusetts
 from terralink.graph import RoadGraph
 
 DUBAI_LEFT_OUT = (2,)
@@ -44,8 +44,8 @@ def vegas(model: predict.Model, folder: Path, *, tta: bool) -> metrics.Centrelin
 def figures(model: predict.Model, data: Path, *, tta: bool) -> dict[str, float]:
     """All figures of one model file."""
     sets = {
-        "massachusetts": datasets.massachusetts(data / "massachusetts", "val"),
-        "dubai": datasets.dubai_roads(data / "dubai", DUBAI_LEFT_OUT),
+        "massachusetts": Massachusetts(kind="massachusetts", part="val").read(data),
+        "dubai": Dubai(kind="dubai", tiles=DUBAI_LEFT_OUT).read(data),
     }
     found: dict[str, float] = {}
     for name, pairs in sets.items():

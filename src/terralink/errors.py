@@ -6,6 +6,7 @@
     │   ├── GraphError        lines that make no road graph
     │   └── RecipeError       a recipe with an unknown key or a wrong value
     ├── ModelError            no such model, or a model file that is not one
+    ├── TrainingError         a run that cannot go on, such as one whose loss is no number
     └── OutputError           a result that cannot be written
 
 The command line prints the line and exits with 2; a program catches the class it can act on.
@@ -38,6 +39,10 @@ class RecipeError(InputError):
 
 class ModelError(TerralinkError):
     """No such model, or a model file that is not one."""
+
+
+class TrainingError(TerralinkError):
+    """A run that cannot go on, such as one whose loss is no number."""
 
 
 class OutputError(TerralinkError):

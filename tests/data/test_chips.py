@@ -36,10 +36,3 @@ def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
     indexed.putpalette([7] * 768)
     indexed.save(tmp_path / "mask.png")
     assert chips.read_image(tmp_path / "mask.png").tolist() == [[0, 2], [4, 255]]
-
-
-def test_a_split_is_fixed_by_its_seed_and_loses_nothing() -> None:
-    kept, held = chips.split(10, held_out=3, seed=0)
-    assert sorted(kept + held) == list(range(10))
-    assert chips.split(10, held_out=3, seed=0) == (kept, held)
-    assert chips.split(10, held_out=3, seed=1) != (kept, held)

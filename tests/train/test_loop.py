@@ -54,6 +54,7 @@ def test_a_run_leaves_its_recipe_and_a_checkpoint_without_code(recipe: Recipe, r
 def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
     recipe: Recipe, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert recipe.trainer.steps_per_epoch
     second_epoch = recipe.trainer.steps_per_epoch * recipe.trainer.batch_size
     drawn = Samples.__getitem__
 

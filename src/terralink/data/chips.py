@@ -16,15 +16,20 @@ from PIL import Image, UnidentifiedImageError
 from terralink.errors import InputError
 
 IGNORE = 255
+_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """A training sample; ``name`` tells it apart in messages and split lists."""
+    """A training sample; ``name`` tells it apart in messages and split lists.
+
+    A chip that knows its ground size is scaled to that of the recipe; others are taken as they are.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     name: str
+    pixel_size_m: float | None = None
 
     def __post_init__(self) -> None:
         if self.image.shape[1:] != self.mask.shape:
@@ -71,6 +76,13 @@ def read_image(path: Path, mode: str | None = None) -> NDArray[np.uint8]:
         raise InputError(f"{path} is not a picture that can be read: {error}") from error
 
 
+def files(folder: Path) -> list[Path]:
+    """The pictures and GeoTIFFs of a folder, by name; one clear line when there is no folder."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; is the data folder the right one?")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+
+
 def paired(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Images and masks of the same stem, in the order of their names.
 
@@ -84,12 +96,6 @@ def paired(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Path], l
     if alone:
         raise InputError(f"{len(alone)} images have no mask, the first is {alone[0]}")
     return images, [by_stem[path.stem] for path in images]
-
-
-def split(count: int, *, held_out: int, seed: int) -> tuple[list[int], list[int]]:
-    """Indices (kept, held out), drawn by seed; the same for ever."""
-    order = np.random.default_rng(seed).permutation(count).tolist()
-    return sorted(order[held_out:]), sorted(order[:held_out])
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from terralink.data.augment import Augment
-from terralink.data.chips import Chips
+from terralink.data.chips import Chip, Chips
 from terralink.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class Samples(Dataset[dict[str, Tensor]]):
-    """Draws a source by weight, a chip of it evenly, and augments it."""
+    """Draws a source by weight, a chip of it evenly, and augments it.
+
+    A source may be a list, or read each chip from disk when it is asked for: only the chip that was
+    drawn is read. Chips that know their ground size are scaled to ``pixel_size_m``, where given.
+    """
 
     sources: Sequence[Chips]
     weights: Sequence[float]
     augment: Augment
     seed: int
+    pixel_size_m: float | None = None
 
     def __post_init__(self) -> None:
+        if len(self.sources) != len(self.weights) or not self.sources:
+            raise InputError(
+                f"wanted a weight for each source, got {len(self.weights)} for {len(self.sources)}"
+            )
         for source in self.sources:
             if not len(source):
                 raise InputError(f"an empty split cannot be trained on: {source}")
@@ -35,8 +43,14 @@ class Samples(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng((self.seed, index))
         shares = np.asarray(self.weights) / sum(self.weights)
         source = self.sources[rng.choice(len(self.sources), p=shares)]
-        image, mask = self.augment(source[int(rng.integers(len(source)))], rng)
+        chip = source[int(rng.integers(len(source)))]
+        image, mask = self.augment(chip, rng, zoom=self._zoom(chip))
         return {"image": image, "mask": mask}
+
+    def _zoom(self, chip: Chip) -> float:
+        if chip.pixel_size_m is None or self.pixel_size_m is None:
+            return 1.0
+        return chip.pixel_size_m / self.pixel_size_m
 
 
 @dataclass(eq=False)
@@ -58,7 +72,7 @@ class EpochSampler(Sampler[int]):
 
 
 class Whole(Dataset[dict[str, Any]]):
-    """Whole chips, not augmented, for validation: image (3, H, W), mask (H, W)."""
+    """Whole chips, not augmented, for validation: image (C, H, W), mask (H, W)."""
 
     def __init__(self, chips: Chips):
         self.chips = chips

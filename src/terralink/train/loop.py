@@ -1,62 +1,55 @@
 """From a recipe to a run folder: checkpoints, curves, and the network that came out."""
 
-import subprocess
+import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
 
-from terralink import __version__
-from terralink.data.chips import Chip, Chips
-from terralink.data.samples import EpochSampler, Samples, Whole
 from terralink.errors import RecipeError
 from terralink.export import Metadata
+from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
+from terralink.train import checkpoints, provenance
+from terralink.train.batches import Batches
 from terralink.train.recipe import Recipe
+from terralink.train.score import score
 from terralink.train.task import Segmentation
+
+SCORES = "scores.json"
 
 
 def fit(
     recipe: Recipe, data: Path, out: Path, *, start: Path | None = None, resume: bool = False
 ) -> dict[str, float]:
-    """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the last figures.
+    """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the scores at its end.
 
     ``start`` is the folder of a run to go on from, with its weights and nothing else of it.
-    ``out`` gets recipe.yaml, the figures of each start in log/, last.ckpt (to resume from),
-    model.safetensors and config.json (the result, with averaged weights when the recipe asks).
+    ``out`` gets recipe.yaml, environment.json, the figures of each start in log/, last.ckpt (to
+    resume from), best.ckpt where the recipe has a monitor, model.safetensors and config.json (the
+    result, with averaged weights when the recipe asks) and scores.json.
     """
     if recipe.starts_from and not start:
         raise RecipeError(
             f"recipe {recipe.name!r} goes on from a run of {recipe.starts_from!r}; "
-            "name its folder with --start"
+            "name its folder with --start, or run both with 'terralink fit-stages'"
         )
+    batches = Batches(recipe, data)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    provenance.write(out)
     L.seed_everything(recipe.trainer.seed, verbose=False)
-    task = Segmentation(recipe)
+    task = Segmentation(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
     if start:
         pretrained.fill(task.network.network, start)
-    last = out / "last.ckpt"
-    with warnings.catch_warnings():
-        # Lightning's advice on workers and folders, and its own use of torch's old names.
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(recipe, out)
-        trainer.fit(
-            task,
-            _train_loader(recipe, data, lambda: trainer.global_step),
-            _val_loaders(recipe, data),
-            ckpt_path=last if resume and last.exists() else None,
-            weights_only=True,
-        )
+    _train(task, batches, out, resume=resume)
+    if recipe.trainer.keep == "best":
+        task.load_state_dict(checkpoints.weights(out / "best.ckpt"))
     save(task, out)
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return _scored(task, batches, out)
 
 
 def save(task: Segmentation, out: Path) -> None:
@@ -67,14 +60,19 @@ def save(task: Segmentation, out: Path) -> None:
         about=recipe.about,
         network=recipe.model.name,
         classes=recipe.model.classes,
+        bands=recipe.model.bands,
         pixel_size_m=recipe.model.pixel_size_m,
         threshold=recipe.threshold,
         licence=recipe.licence,
         attribution=recipe.attribution,
         recipe=recipe.to_yaml(),
-        commit=_commit(),
+        commit=provenance.commit(),
     )
-    network = {"name": recipe.model.name, "num_classes": len(recipe.model.classes)}
+    network = {
+        "name": recipe.model.name,
+        "num_classes": len(recipe.model.classes),
+        "in_channels": len(recipe.model.bands),
+    }
     config = {
         "network": network,
         "levels": IMAGENET.as_config(),
@@ -83,24 +81,34 @@ def save(task: Segmentation, out: Path) -> None:
     pretrained.save(task.network.network, out, config)
 
 
-def _commit() -> str:
-    """The commit of the source tree that runs, or the version of the package."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(git, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or f"terralink {__version__}"
+def _train(task: Segmentation, batches: Batches, out: Path, *, resume: bool) -> None:
+    last = out / "last.ckpt"
+    with warnings.catch_warnings():
+        # Lightning's advice on workers and folders, and its own use of torch's old names.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = _trainer(task.recipe, batches, out)
+        trainer.fit(
+            task,
+            batches.train(lambda: trainer.global_step),
+            batches.val(),
+            ckpt_path=last if resume and last.exists() else None,
+            weights_only=True,
+        )
 
 
-def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
+def _trainer(recipe: Recipe, batches: Batches, out: Path) -> L.Trainer:
     wanted = recipe.trainer
-    callbacks: list[L.Callback] = [ModelCheckpoint(out, "last", enable_version_counter=False)]
-    if wanted.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=wanted.ema_decay, use_buffers=True))
+    callbacks = checkpoints.callbacks(recipe, out)
+    if wanted.patience_epochs:
+        assert wanted.monitor  # the recipe says so
+        callbacks.append(EarlyStopping(wanted.monitor, patience=wanted.patience_epochs, mode="max"))
     return L.Trainer(
-        max_steps=wanted.steps,
+        max_steps=batches.steps,
         precision=wanted.precision,
         gradient_clip_val=wanted.clip_norm or None,
+        accumulate_grad_batches=wanted.accumulate,
         callbacks=callbacks,
+        plugins=[checkpoints.WholeCheckpoints()],
         logger=CSVLogger(out, name="log"),  # a version for each start, so a resume loses none
         default_root_dir=out,
         use_distributed_sampler=False,
@@ -110,28 +118,16 @@ def _trainer(recipe: Recipe, out: Path) -> L.Trainer:
     )
 
 
-def _train_loader(
-    recipe: Recipe, data: Path, step: Callable[[], int]
-) -> DataLoader[dict[str, torch.Tensor]]:
-    wanted = recipe.trainer
-    # Chips are read once and kept: the loader's workers share them with this process.
-    sources: list[list[Chip]] = [_in_memory(part.source.chips(data)) for part in recipe.train]
-    samples = Samples(sources, [part.weight for part in recipe.train], recipe.augment, wanted.seed)
-    return DataLoader(
-        samples,
-        batch_size=wanted.batch_size,
-        sampler=EpochSampler(
-            wanted.steps_per_epoch * wanted.batch_size, lambda: step() * wanted.batch_size
-        ),
-        num_workers=wanted.workers,
-        persistent_workers=wanted.workers > 0,
-    )
-
-
-def _val_loaders(recipe: Recipe, data: Path) -> list[DataLoader[dict[str, Any]]]:
-    # One chip at a time: chips of a set may differ in size.
-    return [DataLoader(Whole(source.chips(data)), batch_size=1) for source in recipe.val.values()]
-
-
-def _in_memory(chips: Chips) -> list[Chip]:
-    return [chips[index] for index in range(len(chips))]
+def _scored(task: Segmentation, batches: Batches, out: Path) -> dict[str, float]:
+    """The figures of the result on each validation set, written to scores.json."""
+    recipe = task.recipe
+    scores = {
+        f"{name}/{figure}": value
+        for name, loader in zip(recipe.val, batches.val(), strict=True)
+        for figure, value in score(task.eval(), loader, threshold=recipe.threshold, tta=recipe.tta)
+        .figures()
+        .items()
+    }
+    with written_whole(out / SCORES) as part:
+        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
+    return scores

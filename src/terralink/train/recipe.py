@@ -2,154 +2,144 @@
 
 recipe = Recipe.named("roads")            # shipped
 recipe = Recipe.from_file("mine.yaml", {"trainer.steps": "100"})
+
+A recipe may extend another one and say only what differs; groups of keys are merged, lists are
+replaced.
 """
 
 import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from terralink.data import datasets
+from terralink import losses
 from terralink.data.augment import Augment
-from terralink.data.chips import Chips, Part, split
+from terralink.data.sources import AnySource, Split
+from terralink.data.sources.source import Strict
 from terralink.errors import RecipeError, unknown
+from terralink.train.schedule import AnySchedule, Cosine, Optimizer
+
+Changes = Mapping[str, str]  # dotted keys and values, both as they would stand in YAML
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Massachusetts(_Strict):
-    """``held_out`` chips of train, drawn by seed 0, are the part ``tune``: for choosing."""
-
-    kind: Literal["massachusetts"]
-    part: Literal["train", "tune", "val"]
-    held_out: int = 0
-    folder: str = "massachusetts"
-
-    def chips(self, root: Path) -> Chips:
-        folder = datasets.folder_of(root, self.folder)
-        if self.part == "val":
-            return datasets.massachusetts(folder, "val")
-        every = datasets.massachusetts(folder, "train")
-        kept, tune = split(len(every), held_out=self.held_out, seed=0)
-        return Part(every, kept if self.part == "train" else tune)
-
-
-class Dubai(_Strict):
-    """The road class of some of the tiles 1 to 6."""
-
-    kind: Literal["dubai"]
-    tiles: tuple[int, ...]
-    folder: str = "dubai"
-
-    def chips(self, root: Path) -> Chips:
-        return datasets.dubai_roads(datasets.folder_of(root, self.folder), self.tiles)
-
-
-class Towns(_Strict):
-    """Drawn towns; they need no data folder."""
-
-    kind: Literal["towns"]
-    count: PositiveInt
-    side_px: PositiveInt = 512
-    pixel_sizes_m: tuple[float, float] = (0.5, 1.0)
-    seed: int = 0
-
-    def chips(self, _root: Path) -> Chips:
-        return datasets.Towns(self.count, self.side_px, self.pixel_sizes_m, self.seed)
-
-
-Source = Annotated[Massachusetts | Dubai | Towns, Field(discriminator="kind")]
-
-
-class Weighted(_Strict):
+class Weighted(Strict):
     """A source and its share of the samples."""
 
-    source: Source
-    weight: PositiveFloat
+    source: AnySource
+    weight: PositiveFloat = 1.0
 
 
-class Model(_Strict):
+class Model(Strict):
     """The network, and what its file says of it."""
 
     name: str
     weights: Literal["imagenet"] | None = None
     classes: tuple[str, ...] = ("road",)
+    bands: tuple[str, ...] = ("red", "green", "blue")
     pixel_size_m: PositiveFloat = 1.0
 
 
-class Optimizer(_Strict):
-    """AdamW with a linear warm-up and a cosine down to zero."""
+class Paper(Strict):
+    """What the paper says that this recipe reached: the place in it, and its figures."""
 
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: float = 1e-2
-    warmup_steps: int = 0
+    where: str
+    figures: dict[str, float] = Field(default_factory=dict)
 
 
-class Trainer(_Strict):
-    steps: PositiveInt
+class Trainer(Strict):
+    """Length, batches and precision. An epoch is ``steps_per_epoch``, or all chips once."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
     batch_size: PositiveInt = 16
-    steps_per_epoch: PositiveInt = 100
+    steps_per_epoch: PositiveInt | None = None
+    accumulate: PositiveInt = 1  # batches a step
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
-    ema_decay: float = 0.0
-    clip_norm: float = 0.0
-    workers: int = 1
-    seed: int = 0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: NonNegativeFloat = 0.0
+    freeze_norms: bool = False  # batch norms keep the statistics that they start with
+    monitor: str | None = None  # the figure by which the best checkpoint is told
+    keep: Literal["last", "best"] = "last"  # which one becomes the result
+    patience_epochs: PositiveInt | None = None  # stop when the figure has not risen for so long
+    workers: NonNegativeInt = 1
+    cache_mb: NonNegativeInt = 4096  # chips that are kept in memory; the others are read again
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("say either steps or epochs")
+        if self.monitor is None and (self.keep == "best" or self.patience_epochs):
+            raise ValueError("keep: best and patience_epochs want a monitor, such as val/iou")
+        return self
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """All that a run depends on, besides the data and the commit."""
 
     name: str
     about: str
+    paper: Paper | None = None
     starts_from: str | None = None  # the recipe whose run's weights this one goes on from
     model: Model
-    train: tuple[Weighted, ...]
-    val: dict[str, Source]
+    split: Split | None = None
+    train: tuple[Weighted, ...] = Field(min_length=1)
+    val: dict[str, AnySource]
     augment: Augment
-    loss: str = "bce_dice"
-    optimizer: Optimizer = Optimizer()
+    loss: tuple[dict[str, Any], ...] = ({"name": "bce_dice"},)
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    schedule: AnySchedule = Cosine(kind="cosine")
     trainer: Trainer
-    threshold: float = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    tta: bool = False  # the scores at the end are of eight views
     licence: str = ""
     attribution: str = ""
 
+    @field_validator("loss", mode="before")
     @classmethod
-    def named(cls, name: str, changes: Mapping[str, str] | None = None) -> "Recipe":
-        """A shipped recipe by its name, or a file when ``name`` ends in .yaml."""
-        if name.endswith((".yaml", ".yml")):
-            return cls.from_file(name, changes)
-        if name not in shipped():
-            raise RecipeError(unknown("recipe", name, shipped()))
-        return cls.from_file(shipped()[name], changes)
+    def _terms(cls, written: Any) -> Any:
+        """A name, one term or several are all a list of terms."""
+        if isinstance(written, str):
+            return ({"name": written},)
+        return (written,) if isinstance(written, dict) else written
+
+    @field_validator("loss")
+    @classmethod
+    def _known(cls, terms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        try:
+            losses.build(terms)
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+        return terms
 
     @classmethod
-    def from_file(
-        cls, path: str | os.PathLike[str], changes: Mapping[str, str] | None = None
-    ) -> "Recipe":
+    def named(cls, name: str, changes: Changes | None = None) -> "Recipe":
+        """A shipped recipe by its name, or a file when ``name`` ends in .yaml."""
+        return cls.from_file(_path(name, Path()), changes)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], changes: Changes | None = None) -> "Recipe":
         """Read YAML, change dotted keys (values are YAML too), check every key and value."""
-        try:
-            written = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RecipeError(f"no recipe file {path}") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(written, dict):
-            raise RecipeError(f"{path} holds no recipe: wanted keys and values")
+        written = _written(Path(path), seen=())
         for key, value in (changes or {}).items():
             _set(written, key, yaml.safe_load(value))
         try:
             return cls.model_validate(written)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-            raise RecipeError(f"{path}: {place}: {first['msg']}{more}") from error
+            raise RecipeError(f"{path}: {_told(error)}") from error
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults written out."""
@@ -160,7 +150,49 @@ class Recipe(_Strict):
 def shipped() -> dict[str, Path]:
     """Names and files of the recipes in the package."""
     folder = Path(str(resources.files("terralink.train") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def _path(name: str, beside: Path) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return beside / name
+    if name not in shipped():
+        raise RecipeError(unknown("recipe", name, shipped()))
+    return shipped()[name]
+
+
+def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """What stands in the file, laid over what it extends."""
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe file {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(written, dict):
+        raise RecipeError(f"{path} holds no recipe: wanted keys and values")
+    extended = written.pop("extends", None)
+    if extended is None:
+        return written
+    base = _path(str(extended), path.parent)
+    if path.resolve() in seen:
+        raise RecipeError(f"{path} extends itself, by way of {extended}")
+    return _merged(_written(base, (*seen, path.resolve())), written)
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``, group by group; a group of another kind or name is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict) and _same_kind(below, value):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged
+
+
+def _same_kind(base: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
+    return all(base.get(key) == over.get(key, base.get(key)) for key in ("kind", "name"))
 
 
 def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
@@ -170,3 +202,11 @@ def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
             raise RecipeError(f"cannot set {dotted}: {key!r} is no group of the recipe")
         written = written[key]
     written[last] = value
+
+
+def _told(error: ValidationError) -> str:
+    """The first mistake with its place in the recipe, and how many more there are."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {first['msg']}{more}"

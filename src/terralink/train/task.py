@@ -1,6 +1,5 @@
 """The training step, the validation figures and the schedule, as a LightningModule."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,70 +8,96 @@ import torch
 from torch import Tensor, nn
 
 from terralink import losses, models
-from terralink.data.chips import IGNORE
+from terralink.errors import TrainingError
 from terralink.models.normalised import Normalised
 from terralink.train.recipe import Recipe
+from terralink.train.score import Tally, probabilities
 
 
 class Segmentation(L.LightningModule):
-    """Trains the recipe's network on its loss and reports IoU and F1 on each validation set."""
+    """Trains the recipe's network on its loss and scores it on each validation set.
 
-    def __init__(self, recipe: Recipe):
+    ``steps`` and ``steps_per_epoch`` are those of the whole run.
+    """
+
+    def __init__(self, recipe: Recipe, *, steps: int, steps_per_epoch: int):
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.steps, self.steps_per_epoch = recipe, steps, steps_per_epoch
+        wanted = recipe.model
         network = models.create_model(
-            recipe.model.name, num_classes=len(recipe.model.classes), weights=recipe.model.weights
+            wanted.name,
+            num_classes=len(wanted.classes),
+            in_channels=len(wanted.bands),
+            weights=wanted.weights,
         )
         _depthwise_in_fp32(network)
-        self.network = Normalised(network).to(memory_format=torch.channels_last)
-        self.loss = losses.by_name(recipe.loss)
-        self.counts: dict[str, Tensor] = {}
+        self.network = Normalised(network, in_channels=len(wanted.bands)).to(
+            memory_format=torch.channels_last
+        )
+        self.loss = losses.build(recipe.loss)
+        self.tallies: dict[str, Tally] = {}
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
         return logits
 
-    def training_step(self, batch: Mapping[str, Tensor], _index: int) -> Tensor:
+    def train(self, mode: bool = True) -> "Segmentation":
+        super().train(mode)
+        if mode and self.recipe.trainer.freeze_norms:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def training_step(self, batch: Mapping[str, Any], _index: int) -> Tensor:
         loss = self.loss(self(batch["image"]).float(), batch["mask"])
+        if not torch.isfinite(loss):
+            chips = ", ".join(dict.fromkeys(batch["name"]))
+            raise TrainingError(
+                f"the loss became {loss.item()} at step {self.global_step}, at the chips {chips}; "
+                "last.ckpt is of before: look at these chips, or lower the learning rate"
+            )
         self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=True)
         return loss
 
     def validation_step(
-        self, batch: Mapping[str, Tensor], _index: int, dataloader_idx: int = 0
+        self, batch: Mapping[str, Any], _index: int, dataloader_idx: int = 0
     ) -> None:
         name = list(self.recipe.val)[dataloader_idx]
-        prob = torch.sigmoid(self(batch["image"]).float()[:, 0])
-        truth, counted = batch["mask"] == 1, batch["mask"] != IGNORE
-        pred = (prob > self.recipe.threshold) & counted
-        counts = torch.stack([(pred & truth).sum(), (pred & ~truth).sum(), (~pred & truth).sum()])
-        self.counts[name] = self.counts.get(name, torch.zeros_like(counts)) + counts
+        prob = probabilities(self(batch["image"]).float())
+        for each, mask in zip(prob, batch["mask"], strict=True):
+            tally = Tally.of(each, mask, threshold=self.recipe.threshold)
+            self.tallies[name] = self.tallies[name] + tally if name in self.tallies else tally
 
     def on_validation_epoch_end(self) -> None:
-        for name, counts in self.counts.items():
-            hit, false, missed = counts.float()
-            self.log(f"{name}/iou", hit / (hit + false + missed).clamp(min=1), prog_bar=True)
-            self.log(f"{name}/f1", 2 * hit / (2 * hit + false + missed).clamp(min=1))
-        self.counts.clear()
+        for name, tally in _over_processes(self.tallies).items():
+            for figure, value in tally.figures().items():
+                self.log(f"{name}/{figure}", value, prog_bar=figure in ("iou", "miou"))
+        self.tallies = {}
 
     def configure_optimizers(self) -> Any:
-        wanted = self.recipe.optimizer
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        kept = [p for p in self.network.parameters() if p.ndim <= 1]  # norms and biases
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": wanted.weight_decay},
-                {"params": kept, "weight_decay": 0.0},
-            ],
-            lr=wanted.learning_rate,
+        optimizer = self.recipe.optimizer.build(self.network.parameters())
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: self.recipe.schedule.factor(
+                step, steps=self.steps, steps_per_epoch=self.steps_per_epoch
+            ),
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _cosine(self, step: int) -> float:
-        warmup, steps = self.recipe.optimizer.warmup_steps, self.recipe.trainer.steps
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+def _over_processes(tallies: dict[str, Tally]) -> dict[str, Tally]:
+    """The sums over all processes that train together."""
+    if not torch.distributed.is_initialized():
+        return tallies
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, tallies)
+    first, *others = parts
+    for other in others:
+        first = {
+            name: first[name] + other[name] if name in other else first[name] for name in first
+        }
+    return dict(first)
 
 
 class _DepthwiseFp32(nn.Conv2d):

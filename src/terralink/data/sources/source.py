@@ -1,0 +1,96 @@
+"""What every source is: a strict entry of a recipe that reads chips and may take a part of them."""
+
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+from terralink.data.chips import Chips, Part
+from terralink.errors import InputError
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Take = Literal["all", "kept", "held_out"]
+
+
+class Strict(BaseModel):
+    """Frozen, and a key that is not known is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(Strict):
+    """What is held out of a source: one of ``folds``, or ``held_out`` of its groups; by ``seed``.
+
+    A group is a chip, unless the source says which chips must stay together.
+    """
+
+    folds: PositiveInt | None = None
+    fold: NonNegativeInt = 0
+    held_out: PositiveInt | None = None
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.folds is None) == (self.held_out is None):
+            raise ValueError("say either folds or held_out")
+        if self.folds is not None and not self.fold < self.folds:
+            raise ValueError(f"fold {self.fold} is none of 0 to {self.folds - 1}")
+        return self
+
+    def held(self, count: int) -> list[int]:
+        """Which of ``count`` groups are held out, the same for ever."""
+        order = np.random.default_rng(self.seed).permutation(count)
+        if self.held_out is not None:
+            return sorted(order[: self.held_out].tolist())
+        return sorted(np.array_split(order, self.folds or 1)[self.fold].tolist())
+
+
+class Source(Strict):
+    """Chips of one kind. ``take`` is the part by the recipe's split, ``fraction`` how much of it.
+
+    Smaller fractions are parts of larger ones, drawn by ``fraction_seed``; at least one chip stays.
+    """
+
+    take: Take = "all"
+    fraction: Share = 1.0
+    fraction_seed: NonNegativeInt = 0
+
+    @abstractmethod
+    def read(self, root: Path) -> Chips:
+        """Every chip, found below the data folder ``root``."""
+
+    def groups(self, chips: Chips) -> Sequence[Hashable]:
+        """For each chip the group that a split keeps together; a group of its own unless told."""
+        return range(len(chips))
+
+    def chips(self, root: Path, split: Split | None) -> Part:
+        """The chips that the entry asks for. Raises ``InputError`` where nothing is left."""
+        every = self.read(root)
+        indices = self._taken(every, split)
+        count = -(-len(indices) * self.fraction // 1)  # upwards
+        drawn = np.random.default_rng(self.fraction_seed).permutation(len(indices))[: int(count)]
+        if not len(drawn):
+            raise InputError(f"nothing is left of {self!r}: {len(every)} chips were found")
+        return Part(every, [indices[place] for place in sorted(drawn.tolist())])
+
+    def _taken(self, every: Chips, split: Split | None) -> list[int]:
+        if self.take == "all":
+            return list(range(len(every)))
+        if split is None:
+            raise InputError(f"take: {self.take} wants a split in the recipe, such as held_out: 20")
+        groups = self.groups(every)
+        names = list(dict.fromkeys(groups))
+        held = {names[place] for place in split.held(len(names))}
+        wanted = self.take == "held_out"
+        return [index for index, group in enumerate(groups) if (group in held) == wanted]
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """The folder ``name`` below the data root; one clear line when it is not there."""
+    folder = root / name
+    if not folder.is_dir():
+        raise InputError(f"no folder {name!r} in {root}; point --data to where the sets lie")
+    return folder

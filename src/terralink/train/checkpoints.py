@@ -1,0 +1,46 @@
+"""Checkpoints that survive: written whole or not at all, so that a full disk loses none."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+
+from terralink.files import written_whole
+from terralink.train.recipe import Recipe
+
+LAST, BEST = "last", "best"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's files, each written beside its name and moved when it is whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        del storage_options
+        with written_whole(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+def callbacks(recipe: Recipe, out: Path) -> list[Any]:
+    """Keep the last checkpoint, the best one by the recipe's figure, and averaged weights."""
+    wanted = recipe.trainer
+    kept: list[Any] = [ModelCheckpoint(out, LAST, enable_version_counter=False)]
+    if wanted.monitor:
+        kept.append(
+            ModelCheckpoint(
+                out, BEST, monitor=wanted.monitor, mode="max", enable_version_counter=False
+            )
+        )
+    if wanted.ema_decay:
+        kept.append(EMAWeightAveraging(decay=wanted.ema_decay, use_buffers=True))
+    return kept
+
+
+def weights(path: Path) -> Mapping[str, torch.Tensor]:
+    """The network's tensors in a checkpoint of a run, averaged where the run averages."""
+    state: Mapping[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return state
