@@ -17,11 +17,12 @@ from terralink.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Samples(Dataset[dict[str, Tensor]]):
+class Samples(Dataset[dict[str, Any]]):
     """Draws a source by weight, a chip of it evenly, and augments it.
 
     A source may be a list, or read each chip from disk when it is asked for: only the chip that was
     drawn is read. Chips that know their ground size are scaled to ``pixel_size_m``, where given.
+    A sample is image (C, H, W), mask (H, W) and the chip's name.
     """
 
     sources: Sequence[Chips]
@@ -39,13 +40,13 @@ class Samples(Dataset[dict[str, Tensor]]):
             if not len(source):
                 raise InputError(f"an empty split cannot be trained on: {source}")
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.seed, index))
         shares = np.asarray(self.weights) / sum(self.weights)
         source = self.sources[rng.choice(len(self.sources), p=shares)]
         chip = source[int(rng.integers(len(source)))]
         image, mask = self.augment(chip, rng, zoom=self._zoom(chip))
-        return {"image": image, "mask": mask}
+        return {"image": image, "mask": mask, "name": chip.name}
 
     def _zoom(self, chip: Chip) -> float:
         if chip.pixel_size_m is None or self.pixel_size_m is None:

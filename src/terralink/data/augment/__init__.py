@@ -1,0 +1,168 @@
+"""Augmentation: one warp moves image and mask alike, then the colours change.
+
+Images are uint8 (C, H, W) and become float32 in 0 to 255, masks are uint8 (H, W). What lies beyond
+the border is mirrored. Every draw comes from the generator that is given, so a sample is a function
+of its seed. docs/training.md has the augmentations of the papers.
+"""
+
+import math
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import Tensor
+
+from terralink.data.augment import colour
+from terralink.data.augment.draws import (
+    Chance,
+    Factors,
+    Finite,
+    Range,
+    Widths,
+    factor,
+    happens,
+    one_of,
+    uniform,
+)
+from terralink.data.augment.warp import Affine, moved, turned
+from terralink.data.chips import Chip
+from terralink.errors import InputError
+
+_SIGNS = {"none": (1, 1), "horizontal": (-1, 1), "vertical": (1, -1)}  # of x and y
+Pair = NDArray[np.float64]  # (2,) x and y
+
+
+class Augment(BaseModel):
+    """What is drawn for a sample; ranges are uniform, those of factors uniform in the logarithm.
+
+    ``fit`` says what a sample shows at a scale of 1: a crop from anywhere, pixel for pixel, or the
+    whole chip resized to ``crop_px``. That is turned, then flipped, then stretched, then shifted.
+
+    >>> Augment(crop_px=512, scale=(0.9, 1.1), hue_deg=(-60, 60), hsv_chance=0.5).fit
+    'crop'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    crop_px: PositiveInt
+    fit: Literal["crop", "whole"] = "crop"
+
+    dihedral: bool = True  # the eight flips and quarter turns, each as likely
+    turns_deg: Annotated[tuple[Finite, ...], Field(min_length=1)] = (0.0,)  # counter-clockwise
+    flips: Annotated[tuple[Literal["none", "horizontal", "vertical"], ...], Field(min_length=1)] = (
+        "none",
+    )
+
+    warp_chance: Chance = 1.0  # of the next four, together
+    scale: Factors = (1.0, 1.0)  # above 1 the ground comes nearer
+    aspect: Factors = (1.0, 1.0)  # width over height, the area stays
+    rotate_deg: Range = (0.0, 0.0)  # besides the turns
+    shift_px: Range = (0.0, 0.0)  # in the sample, along x and along y
+
+    hsv_chance: Chance = 1.0  # of the next three, together
+    hue_deg: Range = (0.0, 0.0)
+    saturation_shift: Range = (0.0, 0.0)  # levels of 255
+    value_shift: Range = (0.0, 0.0)  # levels of 255
+
+    gain: Factors = (1.0, 1.0)  # brightness
+    cast: Factors = (1.0, 1.0)  # gain of each band
+    contrast: Factors = (1.0, 1.0)
+    gamma: Factors = (1.0, 1.0)
+    saturation: Factors = (1.0, 1.0)
+    blur_px: Widths = (0.0, 0.0)
+    noise: Annotated[Finite, Field(ge=0)] = 0.0  # levels, standard deviation at most
+
+    @model_validator(mode="after")
+    def _blur_fits(self) -> Self:
+        if 2 * self.blur_px[1] > self.crop_px - 1:
+            raise ValueError(f"blur_px of {self.blur_px[1]} is too wide for {self.crop_px} px")
+        return self
+
+    def __call__(
+        self, chip: Chip, rng: np.random.Generator, *, zoom: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """A sample of ``chip``: image (C, crop_px, crop_px) float32, mask (crop_px, crop_px) uint8.
+
+        ``zoom`` brings the ground nearer before all else: the chip's ground size over the one that
+        is wanted. A chip that is shown whole has its size from ``crop_px`` and is not zoomed.
+        Raises ``InputError`` for colours that the chip's bands do not have.
+        """
+        if len(chip.image) < 3 and (self._changes_hsv or self._changes("saturation")):
+            raise InputError(
+                f"{chip.name}: hue, saturation and value are those of the first three bands, and it "
+                f"has {len(chip.image)}; leave them out of augment, or choose other bands"
+            )
+        image, mask = self.warped(chip, rng, zoom=zoom)
+        return self.coloured(image, rng), mask
+
+    def warped(
+        self, chip: Chip, rng: np.random.Generator, *, zoom: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """A sample in the chip's own colours."""
+        affine = self._affine(chip.mask.shape, rng, zoom)
+        return moved(chip.image, chip.mask, affine, side_px=self.crop_px)
+
+    def _affine(self, shape: tuple[int, ...], rng: np.random.Generator, zoom: float) -> Affine:
+        stretch, angle, shift_px = self._warp(rng)
+        turn, signs = self._turn(rng)
+        size, side = np.array(shape[::-1]), self.crop_px
+        if self.fit == "whole":
+            step, offset = size / side, np.zeros(2)
+        else:
+            step = np.full(2, 1 / zoom)
+            free = np.maximum(0.0, (size - side * step / stretch) / 2)
+            offset = rng.uniform(-free, free)
+        axes = step[:, None] * turned(angle + turn) * (signs / stretch)
+        return np.column_stack([axes, size / 2 + offset - axes @ (side / 2 + shift_px)])
+
+    def _warp(self, rng: np.random.Generator) -> tuple[Pair, float, Pair]:
+        """Stretch, angle in radians, shift."""
+        if not happens(self.warp_chance, rng):
+            return np.ones(2), 0.0, np.zeros(2)
+        scale, angle = factor(self.scale, rng), math.radians(uniform(self.rotate_deg, rng))
+        wide = math.sqrt(factor(self.aspect, rng))
+        shift_px = np.array([uniform(self.shift_px, rng), uniform(self.shift_px, rng)])
+        return np.array([scale * wide, scale / wide]), angle, shift_px
+
+    def _turn(self, rng: np.random.Generator) -> tuple[float, Pair]:
+        """Angle in radians, and the signs of x and y."""
+        turns, flips = (rng.integers(4), rng.integers(2)) if self.dihedral else (0, 0)
+        angle = math.radians(90 * int(turns) + one_of(self.turns_deg, rng))
+        mirrored = np.array([1 - 2 * int(flips), 1])
+        return angle, mirrored * _SIGNS[one_of(self.flips, rng)]
+
+    def coloured(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Colours as another sensor, hour or haze would give them; (C, H, W) in 0 to 255."""
+        if self._changes_hsv and happens(self.hsv_chance, rng):
+            image = self._shifted(image / 255, rng)
+        if self._changes("gain", "cast", "contrast", "gamma", "saturation", "blur_px", "noise"):
+            image = self._jittered(image / 255, rng)
+        return image
+
+    def _shifted(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        hue_deg = uniform(self.hue_deg, rng)
+        saturation = uniform(self.saturation_shift, rng) / 255
+        value = uniform(self.value_shift, rng) / 255
+        return colour.hsv_shifted(image, hue_deg=hue_deg, saturation=saturation, value=value) * 255
+
+    def _jittered(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        image = image.clamp(0, 1) ** factor(self.gamma, rng)
+        saturation, contrast = factor(self.saturation, rng), factor(self.contrast, rng)
+        casts = torch.tensor([factor(self.cast, rng) for _ in image])
+        gains = casts * factor(self.gain, rng)
+        image = colour.mixed(image, saturation=saturation, contrast=contrast, gains=gains)
+        image = colour.blurred(image, uniform(self.blur_px, rng))
+        deviation = uniform((0.0, self.noise), rng) / 255
+        if deviation > 0:
+            image = colour.grained(image, deviation, seed=int(rng.integers(2**31)))
+        return image.clamp(0, 1) * 255
+
+    @property
+    def _changes_hsv(self) -> bool:
+        return self._changes("hue_deg", "saturation_shift", "value_shift")
+
+    def _changes(self, *keys: str) -> bool:
+        fields = type(self).model_fields
+        return any(getattr(self, key) != fields[key].default for key in keys)
