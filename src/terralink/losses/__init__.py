@@ -18,7 +18,7 @@ with ``background=False``, and are averaged over both classes else.
 from terralink.losses.pixels import bce, cross_entropy, focal, modified_bce
 from terralink.losses.regions import bce_dice, bce_iou, dice, jaccard, squared_dice
 from terralink.losses.skeletons import cldice
-from terralink.losses.terms import LOSSES, Loss, build, by_name, check
+from terralink.losses.terms import LOSSES, Loss, build, check
 
 __all__ = [
     "LOSSES",
@@ -27,7 +27,6 @@ __all__ = [
     "bce_dice",
     "bce_iou",
     "build",
-    "by_name",
     "check",
     "cldice",
     "cross_entropy",

@@ -71,5 +71,5 @@ class Pairs:
 
     def mean(self, each: Tensor, weights: Tensor | float = 1.0) -> Tensor:
         """Mean of (N, H, W) over the counted pixels, weighted; 0 when there are none."""
-        weights = weights * self.counted
+        weights = weights * self.counted.to(each.dtype)
         return (each * weights).sum() / weights.sum().clamp(min=torch.finfo(each.dtype).tiny)

@@ -65,17 +65,26 @@ def jaccard(
     return _ratio(pairs, missed, whole, over=over, smooth=smooth)
 
 
-def bce_dice(logits: Tensor, target: Tensor, *, smooth: NotNegative = 1.0) -> Tensor:
+def bce_dice(
+    logits: Tensor, target: Tensor, *, smooth: NotNegative = 1.0, background: bool = True
+) -> Tensor:
     """``bce`` + ``dice``: the loss of D-LinkNet and P-LinkNet."""
-    return bce(logits, target) + dice(logits, target, smooth=smooth)
+    return bce(logits, target) + dice(logits, target, smooth=smooth, background=background)
 
 
 def bce_iou(
-    logits: Tensor, target: Tensor, *, alpha: Share = 0.25, gamma: Whole = 3, beta: Share = 0.6
+    logits: Tensor,
+    target: Tensor,
+    *,
+    alpha: Share = 0.25,
+    gamma: Whole = 3,
+    beta: Share = 0.6,
+    background: bool = True,
 ) -> Tensor:
     """beta ``modified_bce`` + (1 - beta) ``jaccard`` without ``smooth``: the loss of LinkNetB7."""
     entropy = modified_bce(logits, target, alpha=alpha, gamma=gamma)
-    return beta * entropy + (1 - beta) * jaccard(logits, target, smooth=0.0)
+    iou = jaccard(logits, target, smooth=0.0, background=background)
+    return beta * entropy + (1 - beta) * iou
 
 
 def _areas(pairs: Pairs, background: bool) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ def cldice(
     a = sum(S(p) y) / sum(S(p)), the share of the predicted centre line that lies in the truth;
     b = sum(S(y) p) / sum(S(y)), the share of the true one that is predicted. ``smooth`` is added to
     all four sums. ``iterations`` is at least half the width, in px, of the widest road: what is
-    wider has no centre line. Many classes: the mean over all but class 0, which has none either
+    wider has no skeleton. Many classes: the mean over all but class 0, which has none either
     (``background=True``: over all). For training it goes beside a loss that keeps areas.
     """
     pairs = Pairs.of(logits, target)

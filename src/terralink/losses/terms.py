@@ -50,17 +50,12 @@ def check(terms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     ``RecipeError`` names loss and key: no such loss, no such parameter, a value out of its range.
 
-    >>> check([{"name": "bce_iou", "beta": 0.7}])
-    [{'name': 'bce_iou', 'weight': 1.0, 'alpha': 0.25, 'gamma': 3, 'beta': 0.7}]
+    >>> check([{"name": "modified_bce", "alpha": 0.15}])
+    [{'name': 'modified_bce', 'weight': 1.0, 'alpha': 0.15, 'gamma': 3}]
     """
     if isinstance(terms, str) or not isinstance(terms, Sequence) or not terms:
         raise RecipeError(f"loss: wanted a list of terms such as {{name: bce}}, not {terms!r}")
     return [_checked(term) for term in terms]
-
-
-def by_name(name: str) -> Loss:
-    """The loss of that name with its defaults; ``RecipeError`` when there is none."""
-    return build([{"name": name}])
 
 
 @dataclass(frozen=True)
