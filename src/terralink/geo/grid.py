@@ -7,7 +7,7 @@ Sizes are ``(height, width)``, coordinates ``(x, y)``, bounds ``(left, bottom, r
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -107,12 +107,7 @@ class Grid:
         if self.crs.is_projected and self._unit_m == 1.0 and self._true_to_ground():
             return self.crs
         lon, lat = self._lonlat(self.width / 2, self.height / 2)
-        zones = query_utm_crs_info(
-            datum_name="WGS 84", area_of_interest=AreaOfInterest(lon, lat, lon, lat)
-        )
-        if not zones:  # the poles
-            return CRS.from_epsg(32661 if lat > 0 else 32761)
-        return CRS.from_epsg(int(zones[0].code))
+        return _utm((math.floor(lon) + 180) % 360 - 180, min(math.floor(lat), 89))
 
     def metric_xy(self, cols: ArrayLike, rows: ArrayLike) -> XY:
         """Coordinates in ``metric_crs``, in metres, of pixel coordinates."""
@@ -158,6 +153,21 @@ class Grid:
         x, y = self.transform @ (col, row)
         lon, lat = to_lonlat.transform(x, y)
         return float(lon), float(lat)
+
+
+@cache
+def _utm(west: int, south: int) -> CRS:
+    """The UTM zone of a cell of one degree; zones begin and end at whole degrees.
+
+    To look one up takes 0.1 s, and grids are made by the thousand.
+    """
+    lon, lat = west + 0.5, south + 0.5
+    zones = query_utm_crs_info(
+        datum_name="WGS 84", area_of_interest=AreaOfInterest(lon, lat, lon, lat)
+    )
+    if not zones:  # the poles
+        return CRS.from_epsg(32661 if lat > 0 else 32761)
+    return CRS.from_epsg(int(zones[0].code))
 
 
 def _step(ratio: float) -> float:

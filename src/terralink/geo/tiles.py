@@ -1,6 +1,9 @@
 """The tiles of web maps: where a tile x, y, z of the usual scheme (XYZ) lies."""
 
+import os
+import re
 from functools import cache
+from pathlib import Path
 
 from affine import Affine
 from pyproj import CRS
@@ -11,6 +14,9 @@ from terralink.geo.grid import Grid
 # Half the side of the web-mercator square in its own metres: half the equator of WGS 84
 _HALF_WORLD = 20037508.342789244
 _MAX_ZOOM = 30
+# 'OAM-386690-220241-19', or the folders of a tile server: '19/386690/220241'
+_IN_NAME = re.compile(r"(?:^|\D)(?P<x>\d+)-(?P<y>\d+)-(?P<z>\d+)$")
+_IN_FOLDERS = re.compile(r"(?:^|/)(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)$")
 
 
 def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
@@ -33,6 +39,24 @@ def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
     left, top = x * side - _HALF_WORLD, _HALF_WORLD - y * side
     pixel = side / side_px
     return Grid((side_px, side_px), Affine(pixel, 0, left, 0, -pixel, top), _web_mercator())
+
+
+def tile_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """The x, y, z in a tile's name, ``...x-y-z.jpg`` or ``z/x/y.jpg``.
+
+    Raises ``InputError`` where there is none.
+
+    >>> tile_of("tiles/OAM-386690-220241-19.jpg"), tile_of("tiles/19/386690/220241.png")
+    ((386690, 220241, 19), (386690, 220241, 19))
+    """
+    stem = Path(path).with_suffix("").as_posix()
+    found = _IN_NAME.search(stem) or _IN_FOLDERS.search(stem)
+    if found is None:
+        raise InputError(
+            f"{path} is not named as a tile of a web map is: x-y-z, such as "
+            "OAM-386690-220241-19.jpg, or z/x/y, such as 19/386690/220241.jpg"
+        )
+    return int(found["x"]), int(found["y"]), int(found["z"])
 
 
 @cache

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import rasterio
@@ -29,6 +29,8 @@ from terralink.files import written_whole
 from terralink.geo.grid import Grid
 from terralink.geo.source import gdal, gdal_dataset, reason
 
+RGB: TypeAlias = tuple[int, int, int]
+
 _BLOCK_PX = 512
 # RULE 1: nothing we write shrinks to less than this part of its raw size, but for blank scenes.
 _LEAST_PART = 1 / 8
@@ -38,7 +40,8 @@ class RasterWriter:
     """A context manager that writes a tiled, compressed GeoTIFF window by window.
 
     The file appears under its name when the block ends well, else not at all. ``scale`` is what a
-    stored level counts (1/255 for probabilities); ``tags`` and ``description`` are stored in it.
+    stored level counts (1/255 for probabilities); ``tags`` and ``description`` are stored in it,
+    and ``colours`` as the palette of its levels.
     Write each pixel once; those that never are stay 0, and invalid where others are.
 
     Raises ``OutputError`` when the folder cannot be written or the disk is full.
@@ -54,6 +57,7 @@ class RasterWriter:
         scale: float | None = None,
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
+        colours: Mapping[int, RGB] | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self.grid = grid
@@ -61,6 +65,7 @@ class RasterWriter:
         self._scale = scale
         self._tags = dict(tags or {})
         self._description = description
+        self._colours = colours
         self._written: list[_Written] = []
         self._masked = False
 
@@ -120,6 +125,8 @@ class RasterWriter:
             self._dataset.scales = (self._scale,) * self._bands
         if self._description is not None:
             self._dataset.set_band_description(1, self._description)
+        if self._colours is not None:
+            self._dataset.write_colormap(1, dict(self._colours))
 
     def _check_room(self, coming_bytes: int) -> None:
         raw_bytes = coming_bytes + sum(written.raw_bytes for written in self._written)

@@ -6,6 +6,7 @@ RULE 2: a file that knows neither tag, such as SpaceNet's centre lines or the la
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
+from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
+from terralink.geo.grid import Grid
 from terralink.geo.osm.elements import DRIVABLE, Shapes, Tags, is_square
 from terralink.geo.osm.files import is_osm, read_elements
 from terralink.geo.vectors import Vectors, layers, read_vectors
@@ -35,6 +37,7 @@ _ALSO_CALLED = {"width_m": "width", "lane_number": "lanes"}
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 # Exporters round, and some cross the date line a little
 _LAST_DEGREE = 181
+_MARGIN_M, _DEGREE_M = 50.0, 111_320.0
 _WGS84 = CRS.from_epsg(4326)
 
 
@@ -69,11 +72,11 @@ def read(path: str | os.PathLike[str]) -> Osm:
     return sorted_out(shapes, tags, crs)
 
 
-def fetch(bounds: Bounds) -> Osm:
-    """Roads and buildings within (left, bottom, right, top) in degrees, from the Overpass API.
+def fetch(grid: Grid) -> Osm:
+    """Roads and buildings on and around a grid, from the Overpass API.
 
-    By osmnx (extra ``osm``), whose cache and rate limits hold. Raises ``InputError`` without the
-    extra, and where the network does not answer.
+    By osmnx (extra ``osm``), whose cache, rate limits and endpoint hold (``osmnx.settings``).
+    Raises ``InputError`` without the extra, and where the network does not answer.
     """
     try:
         import osmnx
@@ -83,7 +86,7 @@ def fetch(bounds: Bounds) -> Osm:
             "get it with: pip install 'terralink[osm]'"
         ) from error
     try:
-        frame = osmnx.features_from_bbox(bounds, tags={"highway": True, "building": True})
+        frame = osmnx.features_from_bbox(_around(grid), tags={"highway": True, "building": True})
     except osmnx._errors.InsufficientResponseError:
         return sorted_out(np.empty(0, object), [], _WGS84)
     except (OSError, osmnx._errors.ResponseStatusCodeError) as error:  # requests' are OSErrors
@@ -94,6 +97,17 @@ def fetch(bounds: Bounds) -> Osm:
     columns = {name: frame[name].to_numpy() for name in frame.columns if name != "geometry"}
     shapes = np.asarray(frame.geometry.to_numpy(), dtype=object)
     return sorted_out(shapes, tags_of(columns, len(frame)), CRS(frame.crs), tagged=True)
+
+
+def _around(grid: Grid) -> Bounds:
+    """(left, bottom, right, top) in degrees, with what may reach in from outside."""
+    if grid.crs is None:
+        raise InputError("an area without CRS lies nowhere on Earth: nothing can be fetched")
+    to_lonlat = Transformer.from_crs(grid.crs, _WGS84, always_xy=True)
+    left, bottom, right, top = to_lonlat.transform_bounds(*grid.bounds)
+    high = _MARGIN_M / _DEGREE_M
+    wide = high / max(math.cos(math.radians((bottom + top) / 2)), 0.01)
+    return left - wide, bottom - high, right + wide, top + high
 
 
 def sorted_out(

@@ -1,0 +1,237 @@
+"""``terralink rasterize``: roads and buildings of OpenStreetMap to labels of scenes."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from terralink.cli import console, options
+from terralink.errors import InputError
+
+if TYPE_CHECKING:
+    from terralink.geo import Grid
+    from terralink.geo.labels import LabelClass
+    from terralink.geo.osm import Osm
+
+    # What is drawn on a grid
+    Drawn: TypeAlias = Callable[[Grid], Sequence[LabelClass]]
+
+_SCENES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp", ".jp2", ".vrt")
+
+
+class What(StrEnum):
+    """What is drawn."""
+
+    ROADS = "roads"
+    BUILDINGS = "buildings"
+    BOTH = "both"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order they are drawn: a roof lies over the road."""
+        road, building = ("road",), ("building",)
+        return {"roads": road, "buildings": building, "both": road + building}[self.value]
+
+
+def run(
+    like: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="SCENE",
+            help="A scene to draw for, or a folder of scenes; may be repeated.",
+            show_default=False,
+        ),
+    ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="OSM...",
+            help="Roads and buildings: .osm, .osm.pbf, GeoJSON, or what GDAL reads.",
+            show_default=False,
+        ),
+    ] = None,
+    what: Annotated[What, typer.Option(help="What to draw.")] = What.ROADS,
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="A .tif for one scene, else a folder.")
+    ] = Path("labels"),
+    values: Annotated[
+        str | None,
+        typer.Option(metavar="1,2", help="The value of each class.", show_default="counted from 1"),
+    ] = None,
+    width_m: Annotated[
+        float | None,
+        typer.Option(
+            "--width-m", min=0.1, help="One width for all roads.", show_default="by their tags"
+        ),
+    ] = None,
+    lane_m: Annotated[float, typer.Option("--lane-m", min=0.1, help="How wide a lane is.")] = 4.0,
+    bridges: Annotated[bool, typer.Option(help="Draw bridges.")] = True,
+    tunnels: Annotated[bool, typer.Option(help="Draw tunnels and covered roads.")] = False,
+    links: Annotated[bool, typer.Option(help="Draw slip roads.")] = True,
+    service: Annotated[bool, typer.Option(help="Draw service roads, such as driveways.")] = True,
+    tracks: Annotated[bool, typer.Option(help="Draw tracks.")] = True,
+    tiles: Annotated[
+        bool, typer.Option("--tiles", help="Scenes are web-map tiles, named x-y-z or z/x/y.")
+    ] = False,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch OpenStreetMap around each scene, by osmnx.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Draw roads and buildings onto the grids of scenes, as labels to train on.
+
+    The result is, for each SCENE, a GeoTIFF of classes on its grid: 0 is background, then what is
+    drawn counts from 1 (with 'both', roads are 1 and buildings 2). A road is as wide as its tags
+    'width', 'est_width' or 'lanes' say, else as roads of its class mostly are.
+    """
+    results = _results(like, out)
+    numbers = _numbers(values, what)
+    from terralink.geo.labels import classes_of
+    from terralink.geo.osm import RoadChoice
+
+    choice = RoadChoice(
+        bridges=bridges, tunnels=tunnels, links=links, service=service, tracks=tracks
+    )
+
+    def classes(osm: "Osm") -> "list[LabelClass]":
+        return classes_of(osm, numbers, choice=choice, lane_m=lane_m, width_m=width_m)
+
+    drawn = _fetched(files, classes) if fetch else _of_files(files, classes)
+    started = perf_counter()
+    scenes = _all_labels(results, drawn, tiles=tiles)
+    _note_empty(scenes)
+    record = {"scenes": scenes, "seconds": perf_counter() - started}
+    console.show(record, as_json=as_json, lines=_lines(record))
+
+
+def _all_labels(results: dict[Path, Path], drawn: "Drawn", *, tiles: bool) -> list[dict[str, Any]]:
+    records = []
+    with console.progress("labels") as update:
+        for number, (scene, result) in enumerate(results.items()):
+
+            def told(part: float, before: int = number) -> None:
+                update((before + part) / len(results))
+
+            records.append(_label(scene, result, drawn, tiles=tiles, told=told))
+    return records
+
+
+def _label(
+    scene: Path, result: Path, drawn: "Drawn", *, tiles: bool, told: Callable[[float], None]
+) -> dict[str, Any]:
+    """Write one label, and tell what is in it."""
+    from terralink.geo import labels
+    from terralink.geo.source import opened
+
+    with opened(scene) as source:
+        grid = labels.tile_place(source) if tiles else labels.place(source)
+        counts = labels.write(result, drawn(grid), source, grid=grid, progress=told)
+    parts = {name: count / (grid.height * grid.width) for name, count in counts.items()}
+    return {"scene": str(scene), "pixels": counts, "parts": parts, "written": str(result)}
+
+
+def _of_files(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":
+    """The same shapes for every grid, read once."""
+    from terralink.geo import osm
+
+    if not files:
+        raise InputError("nothing to draw: name a file of roads or buildings, or give --fetch")
+    found: list[LabelClass] = []
+    for path in files:
+        read = osm.read(path)
+        if read.roads.crs is None:
+            raise InputError(
+                f"{path} names no CRS, so its shapes lie nowhere on Earth; name it one"
+            )
+        found += classes(read)
+    found.sort(key=lambda each: each.name == "building")  # roofs last, whatever file they are of
+    return lambda _grid: found
+
+
+def _fetched(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":
+    """What lies around each grid."""
+    from terralink.geo import osm
+
+    if files:
+        raise InputError("name files or give --fetch, not both")
+    return lambda grid: classes(osm.fetch(grid))
+
+
+def _results(like: list[Path], out: Path) -> dict[Path, Path]:
+    """Each scene with the file of its label; two scenes never share one, and none is replaced."""
+    scenes = [found for path in like for found in _scenes(path, out)]
+    results = {scene: out / under.with_suffix(".tif") for scene, under in scenes}
+    if out.suffix.lower() in (".tif", ".tiff"):
+        if len(scenes) > 1:
+            raise InputError(f"{len(scenes)} scenes need a folder for their labels, not {out}")
+        results = {scene: out for scene, _ in scenes}
+    given = {scene.resolve() for scene in results}
+    for result, count in Counter(results.values()).items():
+        if count > 1:
+            raise InputError(f"{count} scenes would be written to {result}: draw them apart")
+        if result.resolve() in given:
+            raise InputError(f"the label would replace the scene {result}; choose another --out")
+    return results
+
+
+def _scenes(path: Path, out: Path) -> list[tuple[Path, Path]]:
+    """A scene, or those in a folder but for the labels there; each with its place under ``out``."""
+    if not path.is_dir():
+        return [(path, Path(path.name))]
+    found = [
+        (each, each.relative_to(path))
+        for each in sorted(path.rglob("*"))
+        if each.suffix.lower() in _SCENES and out not in each.parents
+    ]
+    if not found:
+        raise InputError(f"no scenes in the folder {path}; they end in {', '.join(_SCENES)}")
+    return found
+
+
+def _numbers(text: str | None, what: What) -> dict[str, int]:
+    """The value of each class.
+
+    >>> _numbers(None, What.BOTH), _numbers("255", What.BUILDINGS)
+    ({'road': 1, 'building': 2}, {'building': 255})
+    """
+    names = what.classes
+    if text is None:
+        return {name: value for value, name in enumerate(names, start=1)}
+    told = [part.strip() for part in text.split(",")]
+    values = [int(part) for part in told if part.isdecimal() and 1 <= int(part) <= 255]
+    if len(told) != len(names) or len(set(values)) != len(names):
+        raise InputError(
+            f"--values wants a number from 1 to 255 for each of {', '.join(names)}, "
+            f"all different; got {text!r}"
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def _note_empty(scenes: list[dict[str, Any]]) -> None:
+    """An empty label is a label, of a desert say, but mostly a file of another place."""
+    empty = [record["scene"] for record in scenes if not any(record["pixels"].values())]
+    if empty:
+        console.note(
+            f"{len(empty)} of {len(scenes)} labels are empty, such as that of {empty[0]}: "
+            "nothing that was to be drawn lies there"
+        )
+
+
+def _lines(record: console.Record) -> list[tuple[str, object]]:
+    scenes = record["scenes"]
+    shares = {
+        name: f"{sum(each['parts'][name] for each in scenes) / len(scenes):.1%} of the pixels"
+        for name in scenes[0]["parts"]
+    }
+    written = [each["written"] for each in scenes]
+    more = f" and {len(written) - 1} more" if len(written) > 1 else ""
+    return [
+        ("labels", f"{len(scenes):,}"),
+        *shares.items(),
+        ("took", console.duration(record["seconds"])),
+        ("written", written[0] + more),
+    ]
