@@ -1,6 +1,8 @@
 """Masks of streets to maps: what stays, what goes, and the same map however it is cut."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +139,65 @@ def test_a_gap_between_two_ends_is_bridged() -> None:
 def test_ends_that_do_not_point_at_each_other_are_not_bridged() -> None:
     mask = streets((120, 200), [(10, 40), (90, 40)], [(80, 62), (190, 62)])
     assert len(roads(raster(mask))) == 2
+
+
+def broken(between: float, gap_px: int, *, shape: tuple[int, int] = (60, 200)) -> Raster:
+    """A road along the rows with a gap in its middle, of which the mask knows ``between``."""
+    prob = streets(shape, [(10, shape[0] / 2), (shape[1] - 10, shape[0] / 2)])
+    first = (shape[1] - gap_px) // 2
+    gap = prob[:, first : first + gap_px]
+    gap[gap > 0] = between
+    prob[0, 0] = 0.01  # no mask of 0 and 1 alone
+    return raster(prob)
+
+
+@pytest.mark.parametrize(
+    ("between", "gap_px", "roads_left"),
+    [(0.0, 12, 1), (0.0, 24, 2), (0.2, 24, 1), (0.2, 48, 2), (0.45, 48, 1), (0.45, 70, 2)],
+)
+def test_a_gap_is_bridged_as_far_as_the_probability_between_goes(
+    between: float, gap_px: int, roads_left: int
+) -> None:
+    assert len(roads(broken(between, gap_px), max_gap_m=30)) == roads_left
+
+
+def test_what_lies_between_counts_against_the_weak_threshold() -> None:
+    graph = roads(broken(0.25, 48), threshold=0.7, weak_threshold=0.3, max_gap_m=30)
+    assert len(graph) == 1
+    assert len(roads(broken(0.25, 48), threshold=0.7, max_gap_m=30)) == 2
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
+def test_a_mask_bridges_by_direction_and_distance_alone(kind: Callable[[int], Any]) -> None:
+    mask = broken(0.0, 20).array > 0.5
+    full = kind(255 if kind is np.uint8 else 1)
+    assert len(roads(raster(np.where(mask, full, kind(0))), max_gap_m=30)) == 1
+
+
+@pytest.mark.parametrize(("between", "met"), [(0.0, False), (0.45, True)])
+def test_an_end_meets_the_side_of_a_road_as_far_as_the_probability_goes(
+    between: float, met: bool
+) -> None:
+    mask = streets((140, 120), [(10, 20), (110, 20)], [(60, 20), (60, 130)])
+    mask[24:64, 50:70] *= np.float32(between)
+    graph = roads(raster(np.maximum(mask, np.float32(0.01))), max_gap_m=30)
+    assert (3 in graph.degree) == met
+
+
+@pytest.mark.parametrize("heights", [[1], [37, 200], [900]])
+def test_a_faint_gap_across_seams_is_bridged_whatever_the_bands(heights: list[int]) -> None:
+    across = broken(0.45, 44, shape=(60, 1024))  # its gap holds the seam at 512
+    prob = raster(np.ascontiguousarray(across.array.T))
+    graph = in_bands(prob, heights)
+    assert len(graph) == 1
+    same(graph, roads(prob))
+
+
+def test_what_is_masked_speaks_for_no_road() -> None:
+    prob = broken(0.45, 48)
+    hidden = np.ones(prob.array.shape, bool)
+    hidden[:, 76:124] = False
+    assert len(roads(Raster(prob.array, prob.grid, hidden), max_gap_m=30)) == 2
 
 
 def test_an_end_that_points_at_the_side_of_a_road_meets_it() -> None:

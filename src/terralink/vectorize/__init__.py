@@ -6,11 +6,13 @@ trace      centre pixels to chains
 junctions  brought to where roads cross
 clean      the chains' graph to a map: spurs, holes, steps, pieces
 gaps       bridges over what trees and shadows hide
+faint      the probability that was seen there
 roads      all of it in one: ``roads`` and, streaming, ``RoadTracer``
 polygons   labels to outlines that share their points
 roofs      roofs that touch, told apart
 sides      where outlines have their corners
 walls      sides to right angles
+overlap    how much ground two shapes share
 fit        the regular shape, or the outline where that is nearer to what was seen
 buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``
 regions    classes to a coverage of land cover

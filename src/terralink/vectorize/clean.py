@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from terralink.graph import RoadGraph
 from terralink.graph.lines import Lines
-from terralink.vectorize.gaps import bridged
+from terralink.vectorize.gaps import Along, bridged, unknown
 from terralink.vectorize.junctions import merged, settled, widest_m
 
 # Steps of a pixel's size go away under a mean over this many pixels to either side
@@ -32,12 +32,16 @@ def clean(
     max_gap_m: float,
     min_piece_m: float,
     simplify_m: float,
+    along: Along = unknown,
 ) -> RoadGraph:
-    """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
+    """The graph of a skeleton of pixels of ``pixel_m`` made into a map.
+
+    ``along`` knows what was seen in its gaps.
+    """
     graph = pruned(graph, min_spur_m=min_spur_m)
     graph = settled(pruned(merged(graph), min_spur_m=min_spur_m))
     graph = smoothed(graph, pixel_m=pixel_m, simplify_m=simplify_m)
-    graph = bridged(graph, max_gap_m=max_gap_m)
+    graph = bridged(graph, max_gap_m=max_gap_m, along=along)
     graph = pruned(merged(graph), min_spur_m=min_spur_m)
     graph = without_pieces(graph, min_piece_m=min_piece_m)
     return replace(graph, lines=_simplified(graph.lines, simplify_m))

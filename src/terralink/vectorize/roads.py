@@ -6,6 +6,8 @@ The strips are counted from the scene's first row and do not depend on the bands
 neither does the graph. Memory depends on the width of the scene, and on the roads found.
 """
 
+from functools import partial
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from terralink.geo.grid import Grid
 from terralink.graph import RoadGraph
 from terralink.vectorize.bands import Bands, levels
 from terralink.vectorize.clean import clean
+from terralink.vectorize.faint import Faint
 from terralink.vectorize.skeleton import centre_pixels
 from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
 from terralink.vectorize.trace import Pixels, Traces, straightened, trace
@@ -58,7 +61,9 @@ class RoadTracer:
     threshold       pixels of this probability and more are road
     weak_threshold  pixels down to this are road too where they hang together with such a one
     min_spur_m      dead ends shorter than this, or than the road they leave is wide, are noise
-    max_gap_m       dead ends that point at each other, or at a road, are joined over this distance
+    max_gap_m       dead ends that point at each other, or at a road, are joined over this distance;
+                    over twice that where the probability between is just below the threshold, over
+                    half where it is nothing; a mask of 0 and 255 knows nothing of its gaps
     min_piece_m     pieces of road that hang together with no other and are shorter are noise
     simplify_m      lines stay this close to the smoothed centre line
 
@@ -97,14 +102,15 @@ class RoadTracer:
         if prob.ndim != 2:
             raise InputError(f"one band of probabilities is wanted, not an array of {prob.shape}")
         if self._tracing is None:
-            self._tracing = _Tracing(band.grid)
+            self._tracing = _Tracing(band.grid, weakest=_level(self._weak))
         self._tracing.bands.follow(band.grid)
         for start in range(0, len(prob), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
             probs = levels(prob[rows])
-            mask = probs >= round(self._weak * 255)
+            mask = probs >= _level(self._weak)
             if band.valid is not None:
                 mask &= band.valid[rows]
+                probs = probs * band.valid[rows]
             self._tracing.add(mask, probs)
 
     def finish(self) -> RoadGraph:
@@ -112,15 +118,19 @@ class RoadTracer:
         if self._tracing is None:
             return RoadGraph.empty()
         graph, peak = self._tracing.finish()
-        graph = _strong(graph, peak >= round(self._strong * 255)).joined()
-        return clean(graph, pixel_m=max(self._tracing.bands.grid.pixel_size_m), **self._cleaning)
+        graph = _strong(graph, peak >= _level(self._strong)).joined()
+        grid = self._tracing.bands.grid
+        along = partial(self._tracing.faint.along, grid=grid)
+        return clean(graph, pixel_m=max(grid.pixel_size_m), along=along, **self._cleaning)
 
 
 class _Tracing:
     """What is known of a scene so far: the rows that wait, and the traces of those that went."""
 
-    def __init__(self, first: Grid) -> None:
+    def __init__(self, first: Grid, *, weakest: int) -> None:
         self.bands = Bands(first)
+        top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
+        self.faint = Faint(full=weakest, pixel_m=max(top_row.pixel_size_m))
         self._first = first  # the grid of the first band
         self._strips = Strips(first.width)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
@@ -137,6 +147,7 @@ class _Tracing:
         return _graph(Traces.joined(self._traces), self.bands.grid)
 
     def _trace(self, strip: Strip) -> None:
+        self.faint.add(strip)
         first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
         shape = (last_row + 1 - first_row, self._first.width)
         pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
@@ -145,6 +156,11 @@ class _Tracing:
         traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
         self._traces.append(straightened(traces))
         self._above = pixels.in_row(last_row)
+
+
+def _level(prob: float) -> int:
+    """A threshold among bytes."""
+    return round(prob * 255)
 
 
 def _graph(traces: Traces, grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:

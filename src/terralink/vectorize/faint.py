@@ -1,0 +1,102 @@
+"""What was seen where no road was found: probability below the threshold, kept small.
+
+    strip -> means over blocks of a metre -> fifteenths of the threshold -> packed
+
+Whether a gap is bridged is asked when the whole scene has come, so this is what is kept of its
+pixels until then: a tenth of a byte a square metre.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from terralink.geo.grid import Grid
+from terralink.graph.lines import Floats, Ints, Lines
+from terralink.vectorize.strips import Strip
+
+_BLOCK_M = 1.0  # the largest block: much narrower than a road, so that where it begins is no matter
+_STEPS = 15
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Blocks of one strip; ``data`` is empty for a mask, which says nothing of its gaps."""
+
+    first_row: int
+    shape: tuple[int, int]
+    data: bytes
+
+    def blocks(self) -> NDArray[np.uint8]:
+        return np.frombuffer(zlib.decompress(self.data), np.uint8).reshape(self.shape)
+
+
+class Faint:
+    """Collects strips from top to bottom; ``full`` is the level (0..255) that is road."""
+
+    def __init__(self, *, full: int, pixel_m: float) -> None:
+        self._full = full
+        # a power of two, so that blocks are the same in whatever strips
+        self._block_px = next((px for px in (8, 4, 2) if px * pixel_m <= _BLOCK_M), 1)
+        self._step_m = self._block_px * pixel_m
+        self._strips: list[_Packed] = []
+
+    def add(self, strip: Strip) -> None:
+        """Keep what the strip's own rows say."""
+        levels = strip.prob[strip.core]
+        blocks = self._shares(levels)
+        says = _has_shades(levels)
+        data = zlib.compress(blocks.tobytes(), 1) if says else b""
+        self._strips.append(_Packed(strip.top + strip.core.start, blocks.shape, data))
+
+    def along(self, lines: Lines, grid: Grid) -> Floats:
+        """(k,) mean share of the threshold, 0..1, along lines of two points, in metres of ``grid``.
+
+        It is nan where all that is known is a mask, of nothing but 0 and 255.
+        """
+        count = np.maximum(np.ceil(shapely.length(lines) / self._step_m), 1).astype(np.int64)
+        owner = np.repeat(np.arange(len(lines)), count)
+        nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+        begin, end = shapely.get_coordinates(lines).reshape(-1, 2, 2)[owner].swapaxes(0, 1)
+        points = begin + (end - begin) * ((nth + 0.5) / count[owner])[:, None]
+        cols, rows = grid.metric_colrow(*points.T)
+        share = self._at(np.floor(rows).astype(np.int64), np.floor(cols).astype(np.int64))
+        known = ~np.isnan(share)
+        total = np.bincount(owner[known], share[known], minlength=len(lines))
+        size = np.bincount(owner[known], minlength=len(lines))
+        mean = np.full(len(lines), np.nan)
+        np.divide(total, size, out=mean, where=size > 0)
+        return mean
+
+    def _at(self, rows: Ints, cols: Ints) -> Floats:
+        """Share at each pixel; one strip is unpacked at a time."""
+        share = np.full(len(rows), np.nan)
+        first = np.array([strip.first_row for strip in self._strips])
+        number = np.maximum(np.searchsorted(first, rows, side="right") - 1, 0)
+        for each in np.unique(number):
+            strip, here = self._strips[each], number == each
+            if strip.data:
+                row = (rows[here] - strip.first_row) // self._block_px
+                col = cols[here] // self._block_px
+                most = np.subtract(strip.shape, 1)
+                at = np.clip(row, 0, most[0]), np.clip(col, 0, most[1])
+                share[here] = strip.blocks()[at] / _STEPS
+        return share
+
+    def _shares(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Means over blocks in steps of the share, what is road and more being all of it."""
+        px = self._block_px
+        past = [(0, -size % px) for size in levels.shape]
+        whole = np.pad(levels, past, mode="edge") if any(more for _, more in past) else levels
+        height, width = whole.shape
+        rows = np.add.reduce(whole.reshape(height // px, px, width), axis=1, dtype=np.uint32)
+        sums = sum(rows[:, aside::px] for aside in range(px))
+        full = self._full * px**2
+        return np.asarray((np.minimum(sums, full) * _STEPS + full // 2) // full, dtype=np.uint8)
+
+
+def _has_shades(levels: NDArray[np.uint8]) -> bool:
+    """Whether any level is neither 0 nor 255."""
+    return bool((levels - np.uint8(1) < 254).any())
