@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import distributed
 from torch.utils.data import Dataset, Sampler
 
 from terralink.data.augment import Augment
@@ -20,6 +21,9 @@ from terralink.errors import InputError
 class Samples(Dataset[dict[str, Any]]):
     """Draws a source by weight, a chip of it evenly, and augments it.
 
+    With ``passes`` every chip comes once before any comes again, in an order that is shuffled anew
+    for each pass; weights then count for nothing.
+
     A source may be a list, or read each chip from disk when it is asked for: only the chip that was
     drawn is read. Chips that know their ground size are scaled to ``pixel_size_m``, where given.
     A sample is image (C, H, W), mask (H, W) and the chip's name.
@@ -30,6 +34,7 @@ class Samples(Dataset[dict[str, Any]]):
     augment: Augment
     seed: int
     pixel_size_m: float | None = None
+    passes: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.weights) or not self.sources:
@@ -42,11 +47,21 @@ class Samples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.seed, index))
-        shares = np.asarray(self.weights) / sum(self.weights)
-        source = self.sources[rng.choice(len(self.sources), p=shares)]
-        chip = source[int(rng.integers(len(source)))]
+        chip = self._in_turn(index) if self.passes else self._drawn(rng)
         image, mask = self.augment(chip, rng, zoom=self._zoom(chip))
         return {"image": image, "mask": mask, "name": chip.name}
+
+    def _drawn(self, rng: np.random.Generator) -> Chip:
+        shares = np.asarray(self.weights) / sum(self.weights)
+        source = self.sources[rng.choice(len(self.sources), p=shares)]
+        return source[int(rng.integers(len(source)))]
+
+    def _in_turn(self, index: int) -> Chip:
+        ends = np.cumsum([len(source) for source in self.sources])
+        done, place = divmod(index, int(ends[-1]))
+        order = np.random.default_rng((self.seed, done)).permutation(ends[-1])
+        number = int(np.searchsorted(ends, order[place], side="right"))
+        return self.sources[number][int(order[place] - ends[number])]
 
     def _zoom(self, chip: Chip) -> float:
         if chip.pixel_size_m is None or self.pixel_size_m is None:
@@ -58,18 +73,27 @@ class Samples(Dataset[dict[str, Any]]):
 class EpochSampler(Sampler[int]):
     """The next ``size`` indices after those that were ``seen``, asked when an epoch begins.
 
-    So a run that is resumed draws on, whatever the loop believes its epoch to be.
+    So a run that is resumed draws on, whatever the loop believes its epoch to be. Of several
+    processes each takes its turn, so that together they draw what one alone would.
     """
 
     size: int
     seen: Callable[[], int]
 
     def __len__(self) -> int:
-        return self.size
+        return self.size // _processes()[1]
 
     def __iter__(self) -> Iterator[int]:
         first = self.seen()
-        return iter(range(first, first + self.size))
+        rank, processes = _processes()
+        return iter(range(first + rank, first + self.size, processes))
+
+
+def _processes() -> tuple[int, int]:
+    """The number of this process and how many train together."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 class Whole(Dataset[dict[str, Any]]):

@@ -91,8 +91,8 @@ class Augment(BaseModel):
         """
         if len(chip.image) < 3 and (self._changes_hsv or self._changes("saturation")):
             raise InputError(
-                f"{chip.name}: hue, saturation and value are those of the first three bands, and it "
-                f"has {len(chip.image)}; leave them out of augment, or choose other bands"
+                f"{chip.name}: hue, saturation and value need red, green and blue as first bands, "
+                f"there are {len(chip.image)} bands; leave them out, or choose other bands"
             )
         image, mask = self.warped(chip, rng, zoom=zoom)
         return self.coloured(image, rng), mask

@@ -26,13 +26,19 @@ def turned(radians: float) -> NDArray[np.float64]:
 
 def moved(image: Pixels, mask: Pixels, affine: Affine, *, side_px: int) -> tuple[Tensor, Tensor]:
     """Image (C, side_px, side_px) float32 and mask (side_px, side_px) uint8 of a sample."""
-    axes = np.rint(affine[:, :2])
-    if np.abs(affine[:, :2] - axes).max() * side_px < 1e-3:
-        # Less than a whole pixel would blur and tell the network nothing: round it away.
-        whole = np.column_stack([axes, np.rint(affine[:, 2])]).astype(np.int64)
+    if _turns_quarters(affine[:, :2], side_px):
+        # The fraction of a pixel that is left would blur and tell the network nothing.
+        whole = np.rint(affine).astype(np.int64)
         copies = _copied(image, whole, side_px), _copied(mask, whole, side_px)
         return torch.from_numpy(copies[0]).float(), torch.from_numpy(copies[1])
     return _sampled(image, mask, affine, side_px)
+
+
+def _turns_quarters(axes: NDArray[np.float64], side_px: int) -> bool:
+    """Whether each axis becomes one of the chip's, within a thousandth of a pixel."""
+    whole = np.rint(axes)
+    straight = all((np.abs(whole).sum(axis=axis) == 1).all() for axis in (0, 1))
+    return straight and bool(np.abs(axes - whole).max() * side_px < 1e-3)
 
 
 def _copied(pixels: Pixels, affine: NDArray[np.int64], side_px: int) -> Pixels:
@@ -54,14 +60,18 @@ def _sampled(image: Pixels, mask: Pixels, affine: Affine, side_px: int) -> tuple
     mean_of = _averaged(affine)
     rows, cols = _window(affine, mask.shape, side_px, mean_of)
     grid = _grid(affine, rows, cols, side_px)
-    labels = _at(grid, torch.from_numpy(mask[rows, cols]).float()[None, None], "nearest")
-    seen = torch.from_numpy(image[:, rows, cols]).float()[None]
+    labels = _at(grid, _floats(mask[rows, cols])[None], "nearest")
+    seen = _floats(image[:, rows, cols])
     if mean_of > 1:
         seen = F.avg_pool2d(seen, mean_of, ceil_mode=True, count_include_pad=False)
         height, width = mean_of * seen.shape[2], mean_of * seen.shape[3]  # the last may reach out
         rows, cols = slice(rows.start, rows.start + height), slice(cols.start, cols.start + width)
         grid = _grid(affine, rows, cols, side_px)
     return _at(grid, seen, "bilinear")[0], labels[0, 0].to(torch.uint8)
+
+
+def _floats(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(pixels.astype(np.float32))[None]  # a copy: chips may be read-only
 
 
 def _at(grid: Tensor, pixels: Tensor, mode: str) -> Tensor:
