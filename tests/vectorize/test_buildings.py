@@ -78,14 +78,50 @@ def test_a_rectangle_is_found_again_however_it_is_turned(
     assert iou(table.geometry.to_numpy(), np.array([roof]))[0] > 0.9
 
 
-def test_nearly_all_rectangles_get_their_four_right_angles_back() -> None:
-    squared = 0
-    cases = [(wide, angle) for wide in (20, 33, 47) for angle in range(0, 90, 6)]
-    for wide, angle in cases:
-        found = buildings(seen((120, 120), turned(wide, 58, angle, 0.3))).geometry.iloc[0]
-        squared += len(found.exterior.coords) == 5 and bool(off_square_degrees(found).max() < 1e-6)
-    # Of some a corner is lost to the steps of pixels: then five sides fit better than four.
-    assert squared >= 0.9 * len(cases)
+def field(count: int, *, notch: float) -> NDArray[np.object_]:
+    """Roofs of all sizes and directions in lots of 100 px; a ``notch`` makes them an L."""
+    rng = np.random.default_rng(5)
+    roofs = []
+    for number in range(count):
+        wide, long = rng.uniform(8 + 16 * (notch > 0), 60, 2)
+        roof = shapely.box(0, 0, wide, long)
+        roof -= shapely.box(wide * (1 - notch), long * (1 - notch), wide, long)
+        roof = rotate(roof, rng.uniform(0, 90), origin=(wide / 2, long / 2))
+        lot = 100 * np.array(divmod(number, 20)) + (50 - wide / 2, 50 - long / 2)
+        roofs.append(translate(roof, *(lot + rng.uniform(0, 1, 2))))
+    return np.array(roofs, dtype=object)
+
+
+@pytest.mark.parametrize(("notch", "corners"), [(0, 4), (0.45, 6)])
+def test_rectangles_and_ls_get_their_right_angles_back_however_they_are_turned(
+    notch: float, corners: int
+) -> None:
+    roofs = field(300, notch=notch)
+    mask = seen((2000, 1500), *roofs)
+    regular, plain = buildings(mask).geometry, buildings(mask, right_angles=False).geometry
+    nearest = shapely.STRtree(roofs).nearest(shapely.centroid(regular))
+    truth = roofs[nearest]
+    squared = [
+        len(found.exterior.coords) - 1 == corners and off_square_degrees(found).max() < 1e-6
+        for found in regular
+    ]
+    assert sorted(nearest) == list(range(300))
+    assert np.mean(squared) >= 0.99
+    assert (iou(np.asarray(regular), truth) > iou(np.asarray(plain), truth) - 0.02).all()
+
+
+def test_a_corner_that_is_cut_on_the_ground_stays_cut() -> None:
+    roof = Polygon([(0, 0), (40, 0), (40, 22), (32, 30), (0, 30)])
+    found = buildings(seen((80, 80), translate(rotate(roof, 20), 20, 20))).geometry.iloc[0]
+    assert len(found.exterior.coords) - 1 == 5
+
+
+def test_the_last_rows_may_be_empty_wherever_a_band_ends() -> None:
+    mask = np.zeros((1024, 30), np.float32)
+    mask[5:15, 5:15] = 1
+    for height in (512, 1024):
+        assert len(buildings(Raster(mask[:height], grid((height, 30))))) == 1
+    assert len(buildings(Raster(mask[:0], grid((0, 30))))) == 0
 
 
 def test_an_l_has_six_corners_and_a_court_is_a_hole() -> None:

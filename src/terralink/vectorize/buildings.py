@@ -30,7 +30,6 @@ Ints = NDArray[np.int64]
 _STRIP_ROWS = 512
 _BORDER = 2  # the kind of a pixel on the border between two roofs; 1 is roof, 0 is neither
 _LEAST_PX = 1.0  # outlines swing by so much around a straight wall
-_CONVEX = 0.95  # a piece that fills so much of its convex hull has no neck
 _SPECK = 0.25  # of the least area: smaller pieces are left out before they are measured
 
 
@@ -144,7 +143,7 @@ class BuildingTracer:
         whole = _Found.of(labels, level, top)
         found = [whole]
         apart = np.zeros(len(whole.outline), bool)
-        boxes = ndimage.find_objects(labels)
+        boxes = _boxes(labels)
         for number in _splittable(whole.outline, labels, kind, whole.piece):
             box = boxes[whole.piece[number] - 1]
             parts = self._split(labels[box] == whole.piece[number], kind[box])
@@ -214,7 +213,7 @@ class _Held:
         if len(labels) and not whole:
             goes_on[labels[-1]] = True
             goes_on[0] = False
-        boxes = ndimage.find_objects(labels)
+        boxes = _boxes(labels)
         starts = [boxes[piece - 1][0].start for piece in np.flatnonzero(goes_on)]
         start = min(starts, default=len(kind))
         waits = goes_on[labels[start:]]
@@ -238,8 +237,9 @@ class _Found:
     ) -> "_Found":
         polygons, numbers = outlines(labels)
         inside = labels > 0
-        total = np.bincount(labels[inside], level[inside], minlength=1)
-        count = np.bincount(labels[inside], minlength=1)
+        of_pixel = labels[inside]
+        total = np.bincount(of_pixel, level[inside], minlength=1)
+        count = np.bincount(of_pixel, minlength=1)
         return cls(
             shapely.transform(polygons, lambda xy: xy + np.array([col, row])),
             total[numbers] / np.maximum(count[numbers], 1) / 255,
@@ -264,6 +264,11 @@ class _Found:
         return _Found(self.outline[which], self.prob[which], self.piece[which])
 
 
+def _boxes(labels: NDArray[np.int32]) -> list[tuple[slice, slice]]:
+    """The rows and columns of each label; SciPy knows no array without rows."""
+    return ndimage.find_objects(labels) if labels.size else []
+
+
 def _without_specks(labels: NDArray[np.int32], least_px: float) -> NDArray[np.int32]:
     pixels = np.bincount(labels.ravel())
     small = (pixels < least_px) & (pixels > 0)
@@ -273,10 +278,15 @@ def _without_specks(labels: NDArray[np.int32], least_px: float) -> NDArray[np.in
 def _splittable(
     outline: NDArray[np.object_], labels: NDArray[np.int32], kind: NDArray[np.uint8], piece: Ints
 ) -> Ints:
-    """Those that a border crosses, or whose shape leaves room for a neck."""
+    """Those that a border crosses, or whose shape leaves room for a neck.
+
+    The stairs of a convex shape are nowhere as deep as a pixel's diagonal, beside a neck they are.
+    """
     bordered = np.unique(labels[kind == _BORDER])
-    solid = shapely.area(outline) >= _CONVEX * shapely.area(shapely.convex_hull(outline))
-    return np.flatnonzero(~solid | np.isin(piece, bordered))
+    outer, hull = shapely.get_exterior_ring(outline), shapely.convex_hull(outline)
+    dents = shapely.hausdorff_distance(outer, shapely.get_exterior_ring(hull)) >= np.sqrt(2)
+    open_inside = shapely.get_num_interior_rings(outline) > 0
+    return np.flatnonzero(dents | open_inside | np.isin(piece, bordered))
 
 
 def _table(

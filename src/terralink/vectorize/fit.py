@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink.vectorize.overlap import shared_m2
 from terralink.vectorize.sides import Sides, sides
 from terralink.vectorize.walls import directions, squared
 
@@ -54,7 +55,7 @@ def misfit_m2(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np
     there &= ~shapely.is_empty(shapes)
     shape, seen = shapes[there], raw[there]
     area, seen_area = shapely.area(shape), shapely.area(seen)
-    shared = shapely.area(shapely.intersection(shape, seen))
+    shared = shared_m2(shape, seen)
     off = area + seen_area - 2 * shared
     fine = (np.abs(area / seen_area - 1) <= _AREA_WITHIN) & (shared >= _LEAST_IOU * (off + shared))
     fine &= off <= shapely.length(seen) * within_m / 2

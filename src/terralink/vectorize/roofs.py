@@ -11,6 +11,8 @@ from skimage.segmentation import watershed
 
 Labels = NDArray[np.int32]
 
+_CROSS = ndimage.generate_binary_structure(2, 1)  # pixels hang together by their sides
+
 
 def split_at_necks(piece: NDArray[np.bool_], *, neck: float, least_px: float) -> Labels:
     """Labels 1.. of the parts of a piece (row, col) that hang together by a neck only.
@@ -53,8 +55,8 @@ def _may_have_neck(distance: NDArray[np.float64], neck: float) -> bool:
     so one of depths that are ``neck`` times each other tells.
     """
     depth = neck * float(distance.max(initial=0))
-    while depth > 0 and depth >= 0.5 * neck:
-        if ndimage.label(distance > depth)[1] > 1:
+    while depth >= 1:  # all of the piece is that deep
+        if ndimage.label(distance > depth, _CROSS)[1] > 1:
             return True
         depth *= neck
     return False

@@ -70,9 +70,8 @@ class Sides:
 def sides(polygons: Polygons, *, simplify_m: float, stair_m: float) -> Sides:
     """The sides of outlines whose stairs are ``stair_m`` long, each within ``simplify_m``."""
     rings = Rings.of(polygons)
-    softened = _softened(rings, stair_m / 2).built()
     # The number of its point rides along as the third coordinate of each middle.
-    corners = shapely.get_coordinates(shapely.simplify(softened, simplify_m), include_z=True)
+    corners = _simplified(_softened(rings, stair_m / 2), simplify_m)
     point = corners[:, 2].astype(np.int64)
     ring = np.searchsorted(rings.begins, point, side="right") - 1
     # Neither from ring to ring is a side, nor from one middle beside a corner to the other.
@@ -99,6 +98,18 @@ def closed(rings: Rings, ring: Ints, corner: Floats) -> Polygons:
         np.insert(xy, stops, xy[stops - kept], axis=0), begins, of_polygon
     ).built()
     return polygons
+
+
+def _simplified(rings: Rings, simplify_m: float) -> Floats:
+    """The (x, y, number) that are left of all rings, each within ``simplify_m``.
+
+    Each ring by itself is thirty times as quick as polygons with their topology; what crosses
+    itself is refused when shapes are fitted.
+    """
+    of_ring = np.repeat(np.arange(len(rings.owner)), np.diff(rings.begins))
+    lines = shapely.linestrings(rings.xy, indices=of_ring)
+    quick = shapely.simplify(lines, simplify_m, preserve_topology=False)
+    return np.asarray(shapely.get_coordinates(quick, include_z=True))
 
 
 def _softened(rings: Rings, half_m: float) -> Rings:

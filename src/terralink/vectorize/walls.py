@@ -17,8 +17,7 @@ from terralink.vectorize.sides import Floats, Ints, Polygons, Rings, Sides, clos
 
 OBLIQUE = 4
 _SQUARE_WITHIN = np.pi / 8
-_SHORT = 1.5  # walls of less than so many ``simplify_m`` are left out,
-_OBLIQUE_LONGER = 2.0  # and oblique ones of twice that: such are corners that were cut
+_SHORT = 1.5  # walls of less than so many ``simplify_m`` are left out, and corners cut by less
 _ROUNDS = 6  # each leaves out walls that are too short; few buildings need a third
 
 
@@ -125,8 +124,9 @@ class _Walls:
         before, after = self._beside()
         along, corner = self._along(), self._corners()
         length = ((corner - corner[before]) * np.conj(along)).real
+        # an oblique wall counts as the height of the corner that it cuts off
+        length = np.where(self.heading == OBLIQUE, np.abs((along**2).imag) / 2 * length, length)
         length[np.isnan(length)] = np.inf
-        length[self.heading == OBLIQUE] /= _OBLIQUE_LONGER
         there_and_back = (along[before] * np.conj(along[after])).real < -0.999
         walls = np.bincount(self.ring)[self.ring]
         least = (length < length[before]) & (length <= length[after])
