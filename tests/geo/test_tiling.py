@@ -18,10 +18,16 @@ def tile_grids(draw: st.DrawFn) -> TileGrid:
 
 
 def blended(tiles: TileGrid, pieces: Any) -> NDArray[Any]:
-    bands = list(tiles.blend(pieces))
-    starts = np.cumsum([0] + [band.shape[1] for _, band in bands])
-    assert [row for row, _ in bands] == starts[:-1].tolist()
-    return np.concatenate([band for _, band in bands], axis=1)
+    """The plane of all blocks, each pixel laid once."""
+    blocks = list(tiles.blend(pieces))
+    plane = np.zeros((len(blocks[0].array), *tiles.shape), blocks[0].array.dtype)
+    times = np.zeros(tiles.shape, int)
+    for row, col, array in blocks:
+        place = np.s_[row : row + array.shape[1], col : col + array.shape[2]]
+        plane[:, *place] = array
+        times[place] += 1
+    assert (times == 1).all()
+    return plane
 
 
 def noise(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -94,19 +100,20 @@ def test_a_plane_that_one_tile_covers_needs_one_tile() -> None:
     assert len(TileGrid((3, 5), tile=512, overlap_px=128, margin_px=32)) == 1
 
 
-def test_blending_holds_one_row_of_tiles_and_not_the_plane() -> None:
-    tiles = TileGrid((64, 8), tile=8, overlap_px=2)
+def test_a_block_is_there_as_soon_as_its_piece_is() -> None:
+    tiles = TileGrid((64, 30), tile=8, overlap_px=2)
     given_pieces = 0
 
     def pieces() -> Any:
         nonlocal given_pieces
-        for piece in tiles.cut(noise((1, 64, 8), np.uint8)):
+        for piece in tiles.cut(noise((1, *tiles.shape), np.uint8)):
             given_pieces += 1
             yield piece
 
-    for count, (row, band) in enumerate(tiles.blend(pieces()), start=1):
-        assert given_pieces == count * tiles.counts[1]
-        assert row + band.shape[1] <= 64
+    for count, block in enumerate(tiles.blend(pieces()), start=1):
+        assert given_pieces == count
+        assert block[:2] == (6 * ((count - 1) // 5), 6 * ((count - 1) % 5))
+    assert given_pieces == len(tiles)
 
 
 @given(st.integers(-50, 50), st.integers(0, 50), st.integers(1, 20))

@@ -43,6 +43,14 @@ class Tile(NamedTuple):
     col: int
 
 
+class Block(NamedTuple):
+    """A part of the plane that is finished: its first pixel, and its array (band, row, col)."""
+
+    row: int
+    col: int
+    array: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class TileGrid:
     """A plane of ``shape`` (height, width) covered by square tiles of ``tile`` pixels a side.
@@ -55,10 +63,10 @@ class TileGrid:
     >>> [(tile.row, tile.col) for tile in tiles]
     [(0, 0), (0, 3), (0, 6), (3, 0), (3, 3), (3, 6)]
     >>> image = np.arange(45, dtype=np.uint8).reshape(1, 5, 9)
-    >>> bands = list(tiles.blend(tiles.cut(image)))
-    >>> [(row, band.shape) for row, band in bands]
-    [(0, (1, 3, 9)), (3, (1, 2, 9))]
-    >>> bool((np.concatenate([band for _, band in bands], axis=1) == image).all())
+    >>> blocks = list(tiles.blend(tiles.cut(image)))
+    >>> [(block.row, block.col, block.array.shape[1:]) for block in blocks[:3]]
+    [(0, 0, (3, 3)), (0, 3, (3, 3)), (0, 6, (3, 3))]
+    >>> bool((np.concatenate([block.array for block in blocks[:3]], axis=2) == image[:, :3]).all())
     True
     """
 
@@ -130,15 +138,13 @@ class TileGrid:
             cols = mirrored(tile.col, tile.col + self.tile, width)
             yield array[:, rows[:, None], cols]
 
-    def blend(self, pieces: Iterable[NDArray[Any]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Blend pieces (band, tile, tile), given in the tiles' order, as they come.
+    def blend(self, pieces: Iterable[NDArray[Any]]) -> Iterator[Block]:
+        """Blend pieces (band, tile, tile), given in the tiles' order: a block of each.
 
-        Yields ``(row, band)``: whole-width row bands (band, rows, width) of the pieces' dtype from
-        top to bottom, each as soon as its tiles are there. Only one row of tiles is held.
+        The blocks cover the plane once, row by row. Only what the tiles share is held.
         """
         blender = Blender(self)
-        for piece in pieces:
-            yield from blender.add(piece)
+        return (blender.add(piece) for piece in pieces)
 
     def _axis_weights(self, index: int, count: int) -> Floats:
         weights = np.ones(self.core_px, np.float32)
@@ -155,53 +161,78 @@ class TileGrid:
 
 
 class Blender:
-    """Blends the pieces of a ``TileGrid``, given one by one in its order, into row bands.
+    """Blends the pieces of a ``TileGrid``, given one by one in its order, into finished blocks.
 
-    It holds one row of tiles: the rows that are finished leave, the overlap stays for the next row.
+    A piece finishes the block that ends where the ramps to its right and below begin. The ramps are
+    kept as weighted floats: a column of a tile's height, and a row that is as long as the plane.
     """
 
     def __init__(self, tiles: TileGrid) -> None:
         self.tiles = tiles
         self._coming = iter(tiles)
-        self._strip: NDArray[Any] | None = None
+        self._beside: NDArray[Any] | None = None  # (band, core, ramp) of the tile to the left
+        self._above: NDArray[Any] | None = None  # (band, ramp, width) of the row of tiles above
 
-    def add(self, piece: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
-        """Take the next piece (band, tile, tile); return the (row, band)s that it finishes."""
+    def add(self, piece: NDArray[Any]) -> Block:
+        """Take the next piece (band, tile, tile); return the block that it finishes."""
         tile = next(self._coming)
-        if self._strip is None:
-            self._strip = self._empty_strip(piece)
-        self._lay(tile, piece)
-        if tile.tile_col < self.tiles.counts[1] - 1:
-            return []
-        return [(self._first_row(tile), self._finish_strip(tile, piece.dtype))]
+        border, ramp = self.tiles.border_px, self.tiles.ramp_px
+        core = piece[:, border : self.tiles.tile - border, border : self.tiles.tile - border]
+        height, width = self._finished(tile)
+        block = core[:, :height, :width].copy()
+        if ramp:
+            down, across = (w.astype(_exact(piece.dtype)) for w in self.tiles.weights(tile))
+            left = self._blended_left(tile, core, across)[:, :, :width]
+            block[:, :, :ramp] = _as(piece.dtype, left[:, :height])
+            top = self._blended_top(tile, core[:, :, :width], left, down)
+            block[:, :ramp] = _as(piece.dtype, top[:, :height])
+        return Block(tile.row + border, tile.col + border, block)
 
-    def _lay(self, tile: Tile, piece: NDArray[Any]) -> None:
-        assert self._strip is not None
-        border, first_col = self.tiles.border_px, tile.tile_col * self.tiles.stride_px
-        height = min(self.tiles.core_px, self.tiles.shape[0] - self._first_row(tile))
-        width = min(self.tiles.core_px, self.tiles.shape[1] - first_col)
-        down, across = self.tiles.weights(tile)
-        core = piece[:, border : border + height, border : border + width]
-        weighted = core * (down[:height, None] * across[:width]).astype(self._strip.dtype)
-        self._strip[:, :height, first_col : first_col + width] += weighted
+    def _finished(self, tile: Tile) -> tuple[int, int]:
+        """Height and width of a tile's block: up to the next ramps, or to the plane's end."""
+        first = (tile.row + self.tiles.border_px, tile.col + self.tiles.border_px)
+        height, width = (
+            size - start if index == count - 1 else self.tiles.stride_px
+            for size, start, index, count in zip(
+                self.tiles.shape, first, tile[:2], self.tiles.counts, strict=True
+            )
+        )
+        return height, width
 
-    def _finish_strip(self, tile: Tile, dtype: np.dtype[Any]) -> NDArray[Any]:
-        strip = self._strip
-        assert strip is not None
-        if tile.tile_row == self.tiles.counts[0] - 1:
-            height, self._strip = self.tiles.shape[0] - self._first_row(tile), None
-        else:
-            height = self.tiles.stride_px
-            self._strip = np.zeros_like(strip)
-            self._strip[:, : self.tiles.ramp_px] = strip[:, height:]
-        done = strip[:, :height]
-        return np.rint(done).astype(dtype) if dtype.kind in "iu" else done.astype(dtype, copy=False)
+    def _blended_left(self, tile: Tile, core: NDArray[Any], across: NDArray[Any]) -> NDArray[Any]:
+        """The first columns of a core, (band, core, ramp), blended with the tile to the left."""
+        left: NDArray[Any] = core[:, :, : self.tiles.ramp_px] * across[: self.tiles.ramp_px]
+        if tile.tile_col:
+            left += self._beside
+        self._beside = core[:, :, self.tiles.stride_px :] * across[self.tiles.stride_px :]
+        return left
 
-    def _first_row(self, tile: Tile) -> int:
-        return tile.tile_row * self.tiles.stride_px
+    def _blended_top(
+        self, tile: Tile, core: NDArray[Any], left: NDArray[Any], down: NDArray[Any]
+    ) -> NDArray[Any]:
+        """The first rows of a core, (band, ramp, width), blended with the tiles above."""
+        if self._above is None:
+            self._above = np.empty((len(core), self.tiles.ramp_px, self.tiles.shape[1]), left.dtype)
+        top, bottom = slice(0, self.tiles.ramp_px), slice(self.tiles.stride_px, None)
+        first_col = tile.col + self.tiles.border_px
+        above = self._above[:, :, first_col : first_col + core.shape[2]]
+        blended: NDArray[Any] = _with_left(core[:, top], left[:, top]) * down[top, None]
+        if tile.tile_row:
+            blended += above
+        above[:] = _with_left(core[:, bottom], left[:, bottom]) * down[bottom, None]
+        return blended
 
-    def _empty_strip(self, piece: NDArray[Any]) -> NDArray[Any]:
-        # 8 bits of a pixel and 8 of each weight fill the 24 of a float32; longer ones need float64.
-        exact_in_float32 = piece.dtype in (np.uint8, np.int8, np.bool_, np.float32, np.float16)
-        dtype = np.float32 if exact_in_float32 else np.float64
-        return np.zeros((len(piece), self.tiles.core_px, self.tiles.shape[1]), dtype)
+
+def _exact(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """8 bits of a pixel and 8 of each weight fill the 24 of a float32; longer ones need float64."""
+    short = dtype in (np.uint8, np.int8, np.bool_, np.float32, np.float16)
+    return np.float32 if short else np.float64
+
+
+def _as(dtype: np.dtype[Any], floats: NDArray[Any]) -> NDArray[Any]:
+    return (np.rint(floats) if dtype.kind in "iu" else floats).astype(dtype)
+
+
+def _with_left(rows: NDArray[Any], left: NDArray[Any]) -> NDArray[Any]:
+    """Rows (band, row, col) as floats whose first columns are ``left``, which are blended."""
+    return np.concatenate([left, rows[:, :, left.shape[2] :]], axis=2)

@@ -10,14 +10,18 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
-from openvino.preprocess import PrePostProcessor
 
 from terralink.errors import ModelError, unknown
 from terralink.export.metadata import Metadata
+from terralink.predict import network
+
+# More requests than run at once: the next is there before Python has looked at the last.
+_WAITING_PER_STREAM = 1
 
 
 def shipped() -> dict[str, Path]:
@@ -48,10 +52,10 @@ class Model:
     def __init__(self, path: Path, *, threads: int | None = None):
         self.path = path
         self._threads = threads
-        self._network = _read(path)
-        self.metadata = Metadata.from_props(_props(self._network), source=str(path))
+        self._network = network.read(path)
+        self.metadata = Metadata.from_props(network.props(self._network), source=str(path))
         self._check_signature()
-        self._compiled: dict[int, openvino.CompiledModel] = {}
+        self._compiled: dict[tuple[int, bool], openvino.CompiledModel] = {}
 
     @property
     def provider(self) -> str:
@@ -67,18 +71,28 @@ class Model:
         precision = "int8" if int8 else "bf16" if "BF16" in capable else "fp32"
         return f"OpenVINO CPU, {precision}"
 
-    def stream(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Probabilities (classes, side, side) of square images (bands, side, side), in order.
+    def levels(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """Levels round(255 p), uint8 (classes, side, side), of images (bands, side, side).
 
-        All images are of one side, a multiple of 32. Some are computed while the next are fetched
-        and the last are used: as many at a time as the machine can use, and no more are held.
+        They come in order. All images are of one side, a multiple of 32. Some are computed while
+        the next are fetched and the last are used: as many as the machine can use, and as many
+        again wait.
         """
+        return self._results(images, as_levels=True)
+
+    def stream(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """The same as ``levels``, but probabilities as float32."""
+        return self._results(images, as_levels=False)
+
+    def _results(
+        self, images: Iterable[NDArray[np.uint8]], *, as_levels: bool
+    ) -> Iterator[NDArray[Any]]:
         coming = iter(images)
         first = next(coming, None)
         if first is None:
             return
-        compiled = self._for_side(first.shape[-1])
-        idle = [compiled.create_infer_request() for _ in range(_parallel(compiled))]
+        compiled = self._for_side(first.shape[-1], as_levels=as_levels)
+        idle = [compiled.create_infer_request() for _ in range(_held(compiled))]
         running: deque[openvino.InferRequest] = deque()
         for image in chain([first], coming):
             if not idle:
@@ -91,18 +105,18 @@ class Model:
         while running:
             yield _result(running.popleft())
 
-    def _for_side(self, side_px: int) -> openvino.CompiledModel:
-        """Compiled for one side: a network of fixed shape is planned once, and is faster."""
-        if side_px not in self._compiled:
-            network = self._network.clone()
-            network.reshape([1, len(self.metadata.bands), side_px, side_px])
+    def _for_side(self, side_px: int, *, as_levels: bool) -> openvino.CompiledModel:
+        key = side_px, as_levels
+        if key not in self._compiled:
+            bands = len(self.metadata.bands)
+            fixed = network.for_tiles(self._network, bands=bands, side_px=side_px)
             config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
             if self._threads:
                 config["INFERENCE_NUM_THREADS"] = self._threads
-            self._compiled[side_px] = openvino.Core().compile_model(
-                _from_levels(network), "CPU", config
+            self._compiled[key] = openvino.Core().compile_model(
+                network.to_levels(fixed) if as_levels else fixed, "CPU", config
             )
-        return self._compiled[side_px]
+        return self._compiled[key]
 
     def _check_signature(self) -> None:
         inputs, outputs = self._network.inputs, self._network.outputs
@@ -112,33 +126,11 @@ class Model:
             raise ModelError(f"{self.path} does not take images of {bands} bands as its card says")
 
 
-def _read(path: Path) -> openvino.Model:
-    try:
-        return openvino.Core().read_model(path)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"{path} is not a model that can be read: {reason}") from error
+def _held(compiled: openvino.CompiledModel) -> int:
+    at_once = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    return at_once * (1 + _WAITING_PER_STREAM)
 
 
-def _props(network: openvino.Model) -> dict[str, str]:
-    """The ONNX file's metadata; OpenVINO keeps it under 'framework'."""
-    if not network.has_rt_info(["framework"]):
-        return {}
-    told = network.get_rt_info(["framework"]).value
-    return {key: str(value) for key, value in told.items()}
-
-
-def _from_levels(network: openvino.Model) -> openvino.Model:
-    """Let the network take uint8, so that no float copy of a tile is made outside."""
-    steps = PrePostProcessor(network)
-    steps.input().tensor().set_element_type(openvino.Type.u8)
-    return steps.build()
-
-
-def _parallel(compiled: openvino.CompiledModel) -> int:
-    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-
-
-def _result(request: openvino.InferRequest) -> NDArray[np.float32]:
+def _result(request: openvino.InferRequest) -> NDArray[Any]:
     request.wait()
-    return np.array(request.get_output_tensor().data[0], np.float32)
+    return np.array(request.get_output_tensor().data[0])

@@ -1,23 +1,34 @@
 """From a scene to the probability of each class, in whole-width row bands that stream.
 
-A tile is read with a margin whose pixels see the network's padding and count nothing; neighbours
-blend over one stride of the network. Only one row of tiles is held, so the memory that is needed
-grows with the scene's width alone, and slowly.
+    reading -> inference and blending -> bands -> who asked for them: writing, tracing
+
+At the first and the last arrow another thread begins. A tile is read with a margin whose pixels
+see the network's padding and count nothing; neighbours blend over one stride of the network. Only
+the levels of two bands, a byte a pixel, and a few blended rows are as long as the scene is wide.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError
 from terralink.geo import Grid, Raster, RasterWriter, Scene, TileGrid
+from terralink.predict.ahead import ahead
 from terralink.predict.model import Model
+from terralink.predict.network import LEVELS
+
+Levels: TypeAlias = NDArray[np.uint8]
+Bools: TypeAlias = NDArray[np.bool_]
 
 _STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
-_LEVELS = 255  # a probability p is stored as round(255 p)
+_TILE_PX = 1024  # or the card's, if larger: of smaller tiles too much is overlap
+_TILES_AHEAD, _BANDS_AHEAD = 4, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
@@ -37,17 +48,9 @@ def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
 
 
 def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
-    """The same in row bands from top to bottom, each as soon as it is known."""
+    """The same in row bands from top to bottom; one is made while the last is used."""
     scene = fitted(model, scene)
-    top, left = _phase(scene.grid)
-    plane = _tiles(model, (scene.grid.height + top, scene.grid.width + left))
-    side = (plane.tile, plane.tile)
-    tiles = (scene.read(tile.row - top, tile.col - left, side) for tile in plane)
-    for row, blended in plane.blend(_predicted(model, tiles, tta=tta)):
-        raster = _raster(blended[:, max(0, top - row) :, left:], scene.grid, max(0, row - top))
-        del blended  # or its floats would wait through the whole next row of tiles
-        if raster.grid.height:
-            yield raster
+    return ahead(_bands(model, scene, tta=tta), _BANDS_AHEAD)
 
 
 def write(
@@ -70,7 +73,7 @@ def write(
         path,
         scene.grid,
         bands=len(card.classes),
-        scale=1 / _LEVELS,
+        scale=1 / LEVELS,
         tags={**tags, **scene.stretch.to_tags()},
         description=f"probability of {card.classes[0]}",
     ) as writer:
@@ -104,6 +107,55 @@ def _check_bands(model: Model, scene: Scene) -> None:
         )
 
 
+def _bands(model: Model, scene: Scene, *, tta: bool) -> Iterator[Raster]:
+    top, left = _phase(scene.grid)
+    plane = _tiles(model, (scene.grid.height + top, scene.grid.width + left))
+    side = (plane.tile, plane.tile)
+    reading = (scene.read(tile.row - top, tile.col - left, side) for tile in plane)
+    blocks = _blocks(model, plane, ahead(reading, _TILES_AHEAD), tta=tta)
+    row = 0
+    for _ in range(plane.counts[0]):
+        levels, valid = _side_by_side(islice(blocks, plane.counts[1]), plane.shape[1])
+        inside = np.s_[0 if row else top :, left:]
+        grid = scene.grid.window(row, 0, valid[inside].shape)
+        yield _raster(levels[:, *inside], grid, valid[inside])
+        row += grid.height
+
+
+def _blocks(
+    model: Model, plane: TileGrid, tiles: Iterable[Raster], *, tta: bool
+) -> Iterator[tuple[Levels, Bools]]:
+    """Finished parts of the plane and their valid pixels, from left to right, row by row."""
+    waiting: deque[Bools] = deque()
+
+    def images() -> Iterator[Levels]:
+        for tile in tiles:
+            waiting.append(_valid(tile))
+            yield tile.array
+
+    for block in plane.blend(_predicted(model, images(), tta=tta)):
+        _, height, width = block.array.shape
+        valid = waiting.popleft()[plane.border_px :, plane.border_px :][:height, :width]
+        yield block.array * valid, valid
+
+
+def _side_by_side(parts: Iterable[tuple[Levels, Bools]], width_px: int) -> tuple[Levels, Bools]:
+    """Parts from left to right as one, laid as they come: few things are as large as a band."""
+    col, levels, valid = 0, np.empty((0, 0, 0), np.uint8), np.empty((0, 0), bool)
+    for part, known in parts:
+        if not col:
+            levels = np.empty((*part.shape[:2], width_px), np.uint8)
+            valid = np.empty((part.shape[1], width_px), bool)
+        cols = slice(col, col := col + part.shape[2])
+        levels[:, :, cols], valid[:, cols] = part, known
+    return levels, valid
+
+
+def _raster(levels: Levels, grid: Grid, valid: Bools) -> Raster:
+    array = levels[0] if len(levels) == 1 else levels
+    return Raster(array, grid, None if valid.all() else valid)
+
+
 def _phase(grid: Grid) -> tuple[int, int]:
     """How far the first pixel lies past a multiple of the coarsest stride, counted on the ground.
 
@@ -118,66 +170,40 @@ def _phase(grid: Grid) -> tuple[int, int]:
 
 
 def _tiles(model: Model, shape: tuple[int, int]) -> TileGrid:
-    """Tiles of the model's size, or smaller ones for a scene that is smaller."""
+    """Tiles as large as is worth it, or smaller ones for a scene that is smaller."""
     margin = _to_strides(model.metadata.margin_px)
     overlap = 2 * margin + _STRIDE
     needed = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
-    return TileGrid(shape, min(model.metadata.tile_px, needed), overlap, margin)
+    return TileGrid(shape, min(max(model.metadata.tile_px, _TILE_PX), needed), overlap, margin)
 
 
 def _to_strides(pixels: int) -> int:
     return -(-pixels // _STRIDE) * _STRIDE
 
 
-def _raster(band: NDArray[np.float32], grid: Grid, row: int) -> Raster:
-    """A blended band (classes + 1, rows, width), its last the valid pixels, as uint8.
-
-    ``band`` is rounded in place: whole rows of floats are what memory would grow with.
-    """
-    *levels, seen = np.rint(band, out=band).astype(np.uint8)
-    valid = seen > 0
-    array = np.where(valid, np.stack(levels), np.uint8(0))
-    return Raster(
-        array[0] if len(array) == 1 else array,
-        grid.window(row, 0, valid.shape),
-        None if valid.all() else valid,
-    )
+def _predicted(model: Model, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:
+    """Levels (classes, side, side) of each image."""
+    if not tta:
+        return model.levels(images)
+    return _merged(model.levels(view for image in images for view in _views(image)))
 
 
-def _predicted(
-    model: Model, tiles: Iterator[Raster], *, tta: bool
-) -> Iterator[NDArray[np.float32]]:
-    """For each tile (classes + 1, side, side): levels 0..255, and last whether a pixel is valid."""
-    waiting: list[NDArray[np.bool_]] = []
-
-    def images() -> Iterator[NDArray[np.uint8]]:
-        for tile in tiles:
-            waiting.append(_valid(tile))
-            yield from _views(tile.array) if tta else (tile.array,)
-
-    probs = model.stream(images())
-    merged = _merged(probs) if tta else probs
-    for prob in merged:
-        valid = waiting.pop(0).astype(np.float32)
-        yield np.concatenate([prob * _LEVELS, valid[None]])
-
-
-def _views(image: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _views(image: Levels) -> Iterator[Levels]:
     for turns, mirrored in _DIHEDRAL:
         turned = np.rot90(image, turns, axes=(1, 2))
         yield np.ascontiguousarray(turned[:, :, ::-1] if mirrored else turned)
 
 
-def _merged(probs: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def _merged(levels: Iterator[Levels]) -> Iterator[Levels]:
     """The mean of each eight views, turned back."""
-    for first in probs:
-        total = first  # the view that was not turned
+    for first in levels:
+        total = first.astype(np.uint16)  # the view that was not turned
         for turns, mirrored in _DIHEDRAL[1:]:
-            view = next(probs)
+            view = next(levels)
             upright = view[:, :, ::-1] if mirrored else view
-            total = total + np.rot90(upright, -turns, axes=(1, 2))
-        yield total / np.float32(len(_DIHEDRAL))
+            total += np.rot90(upright, -turns, axes=(1, 2))
+        yield np.rint(total / np.float32(len(_DIHEDRAL))).astype(np.uint8)
 
 
-def _valid(raster: Raster) -> NDArray[np.bool_]:
+def _valid(raster: Raster) -> Bools:
     return np.ones(raster.grid.shape, bool) if raster.valid is None else raster.valid

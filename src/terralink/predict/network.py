@@ -1,0 +1,80 @@
+"""An OpenVINO network made ready for tiles of one size: levels in, levels out, nothing twice.
+
+The exported file takes floats of any size; here it is fitted to what the engine feeds it. None of
+it changes what is computed, but for the rounding of a probability p to round(255 p).
+"""
+
+import os
+
+import numpy as np
+import openvino
+from openvino import opset13 as ops
+from openvino.passes import ConstantFolding, Manager
+from openvino.preprocess import PrePostProcessor
+
+from terralink.errors import ModelError
+
+LEVELS = 255  # a probability p is the level round(255 p)
+
+
+def read(path: str | os.PathLike[str]) -> openvino.Model:
+    """The network of an ONNX file. Raises ``ModelError`` when it is none."""
+    try:
+        return openvino.Core().read_model(path)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"{path} is not a model that can be read: {reason}") from error
+
+
+def props(network: openvino.Model) -> dict[str, str]:
+    """The ONNX file's metadata; OpenVINO keeps it under 'framework'."""
+    if not network.has_rt_info(["framework"]):
+        return {}
+    told = network.get_rt_info(["framework"]).value
+    return {key: str(value) for key, value in told.items()}
+
+
+def for_tiles(network: openvino.Model, *, bands: int, side_px: int) -> openvino.Model:
+    """For images uint8 (1, bands, side, side): a network of fixed shape is planned once."""
+    fixed = network.clone()
+    fixed.reshape([1, bands, side_px, side_px])
+    _drop_mirrors(fixed)
+    steps = PrePostProcessor(fixed)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    return steps.build()
+
+
+def to_levels(network: openvino.Model) -> openvino.Model:
+    """With probabilities as levels uint8: a quarter of the bytes to write, copy and blend."""
+    (prob,) = network.outputs
+    scaled = ops.multiply(prob.get_node().input_value(0), ops.constant(np.float32(LEVELS)))
+    levels = ops.convert(ops.round(scaled, "half_to_even"), "u8")
+    return openvino.Model([levels], network.get_parameters())
+
+
+def _drop_mirrors(fixed: openvino.Model) -> None:
+    """Take out the gathers that continue an image by mirrors to a size that it has already.
+
+    They cost a sixth of the time of a small network and, on a CPU that computes in bf16, round the
+    normalised image. Which ones do nothing is seen in a folded copy: the network itself must keep
+    its quantised weights unfolded.
+    """
+    folded = fixed.clone()
+    passes = Manager()
+    passes.register_pass(ConstantFolding())
+    passes.run_passes(folded)
+    idle = {node.get_friendly_name() for node in folded.get_ordered_ops() if _does_nothing(node)}
+    for node in fixed.get_ordered_ops():
+        if node.get_friendly_name() in idle:
+            node.output(0).replace(node.input_value(0))
+    fixed.validate_nodes_and_infer_types()
+
+
+def _does_nothing(node: openvino.Node) -> bool:
+    """A gather of all rows in their order."""
+    if node.get_type_name() != "GatherND":
+        return False
+    index = node.input_value(1).get_node()
+    if index.get_type_name() != "Constant":
+        return False
+    return np.array_equal(index.data.ravel(), np.arange(node.get_input_shape(0)[0]))
