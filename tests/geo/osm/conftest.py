@@ -1,12 +1,8 @@
-"""OpenStreetMap's XML: what is a road, what is an area."""
+"""A small town in OpenStreetMap's XML: streets, a square, a house, and one with a courtyard."""
 
 from pathlib import Path
 
 import pytest
-import shapely
-
-from terralink.errors import InputError
-from terralink.geo.osm import read_elements
 
 TOWN = """<osm version="0.6">
 <node id="1" lon="0" lat="0"/><node id="2" lon="1" lat="0"/><node id="3" lon="2" lat="0"/>
@@ -23,6 +19,8 @@ TOWN = """<osm version="0.6">
 <way id="5"><nd ref="11"/><nd ref="12"/><nd ref="13"/></way>
 <way id="6"><nd ref="13"/><nd ref="14"/><nd ref="11"/></way>
 <way id="7"><nd ref="21"/><nd ref="22"/><nd ref="23"/><nd ref="21"/></way>
+<way id="8"><nd ref="21"/><nd ref="22"/><nd ref="23"/><nd ref="21"/>
+<tag k="highway" v="service"/><tag k="area" v="yes"/></way>
 <relation id="1"><member type="way" ref="5" role="outer"/><member type="way" ref="6" role="outer"/>
 <member type="way" ref="7" role="inner"/><member type="node" ref="1" role=""/>
 <tag k="type" v="multipolygon"/><tag k="building" v="yes"/></relation>
@@ -34,34 +32,3 @@ def town(tmp_path: Path) -> Path:
     path = tmp_path / "town.osm"
     path.write_text(TOWN)
     return path
-
-
-def test_roads_are_what_a_car_may_drive_on_cut_at_shared_nodes(town: Path) -> None:
-    lines, tags = read_elements(town).roads()
-    assert [line.wkt for line in lines] == [
-        "LINESTRING (0 0, 1 0)",
-        "LINESTRING (1 0, 2 0)",
-        "LINESTRING (1 0, 1 1)",
-    ]
-    assert tags[2]["width"] == "4 m"
-
-
-def test_buildings_are_closed_ways_and_relations_with_holes(town: Path) -> None:
-    areas = read_elements(town).areas("building")[0]
-    assert shapely.area(areas).tolist() == [1, 9 - 0.5]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['<osm><node id="x" lon="0" lat="0"/></osm>', '<osm><node lon="0" lat="0"/></osm>', "<gpx/>"],
-)
-def test_what_is_not_of_openstreetmap_is_refused(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "odd.osm"
-    path.write_text(text)
-    with pytest.raises(InputError, match=r"odd\.osm"):
-        read_elements(path)
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        read_elements(tmp_path / "none.osm")
