@@ -62,7 +62,9 @@ def read(path: str | os.PathLike[str]) -> Osm:
     if is_osm(path):
         elements = read_elements(path)
         return Osm(_table(*elements.streets(), _WGS84), _table(*elements.areas("building"), _WGS84))
-    read_layers = [read_vectors(path, layer) for layer, kind in layers(path).items() if kind]
+    # pyogrio writes "None" for what has no geometry, such as the styles of a GeoPackage
+    shown = [layer for layer, kind in layers(path).items() if kind != "None"]
+    read_layers = [read_vectors(path, layer) for layer in shown]
     if not read_layers:
         raise InputError(f"{path} is a table without geometry")
     crs = read_layers[0].crs
