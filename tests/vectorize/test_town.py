@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from affine import Affine
 from pyproj import CRS
+from scipy.spatial import cKDTree
 
 from terralink import metrics, town, vectorize
 from terralink.geo import Grid, Raster
 from terralink.graph import RoadGraph
+from terralink.vectorize.strips import Strips
 
 UTM = CRS.from_epsg(32611)
 
@@ -34,6 +36,21 @@ def test_a_road_leaves_the_scene_in_its_middle(height: int) -> None:
     assert len(found) == 1
     np.testing.assert_allclose(found.junctions[:, 0], 600000 + 145 / 2, atol=0.5)
     assert found.length_m.sum() == pytest.approx(height / 2, abs=1)
+
+
+def test_a_town_in_strips_is_the_town_in_one_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = town.draw((900, 900), seed=2, pixel_size_m=0.5)
+    mask = Raster(drawn.road_mask(0, 0, (900, 900)), drawn.grid)
+    graphs = []
+    for rows in (128, 900):
+        how = {"strip_rows": rows, "halo_rows": 64}
+        monkeypatch.setattr(Strips.__init__, "__kwdefaults__", how)
+        graphs.append(vectorize.roads(mask))
+    cut, whole = graphs
+    assert len(cut) == len(whole) > 10
+    assert len(cut.junctions) == len(whole.junctions)
+    assert cKDTree(whole.junctions).query(cut.junctions)[0].max() < 1
+    assert cut.length_m.sum() == pytest.approx(whole.length_m.sum(), rel=1e-3)
 
 
 @pytest.mark.parametrize("band_rows", [1, 97, 512])

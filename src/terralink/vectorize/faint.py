@@ -45,11 +45,13 @@ class Faint:
 
     def add(self, strip: Strip) -> None:
         """Keep what the strip's own rows say."""
-        levels = strip.prob[strip.core]
-        blocks = self._shares(levels)
-        says = _has_shades(levels)
-        data = zlib.compress(blocks.tobytes(), 1) if says else b""
-        self._strips.append(_Packed(strip.top + strip.core.start, blocks.shape, data))
+        levels, first_row = strip.prob[strip.core], strip.top + strip.core.start
+        if _has_shades(levels):
+            blocks = self._shares(levels)
+            packed = _Packed(first_row, blocks.shape, zlib.compress(blocks.tobytes(), 1))
+        else:
+            packed = _Packed(first_row, (0, 0), b"")
+        self._strips.append(packed)
 
     def along(self, lines: Lines, grid: Grid) -> Floats:
         """(k,) mean share of the threshold, 0..1, along lines of two points, in metres of ``grid``.
