@@ -1,10 +1,11 @@
 """Chips: an image and its mask, and the sources that give them.
 
-An image is uint8 (3, H, W), a mask uint8 (H, W) of class indices; ``IGNORE`` counts nowhere. A
+An image is uint8 (band, H, W), a mask uint8 (H, W) of class indices; ``IGNORE`` counts nowhere. A
 source is a sequence of chips that reads one when it is asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,8 @@ from terralink.errors import InputError
 
 IGNORE = 255
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+# Pillow's names of 8 bits a band or less
+_EIGHT_BITS = {"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,31 +52,68 @@ class Chips(Protocol):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Image files with mask files; ``read_mask`` makes class indices of a mask and its image."""
+    """Image files with mask files; ``read_mask`` makes class indices of a mask and its image.
+
+    ``mask_mode`` is what a mask is read as ("L" for grey), None as it is stored, so that a palette
+    gives its indices. All have one ground size, where it is known.
+    """
 
     images: Sequence[Path]
     masks: Sequence[Path]
     read_mask: Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
+    mask_mode: str | None = None
+    pixel_size_m: float | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Chip:
         image = read_image(self.images[index], "RGB")
-        mask = read_image(self.masks[index])
-        chip_mask = self.read_mask(mask, image)
-        return Chip(
-            np.ascontiguousarray(image.transpose(2, 0, 1)), chip_mask, str(self.images[index])
-        )
+        levels = read_image(self.masks[index], self.mask_mode)
+        check_shape(self.images[index], image.shape[:2], self.masks[index], levels.shape[:2])
+        with told_of(self.masks[index]):
+            mask = self.read_mask(levels, image)
+        bands = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return Chip(bands, mask, str(self.images[index]), self.pixel_size_m)
 
 
 def read_image(path: Path, mode: str | None = None) -> NDArray[np.uint8]:
-    """The pixels of a picture as (H, W) or (H, W, 3); a palette gives its indices."""
+    """The pixels of a picture as (H, W) or (H, W, 3); a palette gives its indices.
+
+    Raises ``InputError`` for what is no picture, is cut off, or holds more than 8 bits a band.
+    """
     try:
         with Image.open(path) as picture:
+            if picture.mode not in _EIGHT_BITS:
+                raise InputError(
+                    f"{path} holds levels of more than 8 bits ({picture.mode}); wanted 8: read it "
+                    "as a scene (kind: scenes), which has a stretch"
+                )
             return np.asarray(picture.convert(mode) if mode else picture).astype(np.uint8)
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path} is not a picture that can be read: {error}") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # the last one is of PNGs
+        raise InputError(
+            f"{path} is not a picture that can be read: {error}; fetch it again"
+        ) from error
+
+
+def check_shape(
+    image: Path, shape: tuple[int, ...], mask: Path, mask_shape: tuple[int, ...]
+) -> None:
+    """Raise ``InputError`` when a mask is not as large as its image."""
+    if shape != mask_shape:
+        raise InputError(
+            f"{mask} is {mask_shape[1]} x {mask_shape[0]} px, its image {image} {shape[1]} x "
+            f"{shape[0]} px; a mask has a pixel for each of its image"
+        )
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Put the file in front of what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def files(folder: Path) -> list[Path]:
@@ -83,19 +123,36 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
 
 
-def paired(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Images and masks of the same stem, in the order of their names.
+def paired(
+    images: Iterable[Path],
+    masks: Iterable[Path],
+    key: Callable[[Path], str] = lambda path: path.stem,
+) -> tuple[list[Path], list[Path]]:
+    """Images and masks of the same ``key``, in the order of the images' names.
 
-    Raises ``InputError`` when there are none, and when one has no partner.
+    Raises ``InputError`` when there are none, when an image has no partner, and when two masks (or
+    images) have one key. Masks of images that are not wanted may be there.
     """
-    by_stem = {path.stem: path for path in masks}
-    images = sorted(images)
-    if not images:
+    by_key = _by_key(images, key, "images")
+    masks_by_key = _by_key(masks, key, "masks")
+    if not by_key:
         raise InputError("no images found; is the data folder the right one?")
-    alone = [path.name for path in images if path.stem not in by_stem]
+    alone = [path for each, path in by_key.items() if each not in masks_by_key]
     if alone:
-        raise InputError(f"{len(alone)} images have no mask, the first is {alone[0]}")
-    return images, [by_stem[path.stem] for path in images]
+        raise InputError(
+            f"{len(alone)} images have no mask, the first is {alone[0].name}; add what is missing "
+            f"or take the images out of {alone[0].parent}"
+        )
+    return list(by_key.values()), [masks_by_key[each] for each in by_key]
+
+
+def _by_key(paths: Iterable[Path], key: Callable[[Path], str], what: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        first = found.setdefault(key(path), path)
+        if first != path:
+            raise InputError(f"{what} {first} and {path} have one name; which is the right one?")
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from terralink.data.chips import Chips, Part
+from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -88,9 +89,18 @@ class Source(Strict):
         return [index for index, group in enumerate(groups) if (group in held) == wanted]
 
 
+class SceneSource(Source):
+    """A source whose chips are cut from scenes: those of one scene belong together."""
+
+    def groups(self, chips: Chips) -> Sequence[Hashable]:
+        assert isinstance(chips, Scenes)
+        return chips.scenes()
+
+
 def folder_of(root: Path, name: str) -> Path:
     """The folder ``name`` below the data root; one clear line when it is not there."""
     folder = root / name
     if not folder.is_dir():
-        raise InputError(f"no folder {name!r} in {root}; point --data to where the sets lie")
+        there = f"no folder {name!r} in {root}" if root.is_dir() else f"no folder {root}"
+        raise InputError(f"{there}; point --data to where the sets lie")
     return folder

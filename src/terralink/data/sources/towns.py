@@ -43,4 +43,4 @@ class Drawn:
         shape = (self.wanted.side_px, self.wanted.side_px)
         drawn = town.draw(shape, seed=seed, pixel_size_m=pixel_size_m)
         road = drawn.road_mask(0, 0, shape).astype(np.uint8)
-        return Chip(drawn.image(0, 0, shape), road, f"town of seed {seed}")
+        return Chip(drawn.image(0, 0, shape), road, f"town of seed {seed}", pixel_size_m)

@@ -1,0 +1,115 @@
+"""How the mask of a window comes about: cut from a raster of its scene, or drawn from shapes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.data import classes
+from terralink.data.chips import IGNORE, check_shape, told_of
+from terralink.data.windows import Window, read_mirrored, scene_file
+from terralink.errors import InputError
+from terralink.geo import Grid, labels, osm
+
+Drawn = Literal["road", "building"]
+_KEPT_FILES = 8  # a file of a whole town is read once, those of single scenes are small
+_SAME_PLACE_WITHIN_PX = 0.5
+
+
+@dataclass(frozen=True)
+class CutMasks:
+    """Masks are rasters: ``of`` names that of a scene; ``values`` map its levels to classes.
+
+    What the raster says is not valid counts nowhere. Without ``values`` the levels are class
+    indices.
+    """
+
+    of: Mapping[Path, Path]
+    values: Mapping[int, int] | None = None
+
+    def __call__(self, window: Window) -> NDArray[np.uint8]:
+        path = self.of[window.scene]
+        with scene_file(path, expand_palette=False) as source, told_of(path):
+            check_shape(window.scene, window.whole.shape, path, source.grid.shape)
+            _check_place(window.whole, source.grid)
+            levels, valid = read_mirrored(source, window.row, window.col, window.grid.shape)
+            mask = classes.indices(_one_band(levels), self.values)
+        mask[~valid] = IGNORE
+        return mask
+
+
+@dataclass(frozen=True)
+class DrawnMasks:
+    """Roads and buildings of vector files, drawn; ``values`` are the classes of "road", "building".
+
+    All roads are ``width_m`` wide, None takes each by its tags. What lies on both is a building.
+    """
+
+    values: Mapping[Drawn, int]
+    width_m: float | None = None
+
+    def drawn(self, path: Path, grid: Grid) -> NDArray[np.uint8]:
+        """The mask of a grid from the shapes of a file."""
+        found = shapes_of(path, tuple(self.values.items()), self.width_m)
+        mask: NDArray[np.uint8] = labels.draw(found, grid).array
+        return mask
+
+
+@dataclass(frozen=True)
+class DrawnOnScenes:
+    """Masks are drawn: ``of`` names the vector file of each scene, or one for all."""
+
+    of: Mapping[Path, Path] | Path
+    masks: DrawnMasks
+
+    def __call__(self, window: Window) -> NDArray[np.uint8]:
+        path = self.of if isinstance(self.of, Path) else self.of[window.scene]
+        if window.grid.crs is None:
+            raise InputError(
+                f"{window.scene} has no CRS, so {path} cannot be drawn where it lies; give it one: "
+                "gdal_edit.py -a_srs EPSG:... FILE"
+            )
+        return self.masks.drawn(path, window.grid)
+
+
+@lru_cache(_KEPT_FILES)
+def shapes_of(
+    path: Path, values: tuple[tuple[Drawn, int], ...], width_m: float | None
+) -> tuple[labels.LabelClass, ...]:
+    """The roads and buildings of a file, ready to be drawn; roofs come last."""
+    read = osm.read(path)
+    for table in (read.roads, read.buildings):
+        if len(table) and table.crs is None:
+            raise InputError(
+                f"{path} names no CRS, so its shapes lie nowhere on Earth; name it one"
+            )
+    found = labels.classes_of(read, dict(values), width_m=width_m)
+    return tuple(sorted(found, key=lambda each: each.name == "building"))
+
+
+def _one_band(levels: NDArray[np.generic]) -> NDArray[np.integer]:
+    if len(levels) != 1 or levels.dtype.kind not in "ui":
+        raise InputError(
+            f"a mask is one band of whole numbers, this has {len(levels)} of {levels.dtype}"
+        )
+    band: NDArray[np.integer] = levels[0]
+    return band
+
+
+def _check_place(scene: Grid, mask: Grid) -> None:
+    """Refuse a mask that says that it lies elsewhere; one that says nothing lies on its scene."""
+    if scene.crs is None or mask.crs is None:
+        return
+    if scene.crs != mask.crs:
+        raise InputError("the mask is in another CRS than its scene; warp it to the scene's grid")
+    corners = ([0, scene.width], [0, scene.height])
+    off = np.subtract(scene.colrow(*mask.xy(*corners)), corners)
+    if np.abs(off).max() > _SAME_PLACE_WITHIN_PX:
+        raise InputError(
+            f"the mask lies {np.abs(off).max():.1f} px away from its scene; "
+            "warp it to the scene's grid"
+        )

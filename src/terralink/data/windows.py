@@ -1,0 +1,222 @@
+"""Scenes as chips, cut when they are asked for: a 5000 px tile is never read whole.
+
+Windows of ``side_px`` stand at every ``side_px - overlap_px`` pixels; the last of a row sticks out
+of the scene where that is no multiple. There the pixels are mirrored and count nowhere, so that
+without an overlap each pixel of a scene counts once.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink.data.blank import wide
+from terralink.data.chips import IGNORE, Chip
+from terralink.errors import InputError, SceneError
+from terralink.geo import Grid, Raster, Stretch
+from terralink.geo.source import Source, opened
+from terralink.geo.tiling import mirrored
+
+_BLANK_SIDE_PX = 15  # a square of one level of this size is no roof and no shadow
+# The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
+_MEASURED_SCENES, _PATCHES, _PATCH_PX = 32, 4, 64
+_PNG_TAIL_BYTES = 1024  # some writers add a little after the end
+
+
+class Window(NamedTuple):
+    """A part of a scene: pixel (row, col) where it begins, its grid, and that of the scene."""
+
+    scene: Path
+    row: int
+    col: int
+    grid: Grid
+    whole: Grid
+
+    @property
+    def name(self) -> str:
+        """The scene alone when the window is all of it, else with the place: ``a.tif@512,0``."""
+        whole = (self.row, self.col) == (0, 0) and self.grid.shape == self.whole.shape
+        return str(self.scene) if whole else f"{self.scene}@{self.row},{self.col}"
+
+
+class Labels(Protocol):
+    """What a window's mask is made by."""
+
+    def __call__(self, window: Window, /) -> NDArray[np.uint8]:
+        """The mask (row, col) of class indices of ``window``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Scenes of any size, whole or in windows of ``side_px``, with the masks of ``labels``.
+
+    ``bands`` count from 1 (None: all but alpha). The ``given_stretch`` is one for all scenes; None
+    measures it once, over the whole set and never for a chip. ``no_data`` is the level of pixels of
+    which nothing is known though the file does not say so: where all bands have it, over an area.
+    Without labels a mask is 0 where something is known.
+    """
+
+    paths: Sequence[Path]
+    labels: Labels | None
+    side_px: int | None = None
+    overlap_px: int = 0
+    bands: tuple[int, ...] | None = None
+    given_stretch: Stretch | None = None
+    no_data: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.side_px is not None and not 0 <= self.overlap_px < self.side_px:
+            raise InputError(
+                f"an overlap of {self.overlap_px} px for windows of {self.side_px} px; "
+                "wanted from 0 to less than the side"
+            )
+
+    def __len__(self) -> int:
+        """Without ``side_px`` no file is opened for it, else the headers are read, once."""
+        return len(self.paths) if self.side_px is None else int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Chip:
+        window, image, mask = self.cut(index)
+        return Chip(image.array, mask, window.name, pixel_size_m(window.whole))
+
+    def cut(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
+        """A window, its image uint8 (band, row, col) with what is known, and its mask."""
+        path, row, col = self.place(index)
+        with scene_file(path, self.bands) as source:
+            whole = source.grid
+            shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
+            levels, valid = read_mirrored(source, row, col, shape)
+        valid &= ~_blank(levels, self.no_data)
+        image = np.where(valid, self.stretch(np.where(valid, levels, 0)), np.uint8(0))
+        window = Window(path, row, col, whole.window(row, col, shape), whole)
+        mask = np.zeros(shape, np.uint8) if self.labels is None else self.labels(window)
+        mask[~valid] = IGNORE
+        return window, Raster(image, window.grid, valid), mask
+
+    def place(self, index: int) -> tuple[Path, int, int]:
+        """The scene of a chip, and the pixel (row, col) where it begins."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        if self.side_px is None:
+            return self.paths[index], 0, 0
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        before = int(self._ends[number]) - self._counts[number]
+        down, right = divmod(index - before, self._steps(self._shapes[number][1]))
+        return self.paths[number], down * self._stride_px, right * self._stride_px
+
+    def scenes(self) -> list[Path]:
+        """The scene of each chip: chips of one scene belong together."""
+        if self.side_px is None:
+            return list(self.paths)
+        pairs = zip(self.paths, self._counts, strict=True)
+        return [path for path, count in pairs for _ in range(count)]
+
+    @cached_property
+    def stretch(self) -> Stretch:
+        """What maps the levels of every scene to 0..255."""
+        return self.given_stretch or Stretch.measured(self._sample())
+
+    @property
+    def _stride_px(self) -> int:
+        assert self.side_px is not None
+        return self.side_px - self.overlap_px
+
+    def _steps(self, size_px: int) -> int:
+        """How many windows cover an axis."""
+        return max(1, -(-(size_px - self.overlap_px) // self._stride_px))
+
+    @cached_property
+    def _shapes(self) -> list[tuple[int, int]]:
+        return [_shape(path) for path in self.paths]
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        return [self._steps(height) * self._steps(width) for height, width in self._shapes]
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self._counts)
+
+    def _sample(self) -> NDArray[Any]:
+        """Levels (band, pixel) of a lattice of patches in scenes spread over the set."""
+        chosen = np.unique(np.linspace(0, len(self.paths) - 1, _MEASURED_SCENES).astype(int))
+        levels = [_levels(self.paths[number], self.bands, self.no_data) for number in chosen]
+        return np.concatenate(levels, axis=1)
+
+
+@contextmanager
+def scene_file(
+    path: Path, bands: tuple[int, ...] | None = None, *, expand_palette: bool = True
+) -> Iterator[Source]:
+    """Open a raster; raises ``SceneError`` for what is none, or was cut off.
+
+    GDAL reads a PNG that is cut off without a word: its end is looked for here.
+    """
+    if path.suffix.lower() == ".png" and path.is_file():
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _PNG_TAIL_BYTES))
+            if b"IEND" not in file.read():
+                raise SceneError(f"{path} has no end: it was cut off; fetch it again")
+    with opened(path, bands=bands, expand_palette=expand_palette) as source:
+        yield source
+
+
+def read_mirrored(
+    source: Source, row: int, col: int, shape: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Levels (band, row, col) and valid pixels of a window that begins inside a raster.
+
+    Where it sticks out the pixels are mirrored, and not valid.
+    """
+    rows, cols = (
+        mirrored(start, start + length, size)
+        for start, length, size in zip((row, col), shape, source.grid.shape, strict=True)
+    )
+    top, left = int(rows.min()), int(cols.min())
+    levels, valid = source.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
+    inside = np.zeros(shape, bool)
+    inside[: source.grid.height - row, : source.grid.width - col] = True
+    rows, cols = rows[:, None] - top, cols - left
+    return levels[:, rows, cols], valid[rows, cols] & inside
+
+
+def pixel_size_m(grid: Grid) -> float | None:
+    """The ground size of a pixel, the mean of its sides; None where nothing tells it."""
+    if grid.crs is None:
+        return None
+    across_m, down_m = grid.pixel_size_m
+    return float(np.sqrt(across_m * down_m))
+
+
+def _blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
+    """True (row, col) where all bands are ``no_data``, over an area."""
+    if no_data is None:
+        return np.zeros(levels.shape[1:], bool)
+    empty = (levels == no_data).all(axis=0)
+    # Continued at the border, where an area may be narrower than the square.
+    inner = slice(_BLANK_SIDE_PX, -_BLANK_SIDE_PX)
+    return wide(np.pad(empty, _BLANK_SIDE_PX, mode="edge"), _BLANK_SIDE_PX)[inner, inner]
+
+
+def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
+    with scene_file(path, bands) as source:
+        height, width = source.grid.shape
+        shape = (min(_PATCH_PX, height), min(_PATCH_PX, width))
+        patches = [
+            read_mirrored(source, row, col, shape)
+            for row in np.unique(np.linspace(0, height - shape[0], _PATCHES).astype(int)).tolist()
+            for col in np.unique(np.linspace(0, width - shape[1], _PATCHES).astype(int)).tolist()
+        ]
+    known = [levels[:, valid & ~_blank(levels, no_data)] for levels, valid in patches]
+    return np.concatenate(known, axis=1)
+
+
+def _shape(path: Path) -> tuple[int, int]:
+    with scene_file(path) as source:
+        return source.grid.shape
