@@ -1,6 +1,9 @@
 """What is new, matched and gone: nothing is lost, nothing counts twice."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -115,3 +118,16 @@ def test_buildings_that_cross_themselves_are_mended() -> None:
     corners = np.array([(0, 0), (10, 10), (10, 0), (0, 10)])
     bow = gpd.GeoSeries([shapely.Polygon(HERE + corners)], crs=UTM)
     assert diff.buildings(bow, bow).count == {"new": 0, "matched": 1, "gone": 0}
+
+
+def test_every_layer_has_a_style_in_its_colour(tmp_path: Path) -> None:
+    changes = [diff.roads(roads(MAIN), roads(MAIN)), diff.buildings(houses((0, 0)), houses((0, 0)))]
+    diff.write(tmp_path / "diff.gpkg", changes)
+    with closing(sqlite3.connect(tmp_path / "diff.gpkg")) as base:
+        styles = dict(base.execute("SELECT f_table_name, styleQML FROM layer_styles").fetchall())
+    assert len(styles) == 6
+    for name, qml in styles.items():
+        key = "line_color" if name.startswith("roads") else "outline_color"
+        options = ElementTree.fromstring(qml).iter("Option")
+        [colour] = [each.get("value") for each in options if each.get("name") == key]
+        assert colour == diff.COLOURS[name.partition("_")[2]]

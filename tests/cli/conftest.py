@@ -63,7 +63,7 @@ def scene(tmp_path: Path, crossing: NDArray[np.uint8]) -> Callable[..., Path]:
     ) -> Path:
         place = Affine(pixel_size_m, 0, 600000, 0, -pixel_size_m, 4000000)
         grid = Grid(image.shape[1:], place if crs else Affine.identity(), crs)
-        with RasterWriter(tmp_path / name, grid, bands=len(image)) as writer:
+        with RasterWriter(tmp_path / name, grid, bands=len(image), dtype=image.dtype) as writer:
             writer.write(0, 0, image)
         return tmp_path / name
 

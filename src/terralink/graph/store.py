@@ -7,7 +7,7 @@ GDAL knows.
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _WGS84 = CRS.from_epsg(4326)
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Geometries of one kind ("LineString" or "Point") with their columns."""
+    """Geometries of one kind ("LineString", "Point", "Polygon") with their columns."""
 
     name: str
     kind: str
@@ -69,8 +69,7 @@ def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS
     if crs is None or suffix == ".gpkg":
         write_geopackage(path, [(roads, style.ROADS), (junctions, style.JUNCTIONS)], crs)
     else:
-        with written_whole(path) as part:
-            _write_geojson(part, roads, crs)
+        write_geojson(path, roads, crs)
 
 
 def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
@@ -91,13 +90,17 @@ def write_geopackage(
         style.store(part, {layer.name: qml for layer, qml in layers})
 
 
-def _write_geojson(path: Path, roads: Layer, crs: CRS) -> None:
+def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:
+    """Write a layer in longitude and latitude, whole or not at all."""
     to_wgs84 = Transformer.from_crs(crs, _WGS84, always_xy=True)
-    lonlat = np.column_stack(to_wgs84.transform(*shapely.get_coordinates(roads.geometry).T))
-    lines = shapely.set_coordinates(roads.geometry.copy(), lonlat)
-    layer = Layer(roads.name, roads.kind, lines, roads.columns)
+    lonlat = np.column_stack(to_wgs84.transform(*shapely.get_coordinates(layer.geometry).T))
+    placed = shapely.set_coordinates(layer.geometry.copy(), lonlat)
     # 8 decimals of a degree are a millimetre; the driver's 7 would bend short roads
-    _write_layer(path, layer, _WGS84, driver="GeoJSON", COORDINATE_PRECISION="8")
+    with written_whole(path) as part:
+        _write_layer(
+            part, replace(layer, geometry=placed), _WGS84, driver="GeoJSON",
+            COORDINATE_PRECISION="8",
+        )  # fmt: skip
 
 
 def _write_layer(path: Path, layer: Layer, crs: CRS | None, **options: str) -> None:

@@ -1,4 +1,4 @@
-"""How a road map looks in QGIS: styles kept inside the GeoPackage, in its table ``layer_styles``.
+"""How maps look in QGIS: styles kept inside the GeoPackage, in its table ``layer_styles``.
 
 Roads are drawn as on a street map: a dark casing under a light fill, wider roads wider and warmer.
 All casings lie under all fills, so that crossings are open. QGIS (3.22 and newer) takes the styles
@@ -6,6 +6,7 @@ by itself when it opens the file; the markup is its QML.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def store(path: Path, styles: dict[str, str]) -> None:
         base.executemany(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name,"
             " f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner)"
-            " VALUES ('', '', ?, 'geom', 'terralink', ?, '', 1, 'drawn by width', '')",
+            " VALUES ('', '', ?, 'geom', 'terralink', ?, '', 1, 'of terralink', '')",
             styles.items(),
         )
 
@@ -127,11 +128,43 @@ def plain_lines(colour: str, *, line_mm: float = 0.9) -> str:
 
 def plain_areas(colour: str) -> str:
     """The QML of areas with an outline in one colour and a light fill."""
-    options = _options(
-        color=f"{colour}59", outline_color=colour, outline_width=0.4, outline_width_unit="MM"
-    )
-    fill = f'<layer class="SimpleFill" enabled="1" locked="0" pass="0">{options}</layer>'
+    fill = _fill(colour, opacity=0.35, outline=colour, outline_mm=0.4)
     return _single(_symbol(0, "fill", fill), geometry_type=2)
+
+
+def solid_areas(colour: str, outline: str) -> str:
+    """The QML of areas as a map has them: filled, with a thin outline."""
+    fill = _fill(colour, opacity=0.9, outline=outline, outline_mm=0.2)
+    return _single(_symbol(0, "fill", fill), geometry_type=2)
+
+
+def areas_by(column: str, colours: Mapping[int, str]) -> str:
+    """The QML of areas in a colour for each value of a column; edges are no lines of their own."""
+    categories = "".join(
+        f'<category value="{value}" symbol="{number}" label="{column} {value}" render="true"/>'
+        for number, value in enumerate(colours)
+    )
+    symbols = "".join(
+        _symbol(number, "fill", _fill(colour, opacity=0.8, outline=colour, outline_mm=0.1))
+        for number, colour in enumerate(colours.values())
+    )
+    return _qml(
+        f'<renderer-v2 type="categorizedSymbol" attr="{column}" symbollevels="0" '
+        f'enableorderby="0" forceraster="0"><categories>{categories}</categories>'
+        f"<symbols>{symbols}</symbols></renderer-v2>",
+        geometry_type=2,
+    )
+
+
+def _fill(colour: str, *, opacity: float, outline: str, outline_mm: float) -> str:
+    # QGIS reads #rrggbb, but four channels only in decimals
+    red, green, blue = bytes.fromhex(colour[1:])
+    options = _options(
+        color=f"{red},{green},{blue},{round(255 * opacity)}", style="solid",
+        outline_color=outline, outline_style="solid", outline_width=outline_mm,
+        outline_width_unit="MM", joinstyle="round",
+    )  # fmt: skip
+    return f'<layer class="SimpleFill" enabled="1" locked="0" pass="0">{options}</layer>'
 
 
 def _single(symbol: str, *, geometry_type: int) -> str:

@@ -16,11 +16,13 @@ overlap    how much ground two shapes share
 fit        the regular shape, or the outline where that is nearer to what was seen
 buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``
 regions    classes to a coverage of land cover
+layers     buildings and land cover to files, styled
 crf        probabilities that follow the edges of the image, before all of these
 """
 
 from terralink.vectorize.buildings import BuildingTracer, buildings
 from terralink.vectorize.crf import Kernels, refine
+from terralink.vectorize.layers import write_buildings, write_regions
 from terralink.vectorize.regions import regions
 from terralink.vectorize.roads import RoadTracer, roads
 
@@ -32,4 +34,6 @@ __all__ = [
     "refine",
     "regions",
     "roads",
+    "write_buildings",
+    "write_regions",
 ]
