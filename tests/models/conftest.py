@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-WIDTHS = {"unet7": 2, "dunet": 4, "ternausnetv2": 4}
+WIDTHS = {"unet4": 4, "unet7": 2, "dunet": 4, "ternausnetv2": 4}
 
 
 @pytest.fixture

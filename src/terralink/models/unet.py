@@ -5,8 +5,8 @@
     logits <- head <- merge 1 <- up 1 <- ... <- merge n <- up n
 
 Members differ in their stages, centre, ups and merges, all listed finest first.
-Sources: Zhou et al. 2018 (slides: the U-Net of 7 pools, D-UNet); Iglovikov et al. 2018
-(TernausNetV2), with the WideResNet-38 of Wu et al. 2016.
+Sources: Ronneberger et al. 2015; Zhou et al. 2018 (slides: the U-Net of 7 pools, D-UNet); Iglovikov
+et al. 2018 (TernausNetV2), with the WideResNet-38 of Wu et al. 2016.
 """
 
 from collections.abc import Iterable
@@ -142,6 +142,20 @@ def _unet(
 def _no_weights(name: str, weights: Weights) -> None:
     if weights is not None:
         raise ModelError(f"there are no ImageNet weights for {name!r}; use weights=None")
+
+
+@register
+def unet4(
+    *, width: int = 64, in_channels: int = 3, num_classes: int = 1, weights: Weights = None
+) -> UNet:
+    """The standard U-Net: four pools and no backbone; ``width`` is the first stage's.
+
+    Source: Ronneberger et al. 2015.
+    """
+    _no_weights("unet4", weights)
+    widths = tuple(width * 2**level for level in range(4))
+    centre = Convs(widths[-1], 2 * widths[-1], 2 * widths[-1])
+    return _unet(centre, widths, in_channels=in_channels, num_classes=num_classes, reach_cells=5)
 
 
 @register
