@@ -240,3 +240,61 @@ def test_diff_tells_what_is_new_and_gone(terralink: Run, tmp_path: Path) -> None
     assert record["roads"]["new"] == {"count": 1, "length_m": pytest.approx(400)}
     assert record["roads"]["gone"] == {"count": 0, "length_m": 0}
     assert (tmp_path / "diff.gpkg").exists()
+
+
+def test_the_rules_that_were_gone_by_are_told(figures: Run, tmp_path: Path) -> None:
+    path = houses(tmp_path / "t.gpkg", (0, 0))
+    record = figures("buildings", path, path, "--min-area-m2", 20)
+    assert record["rules"] == {"threshold": "none", "iou": 0.5, "min_area_m2": 20}
+
+
+def polygons(path: Path, *rings: list[list[float]]) -> Path:
+    shapes = ({"type": "Polygon", "coordinates": [ring]} for ring in rings)
+    features = [{"type": "Feature", "properties": {}, "geometry": shape} for shape in shapes]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+ROOF = [[0.0, 0.0, 9.0], [2e-4, 0.0, 9.0], [2e-4, 2e-4, 9.0], [0.0, 2e-4, 9.0], [0.0, 0.0, 9.0]]
+BOW = [ROOF[0], ROOF[2], ROOF[1], ROOF[3], ROOF[0]]
+
+
+@pytest.mark.parametrize("ring", [ROOF, BOW])
+def test_buildings_of_geojson_without_crs_with_heights_or_that_cross_themselves(
+    ring: list[list[float]], figures: Run, terralink: Run, tmp_path: Path
+) -> None:
+    path = polygons(tmp_path / "t.geojson", ring)
+    assert figures("buildings", path, path)["figures"]["f1"] == 1
+    ended = terralink("diff", path, path, "--out", tmp_path / "diff.gpkg", "--json")
+    assert json.loads(ended.out)["buildings"]["matched"]["count"] == 1
+
+
+@pytest.mark.parametrize("verb", [["evaluate", "buildings"], ["diff"]])
+def test_buildings_of_two_places(verb: list[str], refused: Run, tmp_path: Path) -> None:
+    truth, pred = houses(tmp_path / "t.gpkg", (0, 0)), houses(tmp_path / "p.gpkg", (5000, 0))
+    assert "do not overlap" in refused(*verb, truth, pred)
+
+
+@pytest.mark.parametrize("kind", ["pixels", "patches", "roads", "topo", "buildings"])
+def test_pixels_that_are_not_a_number_are_not_judged(
+    kind: str, figures: Run, tmp_path: Path
+) -> None:
+    grid = Grid((64, 64), Affine(1, 0, EAST, 0, -1, NORTH), UTM)
+    array = np.zeros((1, 64, 64), np.float32)
+    array[0, 30:39] = 0.9
+    array[0, :16] = np.nan
+    with RasterWriter(tmp_path / "p.tif", grid, dtype="float32") as writer:
+        writer.write(0, 0, array)
+    truth = mask(tmp_path / "t.tif", (slice(30, 39), slice(None)), (slice(0, 8), slice(None)))
+    found = figures(kind, truth, tmp_path / "p.tif", "--threshold", 0.5)["figures"]
+    if kind in ("pixels", "patches"):
+        assert found["recall"] == 1
+    assert found["precision"] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["roads", "topo", "buildings"])
+def test_a_mask_against_an_empty_one_is_a_zero(kind: str, figures: Run, tmp_path: Path) -> None:
+    some = mask(tmp_path / "t.tif", (slice(28, 36), slice(None)))
+    empty = mask(tmp_path / "p.tif")
+    assert figures(kind, some, empty)["figures"]["recall"] == 0
+    assert figures(kind, empty, some)["figures"]["precision"] == 0

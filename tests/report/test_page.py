@@ -73,3 +73,13 @@ def test_it_is_written_as_one_file(tmp_path: Path, folder: str) -> None:
     page().write(path)
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_curtain_is_there_only_where_the_scene_shows_something() -> None:
+    slider = re.compile(r'<input class="curtain"[^>]*>')
+    [with_one], [without] = (
+        slider.findall(page().html()),
+        slider.findall(page(curtain=False).html()),
+    )
+    assert " hidden" not in with_one
+    assert " hidden" in without

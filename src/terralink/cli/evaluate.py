@@ -98,6 +98,7 @@ def run(
     record = {
         "kind": kind.value,
         "pairs": len(result.cases),
+        "rules": dict(result.judged_by),
         "alone": [str(path) for path in pairs.alone],
         "figures": dict(result.figures),
         "cases": [{"name": case.pair.name, **case.figures} for case in result.cases],

@@ -49,11 +49,13 @@ class Kind:
     judge    a pair to its part
     figures  a part, or a sum of parts, to named numbers
     score    the figure that tells good cases from bad
+    rules    the names of those of ``Rules`` that it goes by
     """
 
     judge: Callable[[Pair, Rules], Any]
     figures: Callable[[Any], Figures]
     score: str
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Result:
     cases: tuple[Case, ...]
     figures: Figures
     rules: Rules
+
+    @property
+    def judged_by(self) -> Mapping[str, float | str]:
+        """The rules that this kind goes by; without a threshold all but 0 is positive."""
+        named = {name: getattr(self.rules, name) for name in KINDS[self.kind].rules}
+        return {name: "none" if value is None else value for name, value in named.items()}
 
     @property
     def worst(self) -> list[Case]:
@@ -198,9 +206,9 @@ def _of_matches(part: metrics.Matches) -> Figures:
 
 
 KINDS = {
-    "pixels": Kind(_pixels, _of_counts, "iou"),
-    "patches": Kind(_patches, _of_counts, "f1"),
-    "roads": Kind(_roads, _of_roads, "apls"),
-    "topo": Kind(_topo, _of_matches, "f1"),
-    "buildings": Kind(_buildings, _of_matches, "f1"),
+    "pixels": Kind(_pixels, _of_counts, "iou", ("threshold",)),
+    "patches": Kind(_patches, _of_counts, "f1", ("threshold", "patch_px")),
+    "roads": Kind(_roads, _of_roads, "apls", ("threshold", "within_m", "sample")),
+    "topo": Kind(_topo, _of_matches, "f1", ("threshold",)),
+    "buildings": Kind(_buildings, _of_matches, "f1", ("threshold", "iou", "min_area_m2")),
 }

@@ -53,7 +53,11 @@ def page(result: Result, *, command: str, worst: int = 9) -> Page:
         provenance={
             "made by": f"terralink {terralink.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "command": command,
+            "judged by": ", ".join(
+                f"{name.replace('_', ' ')} {value}" for name, value in result.judged_by.items()
+            ),
         },
+        curtain=False,
     )
 
 

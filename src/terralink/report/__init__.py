@@ -51,7 +51,10 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A report; ``scene`` and the pictures of all ``layers`` show the same ground."""
+    """A report; ``scene`` and the pictures of all ``layers`` show the same ground.
+
+    curtain  whether the layers can be drawn aside: not where the scene shows nothing by itself
+    """
 
     title: str
     lead: str
@@ -59,6 +62,7 @@ class Page:
     layers: Sequence[Layer]
     tables: Sequence[Table]
     provenance: Mapping[str, str] = field(default_factory=dict)
+    curtain: bool = True
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page as one self-contained HTML file, whole or not at all."""
@@ -85,6 +89,7 @@ class Page:
         return Template(template).substitute(
             title=html.escape(self.title),
             lead=html.escape(self.lead),
+            hidden="" if self.curtain else " hidden",
             aspect=f"{self.scene.width} / {self.scene.height}",
             scene=_data_uri(self.scene, "JPEG", quality=88),
             choices="\n".join(map(_choice, range(len(self.layers)), self.layers)),
