@@ -18,16 +18,19 @@ import typer.main
 
 import terralink
 from terralink.cli import (
+    chip,
     demo,
     diff,
     evaluate,
     export,
     extract,
+    fit_stages,
     import_,
     models,
     predict,
     rasterize,
     recipes,
+    sweep,
     train,
     vectorize,
 )
@@ -49,13 +52,16 @@ for verb in (
     evaluate,
     diff,
     rasterize,
+    chip,
     train,
+    fit_stages,
+    sweep,
     import_,
     export,
     models,
     recipes,
 ):
-    app.command(verb.__name__.rpartition(".")[2].rstrip("_"))(verb.run)
+    app.command(verb.__name__.rpartition(".")[2].rstrip("_").replace("_", "-"))(verb.run)
 
 
 @app.callback(invoke_without_command=True)

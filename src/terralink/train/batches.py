@@ -8,34 +8,53 @@ from torch.utils.data import DataLoader
 
 from terralink.data.cache import Cached
 from terralink.data.samples import EpochSampler, Samples, Whole
+from terralink.errors import RecipeError
 from terralink.train.recipe import Recipe
 
 Batch = dict[str, Any]
 
 
 class Batches:
-    """Training and validation batches of ``recipe`` from the sets below ``data``."""
+    """Batches of ``recipe`` from the sets below ``data``, for each of ``processes``.
 
-    def __init__(self, recipe: Recipe, data: Path):
+    The recipe's batch size is that of all processes together, so that their number changes
+    neither the steps nor what is learned.
+    """
+
+    def __init__(self, recipe: Recipe, data: Path, *, processes: int = 1):
         self.recipe = recipe
         wanted = recipe.trainer
+        if wanted.batch_size % processes:
+            raise RecipeError(
+                f"trainer.batch_size {wanted.batch_size} cannot be shared by {processes} processes"
+            )
+        self.processes = processes
         # Read before the workers start: they share what is kept with this process.
         sources = [part.source.chips(data, recipe.split) for part in recipe.train]
         self.sources = [Cached.within(wanted.cache_mb / len(sources), each) for each in sources]
+        self.left_out: list[str] = []  # chips without signal
         self.held_out = [each.chips(data, recipe.split) for each in recipe.val.values()]
-        self.batch = wanted.batch_size * wanted.accumulate
+        self.step_size = wanted.batch_size * wanted.accumulate
         chips = sum(map(len, self.sources))
-        self.steps_per_epoch = wanted.steps_per_epoch or -(-chips // self.batch)
+        self.steps_per_epoch = wanted.steps_per_epoch or -(-chips // self.step_size)
         self.steps = wanted.steps or (wanted.epochs or 1) * self.steps_per_epoch
 
     def train(self, step: Callable[[], int]) -> DataLoader[Batch]:
         """Augmented samples, from the one that comes after ``step`` steps on."""
         wanted = self.recipe.trainer
-        weights = [part.weight for part in self.recipe.train]
+        samples = Samples(
+            self.sources,
+            [part.weight for part in self.recipe.train],
+            self.recipe.augment,
+            wanted.seed,
+            pixel_size_m=self.recipe.model.pixel_size_m if self.recipe.rescale else None,
+            passes=wanted.epochs is not None,
+        )
+        size = self.steps_per_epoch * self.step_size
         return DataLoader(
-            Samples(self.sources, weights, self.recipe.augment, wanted.seed),
-            batch_size=wanted.batch_size,
-            sampler=EpochSampler(self.steps_per_epoch * self.batch, lambda: step() * self.batch),
+            samples,
+            batch_size=wanted.batch_size // self.processes,
+            sampler=EpochSampler(size, lambda: step() * self.step_size),
             num_workers=wanted.workers,
             persistent_workers=wanted.workers > 0,
         )

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from terralink import __version__
-from terralink.files import written_whole
 
 
 def commit() -> str:
@@ -22,8 +21,8 @@ def commit() -> str:
     return done.stdout.strip() or f"terralink {__version__}"
 
 
-def write(out: Path) -> None:
-    """environment.json in the run folder ``out``."""
+def environment() -> str:
+    """Commit, command, machine and the versions of all packages, as JSON."""
     told = {
         "commit": commit(),
         "command": sys.argv,
@@ -34,5 +33,4 @@ def write(out: Path) -> None:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
     }
-    with written_whole(out / "environment.json") as part:
-        part.write_text(json.dumps(told, indent=2), encoding="utf-8")
+    return json.dumps(told, indent=2)

@@ -4,7 +4,7 @@ recipe = Recipe.named("roads")            # shipped
 recipe = Recipe.from_file("mine.yaml", {"trainer.steps": "100"})
 
 A recipe may extend another one and say only what differs; groups of keys are merged, lists are
-replaced.
+replaced, and what the paper reached is not passed on.
 """
 
 import os
@@ -99,7 +99,8 @@ class Recipe(Strict):
     train: tuple[Weighted, ...] = Field(min_length=1)
     val: dict[str, AnySource]
     augment: Augment
-    loss: tuple[dict[str, Any], ...] = ({"name": "bce_dice"},)
+    rescale: bool = False  # chips that know their ground size are scaled to the model's
+    loss: tuple[dict[str, Any], ...] = Field(({"name": "bce_dice"},), validate_default=True)
     optimizer: Optimizer = Field(default_factory=Optimizer)
     schedule: AnySchedule = Cosine(kind="cosine")
     trainer: Trainer
@@ -119,11 +120,11 @@ class Recipe(Strict):
     @field_validator("loss")
     @classmethod
     def _known(cls, terms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        """Defaults written out, so that a stored recipe says all."""
         try:
-            losses.build(terms)
+            return tuple(losses.check(terms))
         except RecipeError as error:
             raise ValueError(str(error)) from error
-        return terms
 
     @classmethod
     def named(cls, name: str, changes: Changes | None = None) -> "Recipe":
@@ -139,7 +140,7 @@ class Recipe(Strict):
         try:
             return cls.model_validate(written)
         except ValidationError as error:
-            raise RecipeError(f"{path}: {_told(error)}") from error
+            raise RecipeError(f"{path}: {told(error)}") from error
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults written out."""
@@ -161,8 +162,8 @@ def _path(name: str, beside: Path) -> Path:
     return shipped()[name]
 
 
-def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """What stands in the file, laid over what it extends."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a file. Raises ``RecipeError`` in one line when there are none."""
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -171,13 +172,21 @@ def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(written, dict):
         raise RecipeError(f"{path} holds no recipe: wanted keys and values")
+    return written
+
+
+def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """What stands in the file, laid over what it extends."""
+    written = read_yaml(path)
     extended = written.pop("extends", None)
     if extended is None:
         return written
     base = _path(str(extended), path.parent)
     if path.resolve() in seen:
         raise RecipeError(f"{path} extends itself, by way of {extended}")
-    return _merged(_written(base, (*seen, path.resolve())), written)
+    below = _written(base, (*seen, path.resolve()))
+    below.pop("paper", None)  # its figures are of that recipe alone
+    return _merged(below, written)
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +213,7 @@ def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
     written[last] = value
 
 
-def _told(error: ValidationError) -> str:
+def told(error: ValidationError) -> str:
     """The first mistake with its place in the recipe, and how many more there are."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])

@@ -62,12 +62,14 @@ class Segmentation(L.LightningModule):
 
     def validation_step(
         self, batch: Mapping[str, Any], _index: int, dataloader_idx: int = 0
-    ) -> None:
+    ) -> Tensor:
+        """Count the batch; the probabilities are what callbacks draw."""
         name = list(self.recipe.val)[dataloader_idx]
         prob = probabilities(self(batch["image"]).float())
         for each, mask in zip(prob, batch["mask"], strict=True):
             tally = Tally.of(each, mask, threshold=self.recipe.threshold)
             self.tallies[name] = self.tallies[name] + tally if name in self.tallies else tally
+        return prob
 
     def on_validation_epoch_end(self) -> None:
         for name, tally in _over_processes(self.tallies).items():

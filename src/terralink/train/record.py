@@ -1,0 +1,155 @@
+"""What a run shows of itself: samples laid out after each epoch, curves, and report.html."""
+
+import base64
+import csv
+import html
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import lightning as L
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from terralink.data.chips import IGNORE
+from terralink.files import written_whole
+from terralink.train.recipe import Recipe
+
+_SHOWN = 3  # chips of each validation set
+_GAP_PX = 6
+
+Curve = list[tuple[float, float]]
+
+
+class Overlays(L.Callback):
+    """After each validation, image, truth and prediction of the first chips side by side."""
+
+    def __init__(self, names: tuple[str, ...], out: Path):
+        self.names, self.out = names, out / "overlays"
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        _module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx >= _SHOWN or not trainer.is_global_zero:
+            return
+        sheet = side_by_side(batch["image"][0], batch["mask"][0], outputs[0])
+        name = f"{self.names[dataloader_idx]}_{batch_idx}_step{trainer.global_step:06d}.jpg"
+        with written_whole(self.out / name) as part:
+            sheet.save(part, "JPEG", quality=85)
+
+
+def side_by_side(image: Tensor, mask: Tensor, prob: Tensor) -> Image.Image:
+    """Image (C, H, W) 0..255, truth (H, W) and probabilities (K, H, W), left to right."""
+    shown = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
+    pixels = shown.cpu().numpy().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    truth, found = mask.cpu().numpy(), prob.float().cpu().numpy()
+    if len(found) == 1:
+        views = [_shades(np.where(truth == IGNORE, 0.5, truth == 1)), _shades(found[0])]
+    else:
+        views = [_colours(truth), _colours(found.argmax(axis=0))]
+    gap = np.full((len(pixels), _GAP_PX, 3), 255, np.uint8)
+    return Image.fromarray(np.hstack([pixels, gap, views[0], gap, views[1]]))
+
+
+def _shades(share: NDArray[Any]) -> NDArray[np.uint8]:
+    return _rgb(matplotlib.colormaps["magma"](share))
+
+
+def _colours(classes: NDArray[Any]) -> NDArray[np.uint8]:
+    return _rgb(matplotlib.colormaps["tab20"](classes % 20))
+
+
+def _rgb(rgba: NDArray[Any]) -> NDArray[np.uint8]:
+    return (rgba[..., :3] * 255).astype(np.uint8)
+
+
+def curves(out: Path) -> dict[str, Curve]:
+    """Every figure of the run as points (step, value), over all its starts, from log/."""
+    drawn: dict[str, dict[float, float]] = {}
+    starts = sorted(out.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    for path in starts:
+        with path.open(newline="", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                step = float(row["step"])
+                for name, value in row.items():
+                    if value and name not in ("step", "epoch"):
+                        drawn.setdefault(name, {})[step] = float(value)
+    return {name: sorted(points.items()) for name, points in drawn.items()}
+
+
+def write(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> None:
+    """Draw the curves as curves.png and gather all in report.html, in the run folder ``out``."""
+    with written_whole(out / "curves.png") as part:
+        _figure(curves(out)).savefig(part, dpi=110)
+    with written_whole(out / "report.html") as part:
+        part.write_text(_page(recipe, out, scores), encoding="utf-8")
+
+
+def _figure(drawn: Mapping[str, Curve]) -> Figure:
+    """The loss, then one panel for each validation set's overlaps and F1."""
+    sets = sorted({name.partition("/")[0] for name in drawn if "/" in name})
+    figure = Figure(figsize=(4.2 * (1 + len(sets)), 3.2), layout="constrained")
+    panels = figure.subplots(1, 1 + len(sets), squeeze=False)[0]
+    for panel, title in zip(panels, ["loss", *sets], strict=True):
+        panel.set_title(title)
+        panel.set_xlabel("step")
+        panel.grid(alpha=0.3)
+        for name, points in drawn.items():
+            if name.startswith("loss") if title == "loss" else name.startswith(f"{title}/"):
+                style = "-" if len(points) > 2 else "o"
+                panel.plot(*zip(*points, strict=True), style, label=name.rpartition("/")[2])
+        panel.legend(fontsize="small")
+    return figure
+
+
+def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> str:
+    template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    environment = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+    paper = recipe.paper.figures if recipe.paper else {}
+    rows = [(name, f"{value:.4f}") for name, value in scores.items()]
+    rows += [
+        (f"{name}, {recipe.paper.where}", f"{v:.4f}") for name, v in paper.items() if recipe.paper
+    ]
+    told = {key: environment[key] for key in ("commit", "command", "python", "machine", "gpus")}
+    return Template(template).substitute(
+        title=html.escape(recipe.name),
+        about=html.escape(recipe.about),
+        scores="\n".join(map(_row, rows)),
+        curves=_inline(out / "curves.png", "png"),
+        overlays="\n".join(
+            f'<figure><img src="{_inline(path, "jpeg")}" alt=""><figcaption>'
+            f"{html.escape(path.stem)}</figcaption></figure>"
+            for path in _latest(out / "overlays")
+        ),
+        recipe=html.escape(recipe.to_yaml()),
+        environment="\n".join(_row((key, str(value))) for key, value in told.items()),
+    )
+
+
+def _latest(folder: Path) -> list[Path]:
+    """The pictures of the last validation."""
+    pictures = sorted(folder.glob("*.jpg"))
+    last = max((path.stem.rpartition("_")[2] for path in pictures), default="")
+    return [path for path in pictures if path.stem.endswith(last)]
+
+
+def _row(row: tuple[str, str]) -> str:
+    name, value = row
+    return f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+
+
+def _inline(path: Path, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
