@@ -1,0 +1,201 @@
+"""Several networks as one: the weighted mean of their probabilities.
+
+    ensemble = Ensemble.named("dlinknet_ensemble_of_two")
+    fit(ensemble, data, out)                 # each member into out/MEMBER, then all together
+
+An ensemble is YAML, too. Members that came to their end are not run again, so they may be trained
+one by one, each with the settings that its machine wants, into the folders that are looked for.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import yaml
+from pydantic import Field, PositiveFloat, ValidationError
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from terralink.data.samples import Whole
+from terralink.data.sources.source import Strict
+from terralink.errors import RecipeError, unknown
+from terralink.files import written_whole
+from terralink.models import pretrained
+from terralink.models.normalised import Levels, Normalised
+from terralink.train import loop
+from terralink.train.loop import ONE, SCORES, Processes, Scores
+from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
+from terralink.train.score import probabilities, score
+
+_LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
+_YAML = (".yaml", ".yml")
+
+
+class Ensemble(Strict):
+    """``members`` are recipes, by name or file, and their weights.
+
+    The scores are those of the mean over ``threshold``, with ``tta`` in eight views.
+    """
+
+    name: str
+    about: str
+    paper: Paper | None = None
+    members: Annotated[dict[str, PositiveFloat], Field(min_length=2)]
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    tta: bool = False
+
+    @classmethod
+    def named(cls, name: str) -> "Ensemble":
+        """A shipped ensemble by its name, or a file when ``name`` ends in .yaml."""
+        if name.endswith(_YAML):
+            return cls.from_file(name)
+        if name not in shipped():
+            raise RecipeError(unknown("ensemble", name, shipped()))
+        return cls.from_file(shipped()[name])
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> "Ensemble":
+        """Read YAML and check every key and value; members that are files lie beside it."""
+        written = read_yaml(Path(path))
+        try:
+            ensemble = cls.model_validate(written)
+        except ValidationError as error:
+            raise RecipeError(f"{path}: {told(error)}") from error
+        beside = Path(path).parent
+        members = {
+            str(beside / member) if member.endswith(_YAML) else member: weight
+            for member, weight in ensemble.members.items()
+        }
+        return ensemble.model_copy(update={"members": members})
+
+    def recipes(self, changes: Changes | None = None) -> list[Recipe]:
+        """The members' recipes, ``changes`` made to each.
+
+        Raises ``RecipeError`` for members that cannot stand together.
+        """
+        recipes = [Recipe.named(member, changes) for member in self.members]
+        for number, recipe in enumerate(recipes):
+            if wrong := _apart(recipe, recipes[:number]):
+                raise RecipeError(f"ensemble {self.name!r}: {wrong}")
+        return recipes
+
+    def to_yaml(self) -> str:
+        """The whole ensemble, defaults written out."""
+        plain = self.model_dump(mode="json")
+        return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+class Mean(nn.Module):
+    """Networks (N, C, H, W) -> (N, K, H, W) as one, whose logits are those of their mean."""
+
+    def __init__(self, networks: Sequence[nn.Module], weights: Sequence[float]):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.shares = [weight / sum(weights) for weight in weights]
+
+    def forward(self, image: Tensor) -> Tensor:
+        parts = zip(self.shares, self.networks, strict=True)
+        prob = torch.stack([share * probabilities(net(image).float()) for share, net in parts])
+        mean = prob.sum(0)
+        return torch.logit(mean, eps=_LEAST) if mean.shape[1] == 1 else mean.clamp(_LEAST).log()
+
+
+def shipped() -> dict[str, Path]:
+    """Names and files of the ensembles in the package."""
+    folder = Path(str(resources.files("terralink.train") / "ensembles"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def is_ensemble(name: str) -> bool:
+    """Whether ``name`` is a shipped ensemble, or a file that has members."""
+    if name.endswith(_YAML) and Path(name).is_file():
+        return "members" in read_yaml(Path(name))
+    return name in shipped()
+
+
+def fit(
+    ensemble: Ensemble,
+    data: Path,
+    out: Path,
+    *,
+    changes: Changes | None = None,
+    processes: Processes = ONE,
+) -> Scores | None:
+    """Train each member into a folder of ``out`` that has its name; the scores of all together.
+
+    ``changes`` are made to each member's recipe. Members that came to their end are not run again,
+    one that was stopped goes on. ``out`` gets ensemble.yaml and scores.json, of the validation sets
+    that the members have in common. Of several processes only the first returns scores.
+
+    Raises ``RecipeError`` before anything is trained where members do not go together.
+    """
+    recipes = ensemble.recipes(changes)
+    folders = [out / recipe.name for recipe in recipes]
+    held_out = _held_out(ensemble, recipes, data)
+    with written_whole(out / "ensemble.yaml") as part:
+        part.write_text(ensemble.to_yaml(), encoding="utf-8")
+    done = [
+        loop.finished(folder) or loop.fit(recipe, data, folder, resume=True, processes=processes)
+        for recipe, folder in zip(recipes, folders, strict=True)
+    ]
+    if None in done:  # not the first process
+        return None
+    mean = _mean(folders, list(ensemble.members.values()))
+    scores = {
+        f"{name}/{figure}": value
+        for name, batches in held_out.items()
+        for figure, value in score(mean, batches, threshold=ensemble.threshold, tta=ensemble.tta)
+        .figures()
+        .items()
+    }
+    with written_whole(out / SCORES) as part:  # last: an ensemble with scores is whole
+        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
+    return scores
+
+
+def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:
+    """Why a member cannot stand beside the ones before it."""
+    if recipe.starts_from:
+        return f"{recipe.name!r} goes on from {recipe.starts_from!r}; members have one stage"
+    if recipe.name in [other.name for other in others]:
+        return f"two members have the name {recipe.name!r}, and so one folder"
+    for what in ("classes", "bands"):
+        if others and getattr(recipe.model, what) != getattr(others[0].model, what):
+            return f"{others[0].name!r} and {recipe.name!r} have other {what}; take the same"
+    return None
+
+
+def _held_out(
+    ensemble: Ensemble, recipes: Sequence[Recipe], data: Path
+) -> dict[str, DataLoader[dict[str, Any]]]:
+    """Whole chips of the validation sets that are the same in all recipes, by name."""
+    first, *others = recipes
+    common = {
+        name: source
+        for name, source in first.val.items()
+        if all((each.val.get(name), each.split) == (source, first.split) for each in others)
+    }
+    if not common:
+        raise RecipeError(
+            f"ensemble {ensemble.name!r}: its members have no validation set in common; give them "
+            "one of the same name, source and split"
+        )
+    return {
+        name: DataLoader(Whole(source.chips(data, first.split)), batch_size=1)
+        for name, source in common.items()
+    }
+
+
+def _mean(folders: Sequence[Path], weights: Sequence[float]) -> Mean:
+    """The networks of runs, ready to be scored, on the GPU where there is one."""
+    networks = []
+    for folder in folders:
+        network, config = pretrained.load(folder)
+        levels = Levels.of(config)
+        networks.append(Normalised(network, in_channels=network.in_channels, levels=levels))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Mean(networks, weights).to(device).eval()
