@@ -77,3 +77,22 @@ def test_a_scene_on_its_own_pixels_is_brought_to_the_models(grey: Path, tmp_path
         assert predict.scene(model, scene).grid.shape == (60, 80)
     with geo.open_scene(tmp_path / "fine.tif", pixel_size_m=2.0) as scene:
         assert predict.scene(model, scene).grid.shape == (30, 40)
+
+
+def test_a_very_wide_scene_is_walked_in_columns_to_the_same_end(
+    grey: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = predict.load(grey)
+    with geo.open_scene(picture) as scene:
+        by_rows = predict.scene(model, scene)
+        monkeypatch.setattr("terralink.predict.walk._WIDEST_PX", 1000)
+        columns = list(predict.bands(model, scene))
+        by_columns = predict.scene(model, scene)
+        predict.write(tmp_path / "prob.tif", model, scene)
+    assert columns[0].grid.width == scene.grid.height
+    corner = columns[0].grid.xy([10], [20])  # pixel (row 20, col 10) of the scene's diagonal turn
+    assert corner == scene.grid.xy([20], [10])
+    for found in (by_columns, geo.read_raster(tmp_path / "prob.tif")):
+        assert found.grid == scene.grid
+        np.testing.assert_array_equal(found.array, by_rows.array)
+        np.testing.assert_array_equal(found.valid, by_rows.valid)

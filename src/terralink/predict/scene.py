@@ -1,33 +1,31 @@
-"""From a scene to the probability of each class, in whole-width row bands that stream.
+"""From a scene to the probability of each class, in bands of rows that stream.
 
     reading -> inference and blending -> bands -> who asked for them: writing, tracing
 
 At the first and the last arrow another thread begins. A tile is read with a margin whose pixels
 see the network's padding and count nothing; neighbours blend over one stride of the network. Only
-the levels of two bands, a byte a pixel, and a few blended rows are as long as the scene is wide.
+the levels of two bands, a byte a pixel, and a few blended rows are as long as a row of tiles.
 """
 
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError
-from terralink.geo import Grid, Raster, RasterWriter, Scene, TileGrid
+from terralink.geo import Grid, Raster, RasterWriter, Scene
 from terralink.predict.ahead import ahead
 from terralink.predict.model import Model
 from terralink.predict.network import LEVELS
+from terralink.predict.walk import Walk
 
 Levels: TypeAlias = NDArray[np.uint8]
 Bools: TypeAlias = NDArray[np.bool_]
 
-_STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
-_TILE_PX = 1024  # or the card's, if larger: of smaller tiles too much is overlap
 _TILES_AHEAD, _BANDS_AHEAD = 4, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
@@ -41,16 +39,22 @@ def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
     views of the dihedral group.
     """
     scene = fitted(model, scene)
+    walk = Walk.through(scene.grid, model.metadata)
     parts = list(bands(model, scene, tta=tta))
     array = np.concatenate([part.array for part in parts], axis=-2)
     valid = np.concatenate([_valid(part) for part in parts])
-    return Raster(array, scene.grid, valid)
+    return Raster(walk.turn(array), scene.grid, walk.turn(valid))
 
 
 def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
-    """The same in row bands from top to bottom; one is made while the last is used."""
+    """The same in bands of whole rows from top to bottom; one is made while the last is used.
+
+    The bands of a very wide scene are its columns from left to right, turned over the diagonal as
+    their grid is; see ``walk``.
+    """
     scene = fitted(model, scene)
-    return ahead(_bands(model, scene, tta=tta), _BANDS_AHEAD)
+    walk = Walk.through(scene.grid, model.metadata)
+    return ahead(_bands(model, scene, walk, tta=tta), _BANDS_AHEAD)
 
 
 def write(
@@ -67,6 +71,7 @@ def write(
     model and which stretch made it.
     """
     scene = fitted(model, scene)
+    walk = Walk.through(scene.grid, model.metadata)
     card = model.metadata
     tags = {"TERRALINK_MODEL": card.name, "TERRALINK_CLASSES": ",".join(card.classes)}
     with RasterWriter(
@@ -79,7 +84,8 @@ def write(
     ) as writer:
         row = 0
         for band in bands(model, scene, tta=tta):
-            writer.write(row, 0, band.array, band.valid)
+            valid = None if band.valid is None else walk.turn(band.valid)
+            writer.write(*walk.place(row), walk.turn(band.array), valid)
             each(band)
             row += band.grid.height
 
@@ -107,78 +113,43 @@ def _check_bands(model: Model, scene: Scene) -> None:
         )
 
 
-def _bands(model: Model, scene: Scene, *, tta: bool) -> Iterator[Raster]:
-    top, left = _phase(scene.grid)
-    plane = _tiles(model, (scene.grid.height + top, scene.grid.width + left))
-    side = (plane.tile, plane.tile)
-    reading = (scene.read(tile.row - top, tile.col - left, side) for tile in plane)
-    blocks = _blocks(model, plane, ahead(reading, _TILES_AHEAD), tta=tta)
-    row = 0
-    for _ in range(plane.counts[0]):
-        levels, valid = _side_by_side(islice(blocks, plane.counts[1]), plane.shape[1])
-        inside = np.s_[0 if row else top :, left:]
-        grid = scene.grid.window(row, 0, valid[inside].shape)
-        yield _raster(levels[:, *inside], grid, valid[inside])
-        row += grid.height
+def _bands(model: Model, scene: Scene, walk: Walk, *, tta: bool) -> Iterator[Raster]:
+    tiles = ahead(walk.tiles(scene), _TILES_AHEAD)
+    blocks = _blocks(model, walk, tiles, tta=tta)
+    for _ in range(walk.plane.counts[0]):
+        # Not named: the band would wait here through the whole next row of tiles.
+        yield _band(islice(blocks, walk.plane.counts[1]), walk)
 
 
-def _blocks(
-    model: Model, plane: TileGrid, tiles: Iterable[Raster], *, tta: bool
-) -> Iterator[tuple[Levels, Bools]]:
-    """Finished parts of the plane and their valid pixels, from left to right, row by row."""
+def _blocks(model: Model, walk: Walk, tiles: Iterable[Raster], *, tta: bool) -> Iterator[Raster]:
+    """Finished parts of the scene, from left to right, row by row; (class, row, col) always."""
     waiting: deque[Bools] = deque()
 
     def images() -> Iterator[Levels]:
         for tile in tiles:
-            waiting.append(_valid(tile))
+            waiting.append(walk.turn(_valid(tile)))
             yield tile.array
 
-    for block in plane.blend(_predicted(model, images(), tta=tta)):
-        _, height, width = block.array.shape
-        valid = waiting.popleft()[plane.border_px :, plane.border_px :][:height, :width]
-        yield block.array * valid, valid
+    predicted = (walk.turn(levels) for levels in _predicted(model, images(), tta=tta))
+    border = walk.plane.border_px
+    for row, col, levels in walk.plane.blend(predicted):
+        valid = waiting.popleft()[border:, border:][: levels.shape[1], : levels.shape[2]]
+        yield walk.inside(row, col, levels * valid, valid)
 
 
-def _side_by_side(parts: Iterable[tuple[Levels, Bools]], width_px: int) -> tuple[Levels, Bools]:
-    """Parts from left to right as one, laid as they come: few things are as large as a band."""
-    col, levels, valid = 0, np.empty((0, 0, 0), np.uint8), np.empty((0, 0), bool)
-    for part, known in parts:
-        if not col:
-            levels = np.empty((*part.shape[:2], width_px), np.uint8)
-            valid = np.empty((part.shape[1], width_px), bool)
-        cols = slice(col, col := col + part.shape[2])
-        levels[:, :, cols], valid[:, cols] = part, known
-    return levels, valid
-
-
-def _raster(levels: Levels, grid: Grid, valid: Bools) -> Raster:
-    array = levels[0] if len(levels) == 1 else levels
-    return Raster(array, grid, None if valid.all() else valid)
-
-
-def _phase(grid: Grid) -> tuple[int, int]:
-    """How far the first pixel lies past a multiple of the coarsest stride, counted on the ground.
-
-    What a network sees shifts with its strides. Tiles that start at multiples of them on the
-    ground, not in the file, give one answer to a place in any scene that is cut around it.
-    """
-    across, down = grid.transform.a, grid.transform.e
-    if not (across and down):  # turned by a right angle
-        return 0, 0
-    row, col = grid.transform.f / down, grid.transform.c / across
-    return math.floor(round(row, 3)) % _STRIDE, math.floor(round(col, 3)) % _STRIDE
-
-
-def _tiles(model: Model, shape: tuple[int, int]) -> TileGrid:
-    """Tiles as large as is worth it, or smaller ones for a scene that is smaller."""
-    margin = _to_strides(model.metadata.margin_px)
-    overlap = 2 * margin + _STRIDE
-    needed = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
-    return TileGrid(shape, min(max(model.metadata.tile_px, _TILE_PX), needed), overlap, margin)
-
-
-def _to_strides(pixels: int) -> int:
-    return -(-pixels // _STRIDE) * _STRIDE
+def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:
+    """Blocks from left to right as one, laid as they come: few things are as large as a band."""
+    first, col = next(iter(blocks)), 0
+    levels = np.empty((*first.array.shape[:2], walk.grid.width), np.uint8)
+    valid: Bools | None = None
+    for block in chain([first], blocks):
+        cols = slice(col, col := col + block.grid.width)
+        levels[:, :, cols] = block.array
+        if block.valid is not None:
+            valid = np.ones(levels.shape[1:], bool) if valid is None else valid
+            valid[:, cols] = block.valid
+    grid = Grid((levels.shape[1], walk.grid.width), first.grid.transform, walk.grid.crs)
+    return Raster(levels[0] if len(levels) == 1 else levels, grid, valid)
 
 
 def _predicted(model: Model, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:

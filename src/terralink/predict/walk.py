@@ -1,0 +1,102 @@
+"""The way through a scene: which tiles, in what order, and which pixels of them are its own.
+
+A scene is walked in rows of tiles, from top to bottom. One that is very wide, and wider than high,
+is walked in columns from left to right: then it and all that is made of it are turned over the
+diagonal, grid included, so that whoever takes bands of rows need not know. Images never are.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from terralink.export.metadata import Metadata
+from terralink.geo import Grid, Raster, Scene, TileGrid
+
+_STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
+_TILE_PX = 1024  # or the card's, if larger: of smaller tiles too much is overlap
+_WIDEST_PX = 1 << 15  # what waits for the end of a row of tiles costs kilobytes a column
+_DIAGONAL = Affine(0, 1, 0, 1, 0, 0)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A scene's way.
+
+    grid    that of the bands: the scene's, or that turned over the diagonal
+    first   (row, col) of the scene's first pixel in the plane of the tiles
+    plane   tiles that cover the scene, from a multiple of the coarsest stride on the ground
+    """
+
+    grid: Grid
+    first: tuple[int, int]
+    plane: TileGrid
+    turned: bool
+
+    @classmethod
+    def through(cls, grid: Grid, card: Metadata) -> "Walk":
+        """The way through a scene on ``grid`` with the model of that card."""
+        turned = grid.width > max(_WIDEST_PX, grid.height)
+        down, across = _phase(grid)
+        first = (across, down) if turned else (down, across)
+        if turned:
+            grid = Grid(grid.shape[::-1], grid.transform @ _DIAGONAL, grid.crs)
+        shape = (grid.height + first[0], grid.width + first[1])
+        return cls(grid, first, _tiles(shape, card), turned)
+
+    def tiles(self, scene: Scene) -> Iterator[Raster]:
+        """The tiles in their order, each as it lies on the ground."""
+        side = (self.plane.tile, self.plane.tile)
+        for tile in self.plane:
+            place = (tile.row - self.first[0], tile.col - self.first[1])
+            yield scene.read(*self._upright(place), side)
+
+    def inside(self, row: int, col: int, array: NDArray[Any], valid: NDArray[np.bool_]) -> Raster:
+        """A part of the plane, without what lies before the scene's first row and column."""
+        down, right = (
+            max(0, first - start) for first, start in zip(self.first, (row, col), strict=True)
+        )
+        array, valid = array[..., down:, right:], valid[down:, right:]
+        place = row + down - self.first[0], col + right - self.first[1]
+        grid = self.grid.window(*place, valid.shape)
+        return Raster(array, grid, None if valid.all() else valid)
+
+    def turn(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(..., row, col) as it lies on the ground to how it is walked, or back."""
+        return array.swapaxes(-1, -2) if self.turned else array
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Where on the scene (row, col) the band that starts at ``row`` does."""
+        return self._upright((row, 0))
+
+    def _upright(self, place: tuple[int, int]) -> tuple[int, int]:
+        return place[::-1] if self.turned else place
+
+
+def _phase(grid: Grid) -> tuple[int, int]:
+    """How far the first pixel lies past a multiple of the coarsest stride, counted on the ground.
+
+    What a network sees shifts with its strides. Tiles that start at multiples of them on the
+    ground, not in the file, give one answer to a place in any scene that is cut around it.
+    """
+    across, down = grid.transform.a, grid.transform.e
+    if not (across and down):  # turned by a right angle
+        return 0, 0
+    row, col = grid.transform.f / down, grid.transform.c / across
+    return math.floor(round(row, 3)) % _STRIDE, math.floor(round(col, 3)) % _STRIDE
+
+
+def _tiles(shape: tuple[int, int], card: Metadata) -> TileGrid:
+    """Tiles as large as is worth it, or smaller ones for a scene that is smaller."""
+    margin = _to_strides(card.margin_px)
+    overlap = 2 * margin + _STRIDE
+    needed = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
+    return TileGrid(shape, min(max(card.tile_px, _TILE_PX), needed), overlap, margin)
+
+
+def _to_strides(pixels: int) -> int:
+    return -(-pixels // _STRIDE) * _STRIDE
