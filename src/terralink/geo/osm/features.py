@@ -176,6 +176,8 @@ def _check_placed(
     path: str | os.PathLike[str], read_layers: list[Vectors], crs: CRS | None
 ) -> None:
     shapes = np.concatenate([layer.geometry for layer in read_layers])
+    if not len(shapes):  # a map of nothing, such as SpaceNet's of images without roads
+        return
     left, bottom, right, top = shapely.total_bounds(shapes)
     # nan, where there is nothing, is nowhere wrong
     on_earth = not (max(-left, right) > _LAST_DEGREE or max(-bottom, top) > 90)
