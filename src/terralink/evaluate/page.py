@@ -36,11 +36,7 @@ def page(result: Result, *, command: str, worst: int = 9) -> Page:
     cases, score = result.worst[:worst], KINDS[result.kind].score
     return Page(
         title=f"Truth against prediction: {result.kind}",
-        lead=(
-            f"{score} {result.figures[score]:.3f} over {len(result.cases)} "
-            f"{'pair' if len(result.cases) == 1 else 'pairs'}. Below are the worst "
-            f"{len(cases)}, the worst one first."
-        ),
+        lead=_lead(f"{score} {number(result.figures[score])}", len(result.cases), len(cases)),
         scene=_sheet(cases, score),
         layers=_layers(result, cases),
         tables=[
@@ -59,6 +55,17 @@ def page(result: Result, *, command: str, worst: int = 9) -> Page:
         },
         curtain=False,
     )
+
+
+def _lead(score: str, pairs: int, drawn: int) -> str:
+    """The line below the title.
+
+    >>> _lead("f1 0.500", 1, 1), _lead("f1 0.500", 30, 9)
+    ('f1 0.500 of one pair.', 'f1 0.500 over 30 pairs. Below are the worst 9, the worst one first.')
+    """
+    if pairs == 1:
+        return f"{score} of one pair."
+    return f"{score} over {pairs} pairs. Below are the worst {drawn}, the worst one first."
 
 
 def _rows(figures: Figures) -> list[tuple[str, str, str]]:
