@@ -5,6 +5,7 @@
 The bands go to the probability file and to the tracer as they come, and are forgotten.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ Progress = Callable[[float], None]
 def roads(
     path: str | os.PathLike[str],
     *,
-    model: str | os.PathLike[str] | predict.Model = "roads",
+    model: str | os.PathLike[str] | predict.Predictor = "roads",
     out: str | os.PathLike[str] | None = None,
     pixel_size_m: float | None = None,
     bands: Sequence[int] | None = None,
@@ -38,7 +39,7 @@ def roads(
 
     Raises ``SceneError`` when the scene cannot be read or does not fit the model.
     """
-    ready = model if isinstance(model, predict.Model) else predict.load(model)
+    ready = predict.load(model) if isinstance(model, str | os.PathLike) else model
     tracer = vectorize.RoadTracer(
         threshold=ready.metadata.threshold if threshold is None else threshold,
         min_spur_m=min_spur_m,
@@ -48,13 +49,13 @@ def roads(
         path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
     ) as opened:
         scene = predict.fitted(ready, opened)
-        done_rows = 0
+        done_px = 0
 
         def take(band: geo.Raster) -> None:
-            nonlocal done_rows
+            nonlocal done_px
             tracer.add(band)
-            done_rows += band.grid.height
-            progress(done_rows / scene.grid.height)
+            done_px += math.prod(band.grid.shape)
+            progress(done_px / math.prod(scene.grid.shape))
 
         if out is None:
             for band in predict.bands(ready, scene, tta=tta):

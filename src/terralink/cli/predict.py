@@ -1,5 +1,6 @@
 """``terralink predict``: a scene to the probability of road in each pixel."""
 
+import math
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -42,12 +43,12 @@ def run(
         ) as opened,
         console.progress(scene.name) as update,
     ):
-        done_rows = 0
+        done_px = 0
 
         def count(band: "Raster") -> None:
-            nonlocal done_rows
-            done_rows += band.grid.height
-            update(done_rows / opened.grid.height)
+            nonlocal done_px
+            done_px += math.prod(band.grid.shape)
+            update(done_px / math.prod(opened.grid.shape))
 
         predict.write(out, ready, opened, tta=tta, each=count)
         grid = opened.grid

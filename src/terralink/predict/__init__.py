@@ -1,6 +1,19 @@
 """Prediction: a model file and a scene to probabilities. Needs no torch."""
 
-from terralink.predict.model import Model, load, shipped
+from terralink.predict.corners import corners
+from terralink.predict.ensemble import Ensemble
+from terralink.predict.model import Model, Predictor, load, shipped
 from terralink.predict.scene import bands, fitted, scene, write
 
-__all__ = ["Model", "bands", "fitted", "load", "scene", "shipped", "write"]
+__all__ = [
+    "Ensemble",
+    "Model",
+    "Predictor",
+    "bands",
+    "corners",
+    "fitted",
+    "load",
+    "scene",
+    "shipped",
+    "write",
+]

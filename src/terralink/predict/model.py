@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import openvino
@@ -22,6 +22,17 @@ from terralink.predict import network
 
 # More requests than run at once: the next is there before Python has looked at the last.
 _WAITING_PER_STREAM = 1
+
+
+class Predictor(Protocol):
+    """What the engine asks of a model: a card, and levels of images; see ``Model``."""
+
+    metadata: Metadata
+
+    @property
+    def provider(self) -> str: ...
+
+    def levels(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]: ...
 
 
 def shipped() -> dict[str, Path]:

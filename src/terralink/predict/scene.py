@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from terralink.errors import SceneError
 from terralink.geo import Grid, Raster, RasterWriter, Scene
 from terralink.predict.ahead import ahead
-from terralink.predict.model import Model
+from terralink.predict.model import Predictor
 from terralink.predict.network import LEVELS
 from terralink.predict.walk import Walk
 
@@ -30,7 +30,7 @@ _TILES_AHEAD, _BANDS_AHEAD = 4, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
-def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
+def scene(model: Predictor, scene: Scene, *, tta: bool = False) -> Raster:
     """The probability of each class over a whole scene, in memory: uint8, round(255 p).
 
     A scene on its own pixels is brought to the model's; see ``fitted``.
@@ -46,7 +46,7 @@ def scene(model: Model, scene: Scene, *, tta: bool = False) -> Raster:
     return Raster(walk.turn(array), scene.grid, walk.turn(valid))
 
 
-def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
+def bands(model: Predictor, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
     """The same in bands of whole rows from top to bottom; one is made while the last is used.
 
     The bands of a very wide scene are its columns from left to right, turned over the diagonal as
@@ -59,7 +59,7 @@ def bands(model: Model, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
 
 def write(
     path: str | os.PathLike[str],
-    model: Model,
+    model: Predictor,
     scene: Scene,
     *,
     tta: bool = False,
@@ -90,7 +90,7 @@ def write(
             row += band.grid.height
 
 
-def fitted(model: Model, scene: Scene) -> Scene:
+def fitted(model: Predictor, scene: Scene) -> Scene:
     """The scene as the model wants it: a scene on its own pixels is brought to the model's size.
 
     One that was opened at a pixel size keeps it. Raises ``SceneError`` unless the scene gives as
@@ -102,7 +102,7 @@ def fitted(model: Model, scene: Scene) -> Scene:
     return scene.resampled(model.metadata.pixel_size_m)
 
 
-def _check_bands(model: Model, scene: Scene) -> None:
+def _check_bands(model: Predictor, scene: Scene) -> None:
     wanted, came = model.metadata.bands, scene.bands
     if len(came) != len(wanted):
         example = ",".join(str(1 + i) for i in range(len(wanted)))
@@ -113,7 +113,7 @@ def _check_bands(model: Model, scene: Scene) -> None:
         )
 
 
-def _bands(model: Model, scene: Scene, walk: Walk, *, tta: bool) -> Iterator[Raster]:
+def _bands(model: Predictor, scene: Scene, walk: Walk, *, tta: bool) -> Iterator[Raster]:
     tiles = ahead(walk.tiles(scene), _TILES_AHEAD)
     blocks = _blocks(model, walk, tiles, tta=tta)
     for _ in range(walk.plane.counts[0]):
@@ -121,7 +121,9 @@ def _bands(model: Model, scene: Scene, walk: Walk, *, tta: bool) -> Iterator[Ras
         yield _band(islice(blocks, walk.plane.counts[1]), walk)
 
 
-def _blocks(model: Model, walk: Walk, tiles: Iterable[Raster], *, tta: bool) -> Iterator[Raster]:
+def _blocks(
+    model: Predictor, walk: Walk, tiles: Iterable[Raster], *, tta: bool
+) -> Iterator[Raster]:
     """Finished parts of the scene, from left to right, row by row; (class, row, col) always."""
     waiting: deque[Bools] = deque()
 
@@ -152,7 +154,7 @@ def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:
     return Raster(levels[0] if len(levels) == 1 else levels, grid, valid)
 
 
-def _predicted(model: Model, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:
+def _predicted(model: Predictor, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:
     """Levels (classes, side, side) of each image."""
     if not tta:
         return model.levels(images)
