@@ -68,7 +68,7 @@ def test_a_part_without_a_split_is_refused() -> None:
 
 
 def test_an_empty_part_is_refused() -> None:
-    with pytest.raises(InputError, match="nothing is left"):
+    with pytest.raises(InputError, match="an empty split: of 2 chips in 2 groups"):
         Towns(kind="towns", count=2, take="kept").chips(Path(), Split(held_out=2))
 
 

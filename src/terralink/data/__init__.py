@@ -1,1 +1,1 @@
-"""From folders of images to samples. ``chips`` and ``datasets`` need no torch, the rest does."""
+"""From folders of images to samples. ``augment`` and ``samples`` need torch, the rest does not."""

@@ -48,13 +48,16 @@ def indices(levels: NDArray[np.integer], values: Mapping[int, int] | None) -> ND
 
 
 def _told(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
+    given = levels
     table = np.full(_MOST, _UNKNOWN, np.uint16)
     table[list(values)] = list(values.values())
-    found = table[np.clip(levels, 0, _MOST - 1) if levels.dtype.kind == "i" else levels]
+    if levels.dtype not in (np.uint8, np.uint16):  # what is beyond the table is not known either
+        levels = np.where((levels >= 0) & (levels < _MOST - 1), levels, _MOST - 1)
+    found = table[levels]
     if (unknown := found == _UNKNOWN).any():
         known = ", ".join(map(str, sorted(values))) if len(values) < 20 else "0 to 255"
         raise InputError(
-            f"the mask holds the value {levels[unknown][0]}, wanted were {known}; "
+            f"the mask holds the value {given[unknown][0]}, wanted were {known}; "
             "give it a class, or 255 for what counts nowhere"
         )
     mask: NDArray[np.uint8] = found.astype(np.uint8)

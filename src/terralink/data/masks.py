@@ -1,6 +1,6 @@
 """How the mask of a window comes about: cut from a raster of its scene, or drawn from shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.data import classes
-from terralink.data.chips import IGNORE, check_shape, told_of
-from terralink.data.windows import Window, read_mirrored, scene_file
+from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
+from terralink.data.windows import Labels, Window, read_mirrored, scene_file
 from terralink.errors import InputError
 from terralink.geo import Grid, labels, osm
 
 Drawn = Literal["road", "building"]
+SHAPES = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".parquet", ".osm", ".pbf")
 _KEPT_FILES = 8  # a file of a whole town is read once, those of single scenes are small
 _SAME_PLACE_WITHIN_PX = 0.5
 
@@ -54,9 +55,12 @@ class DrawnMasks:
 
     def drawn(self, path: Path, grid: Grid) -> NDArray[np.uint8]:
         """The mask of a grid from the shapes of a file."""
-        found = shapes_of(path, tuple(self.values.items()), self.width_m)
-        mask: NDArray[np.uint8] = labels.draw(found, grid).array
+        mask: NDArray[np.uint8] = labels.draw(self.classes(path), grid).array
         return mask
+
+    def classes(self, path: Path) -> Sequence[labels.LabelClass]:
+        """What of a file is drawn; it is read once."""
+        return shapes_of(path, tuple(self.values.items()), self.width_m)
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,41 @@ class DrawnOnScenes:
     masks: DrawnMasks
 
     def __call__(self, window: Window) -> NDArray[np.uint8]:
-        path = self.of if isinstance(self.of, Path) else self.of[window.scene]
+        path = self._path(window)
         if window.grid.crs is None:
             raise InputError(
                 f"{window.scene} has no CRS, so {path} cannot be drawn where it lies; give it one: "
                 "gdal_edit.py -a_srs EPSG:... FILE"
             )
         return self.masks.drawn(path, window.grid)
+
+    def classes(self, window: Window) -> Sequence[labels.LabelClass]:
+        """What is drawn of the file of a window's scene."""
+        return self.masks.classes(self._path(window))
+
+    def _path(self, window: Window) -> Path:
+        return self.of if isinstance(self.of, Path) else self.of[window.scene]
+
+
+def labels_of(
+    scenes: Sequence[Path], path: Path, values: Mapping[int, int] | None, drawn: DrawnMasks
+) -> Labels:
+    """The masks of scenes: rasters or shapes of their stems in a folder, or one file for all.
+
+    Raises ``InputError`` where a scene has none.
+    """
+    if path.is_dir():
+        shapes = [each for each in path.iterdir() if each.suffix.lower() in SHAPES]
+        _, partners = paired(scenes, shapes or files(path))
+        of = dict(zip(sorted(scenes), partners, strict=True))
+        return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values)
+    if not path.is_file():
+        raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
+    if path.suffix.lower() in SHAPES:
+        return DrawnOnScenes(path, drawn)
+    if len(scenes) > 1:
+        raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")
+    return CutMasks({scenes[0]: path}, values)
 
 
 @lru_cache(_KEPT_FILES)

@@ -7,7 +7,7 @@ scenes  images/a.tif  masks/a.tif      what GDAL reads, of any size, any bands, 
         images/a.tif  osm.geojson      one file of shapes for all
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from terralink.data import classes
-from terralink.data.chips import Pairs, files, paired
-from terralink.data.masks import CutMasks, Drawn, DrawnMasks, DrawnOnScenes
+from terralink.data.chips import Chips, Pairs, files, paired
+from terralink.data.cutting import MANIFEST, scene_of_chips
+from terralink.data.masks import Drawn, DrawnMasks, labels_of
 from terralink.data.sources.source import SceneSource, Source, folder_of
 from terralink.data.sources.stretching import Stretching
-from terralink.data.windows import Labels, Scenes
+from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
-SHAPES = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".parquet", ".osm", ".pbf")
 Values = dict[int, int]
 
 
@@ -66,7 +66,8 @@ class SceneFolder(SceneSource):
 
     ``labels`` names a folder of rasters or shapes of the scenes' stems, or one file of shapes. Of
     rasters ``values`` map what is stored, as in pairs; of shapes they are the ``classes`` of "road"
-    and "building". ``no_data`` is the level of black or white borders that no tag tells.
+    and "building". ``no_data`` is the level of black or white borders that no tag tells. A split
+    keeps what is cut from one scene together, unless it is ``split_by`` windows: those adjoin.
     """
 
     kind: Literal["scenes"]
@@ -81,6 +82,7 @@ class SceneFolder(SceneSource):
     values: Values | None = None
     classes: dict[Drawn, int] = Field(default={"road": 1}, min_length=1)
     width_m: PositiveFloat | None = None
+    split_by: Literal["scene", "window"] = "scene"
 
     def read(self, root: Path) -> Scenes:
         folder = folder_of(root, self.folder)
@@ -94,26 +96,13 @@ class SceneFolder(SceneSource):
             scenes, labels, self.side_px, self.overlap_px, self.bands, stretch, self.no_data
         )
 
-
-def labels_of(
-    scenes: Sequence[Path], path: Path, values: Values | None, drawn: DrawnMasks
-) -> Labels:
-    """The masks of scenes: rasters or shapes of their stems in a folder, or one file for all.
-
-    Raises ``InputError`` where a scene has none.
-    """
-    if path.is_dir():
-        shapes = [each for each in path.iterdir() if each.suffix.lower() in SHAPES]
-        _, partners = paired(scenes, shapes or files(path))
-        of = dict(zip(sorted(scenes), partners, strict=True))
-        return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values)
-    if not path.is_file():
-        raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
-    if path.suffix.lower() in SHAPES:
-        return DrawnOnScenes(path, drawn)
-    if len(scenes) > 1:
-        raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")
-    return CutMasks({scenes[0]: path}, values)
+    def groups(self, chips: Chips) -> Sequence[Hashable]:
+        """The scene of each chip, in a folder that ``terralink chip`` made by its manifest."""
+        if self.split_by == "window":
+            return range(len(chips))
+        paths = super().groups(chips)
+        scenes = scene_of_chips(Path(str(paths[0])).parent.parent / MANIFEST)
+        return [scenes.get(Path(str(path)).stem, path) for path in paths]
 
 
 def _indices(

@@ -74,7 +74,10 @@ class Source(Strict):
         count = -(-len(indices) * self.fraction // 1)  # upwards
         drawn = np.random.default_rng(self.fraction_seed).permutation(len(indices))[: int(count)]
         if not len(drawn):
-            raise InputError(f"nothing is left of {self!r}: {len(every)} chips were found")
+            raise InputError(
+                f"an empty split: of {len(every)} chips in {len(set(self.groups(every)))} groups "
+                f"take: {self.take} leaves nothing of {self!r}"
+            )
         return Part(every, [indices[place] for place in sorted(drawn.tolist())])
 
     def _taken(self, every: Chips, split: Split | None) -> list[int]:

@@ -1,0 +1,158 @@
+"""``terralink chip``: scenes with masks or shapes, cut into chips to train on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from terralink.cli import console, options
+from terralink.cli.rasterize import What
+from terralink.errors import InputError
+
+if TYPE_CHECKING:
+    from terralink.data.cutting import Row
+    from terralink.data.windows import Scenes
+
+_NAMED = 3  # chips that are named on the console; the manifest names all
+
+
+def run(
+    scenes: options.Scenes,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The new folder of the chips.", show_default=False)
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Shapes (GeoJSON, .osm, what GDAL reads), a mask, or a folder with one a scene.",
+            show_default=False,
+        ),
+    ] = None,
+    side_px: Annotated[int, typer.Option("--side", min=16, help="Side of a chip, pixels.")] = 512,
+    overlap_px: Annotated[
+        int, typer.Option("--overlap", min=0, help="Pixels that neighbours share.")
+    ] = 0,
+    what: Annotated[What, typer.Option(help="What of the shapes is drawn.")] = What.ROADS,
+    width_m: Annotated[
+        float | None,
+        typer.Option(
+            "--width-m", min=0.1, help="One width for all roads.", show_default="by their tags"
+        ),
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0:0,255:1",
+            help="The class of each value of the masks; 255 counts nowhere.",
+            show_default="as they are",
+        ),
+    ] = None,
+    with_shapes: Annotated[
+        bool, typer.Option("--shapes", help="Also write the shapes of each chip, as GeoJSON.")
+    ] = False,
+    bands: options.Bands = None,
+    stretch: options.Stretched = options.StretchBy.AUTO,
+    no_data: Annotated[
+        int | None,
+        typer.Option(help="The level of borders that no tag tells.", show_default=False),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Cut scenes, and their masks or shapes, into chips to train on.
+
+    The result is the folder DIR with 'images' and 'masks' (GeoTIFF), and 'manifest.csv', which says
+    where each chip lies and what is in it. Chips without signal are left out, and named there. A
+    recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
+    """
+    from terralink.data.cutting import cut
+    from terralink.data.masks import DrawnMasks, labels_of
+    from terralink.data.windows import Scenes
+
+    started = perf_counter()
+    paths, stored = _paths(scenes), _values(values)
+    drawn = DrawnMasks({name: value for value, name in _classes(what).items()}, width_m)
+    masks = None if labels is None else labels_of(paths, labels, stored, drawn)
+    ready = Scenes(
+        paths,
+        masks,
+        side_px,
+        overlap_px,
+        options.band_numbers(bands),
+        options.stretch_of(stretch),
+        no_data,
+    )
+    with console.progress("chips") as update:
+        rows = cut(ready, out, names=_names(ready, what), with_shapes=with_shapes, progress=update)
+    record = _record(rows, out, perf_counter() - started)
+    console.show(record, as_json=as_json, lines=_lines(record))
+
+
+def _paths(scenes: list[Path]) -> list[Path]:
+    """The scenes, and those in the folders, in the order of their names."""
+    from terralink.data.chips import files
+
+    found = [each for path in scenes for each in (files(path) if path.is_dir() else [path])]
+    if not found:
+        raise InputError(f"no scenes in {', '.join(map(str, scenes))}")
+    return sorted(set(found))
+
+
+def _classes(what: What) -> dict[int, Any]:
+    return dict(enumerate(what.classes, start=1))
+
+
+def _names(scenes: "Scenes", what: What) -> dict[int, Any]:
+    """The names of classes that were drawn; masks do not tell theirs."""
+    from terralink.data.masks import DrawnOnScenes
+
+    return _classes(what) if isinstance(scenes.labels, DrawnOnScenes) else {}
+
+
+def _values(text: str | None) -> dict[int, int] | None:
+    """
+    >>> _values("0:0,255:1")
+    {0: 0, 255: 1}
+    """
+    if text is None:
+        return None
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        values = {int(stored): int(index) for stored, index in pairs}
+    except ValueError:
+        values = {}
+    if not values or not all(0 <= index <= 255 for index in values.values()):
+        raise InputError(f"--values wants a class for each value, such as 0:0,255:1; got {text!r}")
+    return values
+
+
+def _record(rows: "Sequence[Row]", out: Path, seconds: float) -> dict[str, Any]:
+    kept = [row for row in rows if row.name]
+    classes = sorted({each for row in kept for each in row.classes})
+    return {
+        "chips": len(kept),
+        "left_out": [row.window.name for row in rows if not row.name],
+        "no_data": sum(row.no_data for row in kept) / max(len(kept), 1),
+        "classes": {
+            str(each): sum(row.classes.get(each, 0.0) for row in kept) / len(kept)
+            for each in classes
+        },
+        "seconds": seconds,
+        "written": str(out),
+    }
+
+
+def _lines(record: console.Record) -> list[tuple[str, object]]:
+    left_out = record["left_out"]
+    more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+    named = f"{len(left_out)} without signal: {', '.join(left_out[:_NAMED])}{more}"
+    return [
+        ("chips", f"{record['chips']:,}"),
+        *([("left out", named)] if left_out else []),
+        ("no data", f"{record['no_data']:.1%} of the pixels"),
+        *((f"class {each}", f"{part:.1%}") for each, part in record["classes"].items()),
+        ("took", console.duration(record["seconds"])),
+        ("written", record["written"]),
+    ]

@@ -1,0 +1,76 @@
+"""``terralink chip``: from a scene and its roads to a folder to train on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyproj import Transformer
+
+from terralink.data.sources import SceneFolder
+from terralink.geo.source import opened
+
+Run = Callable[..., Any]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def roads(scene: Write, tmp_path: Path) -> Path:
+    """The level street of ``crossing``, beside its scene."""
+    with opened(scene()) as source:
+        ends = source.grid.xy([0, 400], [200.5, 200.5])
+        lonlat = Transformer.from_crs(source.grid.crs, 4326, always_xy=True)
+    points = np.column_stack(lonlat.transform(*ends)).tolist()
+    geometry = {"type": "LineString", "coordinates": points}
+    feature = {"type": "Feature", "properties": {}, "geometry": geometry}
+    path = tmp_path / "roads.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
+
+
+def test_chips_with_masks_are_a_source_of_a_recipe(
+    terralink: Run, roads: Path, tmp_path: Path
+) -> None:
+    told = ("--labels", roads, "--side", 200, "--width-m", 9, "--out", tmp_path / "chips")
+    ended = terralink("chip", tmp_path / "scene.tif", *told)
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[0].split() == ["chips", "4"]
+    source = SceneFolder(kind="scenes", folder="chips", stretch="none")  # type: ignore[arg-type]
+    chips = source.read(tmp_path)
+    assert len(chips) == 4
+    drawn = sum(int((chips[index].mask == 1).sum()) for index in range(4))
+    assert drawn == pytest.approx(9 * 400, abs=400)
+
+
+def test_chips_without_signal_are_named(terralink: Run, scene: Write, tmp_path: Path) -> None:
+    image = np.full((3, 64, 64), 90, np.uint8)
+    image[:, :, 40:] = np.random.default_rng(0).integers(0, 255, (3, 64, 24))
+    ended = terralink(
+        "chip", scene("half.tif", image=image), "--side", 32, "--out", tmp_path / "chips", "--json"
+    )
+    told = json.loads(ended.out)
+    assert told["chips"] == 2
+    assert [name.partition("@")[2] for name in told["left_out"]] == ["0,0", "32,0"]
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--values", "0=0"), "--values wants a class for each value, such as 0:0,255:1"),
+        (("--labels", "nothing.geojson"), "no labels nothing.geojson"),
+        (("--shapes",), "shapes can be written where there are some"),
+        (("--overlap", 512), "an overlap of 512 px for windows of 512 px"),
+        (("--bands", "9"), "has no band 9"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    terralink: Run, scene: Write, tmp_path: Path, more: tuple[object, ...], told: str
+) -> None:
+    ended = terralink("chip", scene(), "--out", tmp_path / "chips", *more)
+    assert ended.code == 2
+    assert told in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not (tmp_path / "chips").exists()
