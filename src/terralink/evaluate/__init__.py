@@ -5,12 +5,12 @@
 pairs   which file belongs to which
 inputs  masks, roads and buildings, from rasters and vectors
 kinds   what is scored, and how: pixels, patches, roads, topo, buildings
-page    a report with the worst cases drawn
+sheet   a report with the worst cases drawn
 """
 
 from terralink.evaluate.kinds import KINDS, Case, Kind, Result, Rules, evaluate
-from terralink.evaluate.page import number, page
 from terralink.evaluate.pairs import Pair, Pairs, paired
+from terralink.evaluate.sheet import number, page
 
 __all__ = [
     "KINDS",
