@@ -13,7 +13,7 @@ from terralink.data.chips import IGNORE, Chip, Chips, Part
 
 FLAT_LEVELS = 2
 _ENDS = (1, 99)
-_LATTICE_PX = 256  # pixels looked at along each axis, at most about
+_LATTICE_PX = 128  # pixels looked at along each axis, at most
 
 
 def has_signal(chip: Chip) -> bool:
@@ -24,7 +24,7 @@ def has_signal(chip: Chip) -> bool:
     False
     """
     known = chip.mask != IGNORE
-    step = max(1, min(known.shape) // _LATTICE_PX)
+    step = -(-max(known.shape) // _LATTICE_PX)
     levels = chip.image[:, ::step, ::step][:, known[::step, ::step]]
     if not levels.size:
         levels = chip.image[:, known]  # a few pixels, between those of the lattice
