@@ -30,8 +30,10 @@ from terralink.cli import (
     predict,
     rasterize,
     recipes,
+    submit,
     sweep,
     train,
+    unsubmit,
     vectorize,
 )
 from terralink.errors import TerralinkError
@@ -56,6 +58,8 @@ for verb in (
     train,
     fit_stages,
     sweep,
+    submit,
+    unsubmit,
     import_,
     export,
     models,

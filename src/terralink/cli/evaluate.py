@@ -28,7 +28,10 @@ def run(
     truth: Annotated[
         Path, typer.Argument(help="A raster, a vector file or a folder.", show_default=False)
     ],
-    pred: Annotated[Path, typer.Argument(help="The same of the prediction.", show_default=False)],
+    pred: Annotated[
+        Path,
+        typer.Argument(help="The same of the prediction, or a submission.", show_default=False),
+    ],
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -73,26 +76,27 @@ def run(
     The result is a table: pixels and patches of masks (IoU, F1, kappa), roads (APLS, precision and
     recall of centre lines), topo (TOPO), buildings (found one to one). Roads and buildings are
     vectors, or masks that are traced first. Files of folders are paired by their stem; what has no
-    partner is named. With --report also a page with the worst cases drawn.
+    partner is named; a CSV of the EPFL road challenge ('terralink submit') goes with a folder of
+    truth by its images' numbers. With --report also a page with the worst cases drawn.
     """
     from terralink import evaluate
 
     started = perf_counter()
-    pairs = evaluate.paired(truth, pred)
-    rules = evaluate.Rules(
-        threshold=threshold,
-        patch_px=patch_px,
-        within_m=within_m,
-        iou=iou,
-        min_area_m2=min_area_m2,
-        sample=sample,
-        may_be_apart=len(pairs.pairs) > 1,
-    )
-    with console.progress(kind.value) as update:
+    with evaluate.unpacked(pred, truth=truth) as files, console.progress(kind.value) as update:
+        pairs = evaluate.paired(truth, files)
+        rules = evaluate.Rules(
+            threshold=threshold,
+            patch_px=patch_px,
+            within_m=within_m,
+            iou=iou,
+            min_area_m2=min_area_m2,
+            sample=sample,
+            may_be_apart=len(pairs.pairs) > 1,
+        )
         result = evaluate.evaluate(kind.value, pairs, rules, progress=update)
-    if report is not None:
-        command = f"terralink evaluate {kind.value} {truth} {pred}"
-        evaluate.page(result, command=command, worst=worst).write(report)
+        if report is not None:
+            command = f"terralink evaluate {kind.value} {truth} {pred}"
+            evaluate.page(result, command=command, worst=worst).write(report)
     _note_alone(pairs.alone)
     took_s = perf_counter() - started
     record = {

@@ -2,6 +2,7 @@
 
 pixels        ``Confusion``: IoU, F1, precision, recall, accuracy, kappa; ``ImageMean`` over images
 patches       ``patches`` of 16 pixels, ``relaxed`` within a buffer, ``boundaries`` of masks
+submission    patches as the table that EPFL's road challenge takes, and back
 roads         ``centreline_match``: precision and recall of centre lines within a distance
 apls          ``apls``: how alike the ways through two road graphs are
 topo          ``topo``: how alike road graphs are around places drawn at random
@@ -14,10 +15,16 @@ places        points on the roads of a graph, and the shortest ways between them
 from terralink.metrics.apls import Apls, PathSimilarity, apls
 from terralink.metrics.connectivity import Components, connectivity
 from terralink.metrics.matches import Matches, Overlap
-from terralink.metrics.patches import boundaries, patches, relaxed
+from terralink.metrics.patches import boundaries, patch_labels, patches, relaxed
 from terralink.metrics.pixels import Confusion, ImageMean
 from terralink.metrics.polygons import buildings, outlines
 from terralink.metrics.roads import CentrelineMatch, centreline_match
+from terralink.metrics.submission import (
+    numbered_images,
+    read_submission,
+    write_mask,
+    write_submission,
+)
 from terralink.metrics.topo import topo
 
 __all__ = [
@@ -34,8 +41,13 @@ __all__ = [
     "buildings",
     "centreline_match",
     "connectivity",
+    "numbered_images",
     "outlines",
+    "patch_labels",
     "patches",
+    "read_submission",
     "relaxed",
     "topo",
+    "write_mask",
+    "write_submission",
 ]

@@ -45,6 +45,17 @@ def patches(
     return Confusion.of(there, found, valid=seen > 0)
 
 
+def patch_labels(mask: ArrayLike, *, patch_px: int = 16, threshold: float = 0.25) -> Mask:
+    """Which patches (row, col) of a mask are of class 1, by rules 1 and 2 of ``patches``.
+
+    >>> patch_labels(np.eye(4), patch_px=2).tolist()
+    [[True, False], [False, True]]
+    """
+    shares = _shares(mask)
+    seen = _patch_sums(np.ones(shares.shape), patch_px)
+    return np.asarray(_patch_sums(shares, patch_px) > threshold * seen)
+
+
 def relaxed(
     truth: ArrayLike,
     pred: ArrayLike,

@@ -132,9 +132,9 @@ def _blocks(
             waiting.append(walk.turn(_valid(tile)))
             yield tile.array
 
-    predicted = (walk.turn(levels) for levels in _predicted(model, images(), tta=tta))
+    upright = (walk.turn(levels) for levels in predicted(model, images(), tta=tta))
     border = walk.plane.border_px
-    for row, col, levels in walk.plane.blend(predicted):
+    for row, col, levels in walk.plane.blend(upright):
         valid = waiting.popleft()[border:, border:][: levels.shape[1], : levels.shape[2]]
         yield walk.inside(row, col, levels * valid, valid)
 
@@ -154,7 +154,7 @@ def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:
     return Raster(levels[0] if len(levels) == 1 else levels, grid, valid)
 
 
-def _predicted(model: Predictor, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:
+def predicted(model: Predictor, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:
     """Levels (classes, side, side) of each image."""
     if not tta:
         return model.levels(images)

@@ -1,0 +1,121 @@
+"""``terralink submit``: the images of EPFL's road challenge to the table that it takes."""
+
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from terralink.cli import console, options
+from terralink.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from terralink.predict import Predictor
+
+
+class Strategy(StrEnum):
+    """How an image is shown to the model."""
+
+    CORNERS = "corners"
+    WHOLE = "whole"
+
+
+def run(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Pictures with a number in their names, or folders such as test_set_images.",
+            show_default=False,
+        ),
+    ],
+    model: options.Model,
+    out: Annotated[Path, typer.Option(metavar="CSV", help="The file to write.")] = Path(
+        "submission.csv"
+    ),
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the mask of each image, too, as PNG.", show_default=False
+        ),
+    ] = None,
+    strategy: Annotated[
+        Strategy,
+        typer.Option(
+            help="'corners' shrinks as 400 px to 384 and merges four corners of 384 px, for "
+            "models trained so; 'whole' takes the pixels as they are, for any other."
+        ),
+    ] = Strategy.CORNERS,
+    threshold: options.Threshold = None,
+    tta: options.Tta = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Predict images for the EPFL road challenge.
+
+    The result is a CSV file of the challenge's form: for each patch of 16 px whether more than a
+    quarter of it is road. 'terralink unsubmit' makes masks of it again, and 'terralink evaluate
+    patches TRUTH CSV' scores it.
+    """
+    from terralink import metrics, predict
+
+    started = perf_counter()
+    found = metrics.numbered_images(images)
+    ready = predict.load(model)
+    level = ready.metadata.threshold if threshold is None else threshold
+    masked: dict[int, NDArray[np.bool_]] = {}
+    with console.progress("submit") as update:
+        for number, path in found.items():
+            masked[number] = _mask(ready, path, level, strategy, tta=tta)
+            if masks is not None:
+                metrics.write_mask(masks / f"{path.stem}.png", masked[number])
+            update(len(masked) / len(found))
+    metrics.write_submission(out, masked)
+    took_s = perf_counter() - started
+    share = sum(int(mask.sum()) for mask in masked.values()) / sum(m.size for m in masked.values())
+    record = {
+        "images": {f"{number:03d}": str(path) for number, path in found.items()},
+        "model": ready.metadata.name,
+        "threshold": level,
+        "strategy": strategy.value,
+        "road": share,
+        "seconds": took_s,
+        "written": [str(out), *([str(masks)] if masks else [])],
+    }
+    console.show(
+        record,
+        as_json=as_json,
+        lines=[
+            ("images", f"{len(found):,}"),
+            ("road", f"{share:.1%} of the pixels, from a probability of {level:g}"),
+            ("took", console.duration(took_s)),
+            ("written", ", ".join(str(path) for path in (out, masks) if path)),
+        ],
+    )
+
+
+def _mask(
+    model: "Predictor", path: Path, threshold: float, strategy: Strategy, *, tta: bool
+) -> "NDArray[np.bool_]":
+    """Where a picture (row, col) is road; its levels are not stretched, as in training."""
+    from terralink import geo, predict
+    from terralink.predict.network import LEVELS
+
+    classes = model.metadata.classes
+    if "road" not in classes:
+        raise ModelError(
+            f"model {model.metadata.name!r} knows {', '.join(classes)}; wanted one that knows road"
+        )
+    with geo.open_scene(path, stretch=geo.Stretch.none()) as opened:
+        scene = predict.fitted(model, opened)
+        shape = scene.grid.shape
+        image = scene.read(0, 0, shape)
+        prob: NDArray[np.floating[Any]]
+        if strategy is Strategy.CORNERS:
+            prob = predict.corners(model, image.array, tta=tta)
+        else:
+            prob = predict.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
+    mask: NDArray[np.bool_] = (prob[classes.index("road")] >= threshold) & image.valid
+    return mask

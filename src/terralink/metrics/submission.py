@@ -1,0 +1,162 @@
+"""The table that EPFL's road challenge takes: a label for each patch of 16 px of each image.
+
+    id,prediction
+    001_0_0,0         image 1, the patch whose first pixel is x 0, y 0: background
+    001_0_16,1        the one below: road
+
+Images come by their numbers, patches by columns from left to right, each from top to bottom, as
+the challenge's own script writes them. Shapes are (row, col).
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from terralink.data.chips import files
+from terralink.errors import InputError
+from terralink.files import written_whole
+from terralink.metrics.patches import patch_labels
+
+Mask = NDArray[np.bool_]
+
+PATCH_PX = 16
+_HEADER = "id,prediction"
+_ROW = re.compile(r"(\d{1,9})_(\d{1,9})_(\d{1,9}),([01])", re.ASCII)
+_NUMBER = re.compile(r"\d+", re.ASCII)
+
+
+def numbered_images(paths: Iterable[Path]) -> dict[int, Path]:
+    """Pictures by the last number in their names: ``satImage_007.png`` is 7.
+
+    A folder stands for the pictures in it and in its folders, as the challenge has them:
+    ``test_set_images/test_7/test_7.png``. Raises ``InputError`` where there is none, for a name
+    without a number, and for two of one number.
+    """
+    found: dict[int, Path] = {}
+    for picture in (each for path in paths for each in _pictures(path)):
+        first = found.setdefault(_number(picture), picture)
+        if first is not picture:
+            raise InputError(
+                f"{first} and {picture} have the same number; an image has one of its own"
+            )
+    return dict(sorted(found.items()))
+
+
+def write_submission(
+    path: str | os.PathLike[str], masks: Mapping[int, ArrayLike], *, threshold: float = 0.25
+) -> None:
+    """Write the labels of masks, booleans or shares 0..1 (row, col), by the images' numbers.
+
+    A patch is road where more than ``threshold`` of it is; see ``patches`` for the rules. Raises
+    ``InputError`` for an image smaller than a patch.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> road = np.zeros((32, 16))
+    >>> road[16:] = 1
+    >>> with TemporaryDirectory() as folder:
+    ...     write_submission(f"{folder}/submission.csv", {1: road})
+    ...     Path(f"{folder}/submission.csv").read_text().split()
+    ['id,prediction', '001_0_0,0', '001_0_16,1']
+    """
+    lines = [_HEADER]
+    for number, mask in sorted(masks.items()):
+        lines += _rows(number, np.asarray(mask), threshold)
+    with written_whole(path) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
+    """The masks (row, col) of a table, whole patches, by the images' numbers.
+
+    Sides that were no multiple of a patch come back rounded up. Raises ``InputError`` with the line
+    for what is no such table, and for patches that are missing or there twice.
+    """
+    labels: dict[int, dict[tuple[int, int], bool]] = defaultdict(dict)
+    for place, (number, col, row, label) in _parsed(Path(path)):
+        if (row, col) in labels[number]:
+            raise InputError(f"{place}: the patch {number:03d}_{col}_{row} is there twice")
+        labels[number][row, col] = bool(label)
+    if not labels:
+        raise InputError(f"{path} has no patches below its header")
+    return {number: _drawn(each, f"{path}: image {number:03d}") for number, each in labels.items()}
+
+
+def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
+    """Write a mask (row, col) as a grey picture: 255 is road."""
+    with written_whole(path) as part:
+        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part)
+
+
+def _pictures(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}")
+    if not path.is_dir():
+        return [path]
+    inner = sorted(each for each in path.iterdir() if each.is_dir())
+    found = [picture for folder in (path, *inner) for picture in files(folder)]
+    if not found:
+        raise InputError(f"no pictures in {path}, such as test_1.png or test_1/test_1.png")
+    return found
+
+
+def _number(picture: Path) -> int:
+    numbers = _NUMBER.findall(picture.stem)
+    if not numbers:
+        raise InputError(f"{picture} has no number in its name; wanted one such as test_1.png")
+    return int(numbers[-1])
+
+
+def _rows(number: int, mask: NDArray[np.generic], threshold: float) -> list[str]:
+    if mask.ndim != 2 or min(mask.shape) < PATCH_PX:
+        raise InputError(
+            f"image {number:03d} is of shape {mask.shape}; wanted (row, col) of a patch's "
+            f"{PATCH_PX} px or more each"
+        )
+    labels = patch_labels(mask, patch_px=PATCH_PX, threshold=threshold)
+    return [
+        f"{number:03d}_{PATCH_PX * col}_{PATCH_PX * row},{int(label)}"
+        for (col, row), label in np.ndenumerate(labels.T)
+    ]
+
+
+def _parsed(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Where each line stands, and its number, x, y and label."""
+    header, *rows = _lines(path)
+    if header.strip() != _HEADER:
+        raise InputError(f"{path}: the first line is {header[:40]!r}; wanted {_HEADER!r}")
+    for line, row in enumerate(rows, start=2):
+        match = _ROW.fullmatch(row.strip())
+        values = tuple(map(int, match.groups())) if match else ()
+        if not values or values[1] % PATCH_PX or values[2] % PATCH_PX:
+            raise InputError(
+                f"{path}, line {line}: {row[:40]!r}; wanted an image's number, x and y in steps of "
+                f"{PATCH_PX} and 0 or 1, such as 001_0_{PATCH_PX},1"
+            )
+        yield f"{path}, line {line}", values
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    return text.splitlines() or [""]
+
+
+def _drawn(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
+    rows, cols = (PATCH_PX + max(place[axis] for place in labels) for axis in (0, 1))
+    missing = rows * cols // PATCH_PX**2 - len(labels)
+    if missing:
+        raise InputError(
+            f"{image} is {cols} x {rows} px by its last patches, but {missing} of its patches are "
+            "missing; write the table again"
+        )
+    grid = np.array([label for _, label in sorted(labels.items())])
+    patches = grid.reshape(rows // PATCH_PX, cols // PATCH_PX)
+    return patches.repeat(PATCH_PX, axis=0).repeat(PATCH_PX, axis=1)
