@@ -3,13 +3,26 @@
 recipe       what a run depends on, read strictly     schedule, plateau   rates over time
 batches      loaders and the number of steps          task, score         loss and figures
 loop         fit: all of it together                  checkpoints         last, best, averaged
-stages       one run from another's weights           sweep               settings and folds
+stages       one run from another's weights           sweeps              settings and folds
+ensemble     several networks as one                  catalogue           what is shipped, by paper
 provenance   commit and environment                   record              overlays, curves, report
 """
 
+from terralink.train.ensemble import Ensemble, fit_ensemble, is_ensemble
 from terralink.train.loop import Processes, fit
 from terralink.train.recipe import Recipe, shipped
 from terralink.train.stages import chain, fit_stages
-from terralink.train.sweep import sweep
+from terralink.train.sweeps import sweep
 
-__all__ = ["Processes", "Recipe", "chain", "fit", "fit_stages", "shipped", "sweep"]
+__all__ = [
+    "Ensemble",
+    "Processes",
+    "Recipe",
+    "chain",
+    "fit",
+    "fit_ensemble",
+    "fit_stages",
+    "is_ensemble",
+    "shipped",
+    "sweep",
+]

@@ -7,7 +7,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from terralink.data.cache import Cached
+from terralink.data.classes import Checked
 from terralink.data.samples import EpochSampler, Samples, Whole
+from terralink.data.signal import with_signal
 from terralink.errors import RecipeError
 from terralink.train.recipe import Recipe
 
@@ -30,10 +32,21 @@ class Batches:
             )
         self.processes = processes
         # Read before the workers start: they share what is kept with this process.
+        classes = max(2, len(recipe.model.classes))
         sources = [part.source.chips(data, recipe.split) for part in recipe.train]
-        self.sources = [Cached.within(wanted.cache_mb / len(sources), each) for each in sources]
-        self.left_out: list[str] = []  # chips without signal
-        self.held_out = [each.chips(data, recipe.split) for each in recipe.val.values()]
+        self.sources = [
+            Cached.within(wanted.cache_mb / len(sources), Checked(each, classes))
+            for each in sources
+        ]
+        held_out = [
+            with_signal(Checked(each.chips(data, recipe.split), classes))
+            for each in recipe.val.values()
+        ]
+        self.held_out = [chips for chips, _ in held_out]
+        self.left_out = [
+            *(name for source in self.sources for name in source.left_out),
+            *(name for _, names in held_out for name in names),
+        ]
         self.step_size = wanted.batch_size * wanted.accumulate
         chips = sum(map(len, self.sources))
         self.steps_per_epoch = wanted.steps_per_epoch or -(-chips // self.step_size)

@@ -1,4 +1,7 @@
-"""Checkpoints that survive: written whole or not at all, so that a full disk loses none."""
+"""Checkpoints that survive: written whole or not at all, and never with weights that are no number.
+
+So neither a full disk nor a run that diverges loses the last good one.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +11,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
+from terralink.errors import TrainingError
 from terralink.files import written_whole
 from terralink.train.recipe import Recipe
 
@@ -21,8 +25,15 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         del storage_options
-        with written_whole(Path(path)) as part:
-            torch.save(checkpoint, part)
+        lost = [key for key, value in checkpoint["state_dict"].items() if not _finite(value)]
+        if lost:
+            raise TrainingError(
+                f"the weights are no numbers any more ({lost[0]} is the first of {len(lost)}); "
+                f"{path} is of before: lower the learning rate, or clip the gradients"
+            )
+        # Through a file of Python's, whose error says that the disk is full.
+        with written_whole(Path(path)) as part, part.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 def callbacks(recipe: Recipe, out: Path) -> list[Any]:
@@ -38,6 +49,10 @@ def callbacks(recipe: Recipe, out: Path) -> list[Any]:
     if wanted.ema_decay:
         kept.append(EMAWeightAveraging(decay=wanted.ema_decay, use_buffers=True))
     return kept
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def weights(path: Path) -> Mapping[str, torch.Tensor]:

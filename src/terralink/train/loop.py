@@ -54,8 +54,8 @@ def fit(
     """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the scores at its end.
 
     ``start`` is the folder of a run to go on from, with its weights and nothing else of it.
-    ``out`` gets recipe.yaml, environment.json, the figures of each start in log/ (CSV and
-    TensorBoard), last.ckpt (to resume from), best.ckpt where the recipe has a monitor, overlays/,
+    ``out`` gets recipe.yaml, environment.json, the figures of each start in log/ (CSV) and
+    tensorboard/, last.ckpt (to resume from), best.ckpt where the recipe has a monitor, overlays/,
     model.safetensors and config.json (the result, with averaged weights when the recipe asks),
     scores.json, curves.png and report.html. Of several processes only the first returns scores.
 
@@ -158,7 +158,10 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
         accumulate_grad_batches=wanted.accumulate,
         callbacks=_callbacks(recipe, out),
         plugins=[checkpoints.WholeCheckpoints()],
-        logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="log")],
+        logger=[
+            CSVLogger(out, name="log", flush_logs_every_n_steps=1),  # a kill must lose no line
+            TensorBoardLogger(out, name="tensorboard"),
+        ],
         default_root_dir=out,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -19,9 +19,10 @@ def chain(name: str, changes: Changes | None = None) -> list[Recipe]:
     """
     stages = [Recipe.named(name, changes)]
     while before := stages[0].starts_from:
-        if before in [stage.name for stage in stages]:
+        first = Recipe.named(before, changes)
+        if first in stages:
             raise RecipeError(f"the stages of {name!r} go in a circle, by way of {before!r}")
-        stages.insert(0, Recipe.named(before, changes))
+        stages.insert(0, first)
     return stages
 
 

@@ -41,13 +41,11 @@ class Segmentation(L.LightningModule):
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
         return logits
 
-    def train(self, mode: bool = True) -> "Segmentation":
-        super().train(mode)
-        if mode and self.recipe.trainer.freeze_norms:
+    def on_train_epoch_start(self) -> None:
+        if self.recipe.trainer.freeze_norms:
             for module in self.network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        return self
 
     def training_step(self, batch: Mapping[str, Any], _index: int) -> Tensor:
         loss = self.loss(self(batch["image"]).float(), batch["mask"])
@@ -57,7 +55,7 @@ class Segmentation(L.LightningModule):
                 f"the loss became {loss.item()} at step {self.global_step}, at the chips {chips}; "
                 "last.ckpt is of before: look at these chips, or lower the learning rate"
             )
-        self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=True)
+        self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True)
         return loss
 
     def validation_step(
