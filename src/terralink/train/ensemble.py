@@ -1,7 +1,7 @@
 """Several networks as one: the weighted mean of their probabilities.
 
     ensemble = Ensemble.named("dlinknet_ensemble_of_two")
-    fit(ensemble, data, out)                 # each member into out/MEMBER, then all together
+    fit_ensemble(ensemble, data, out)        # each member into out/MEMBER, then all together
 
 An ensemble is YAML, too. Members that came to their end are not run again, so they may be trained
 one by one, each with the settings that its machine wants, into the folders that are looked for.
@@ -107,7 +107,7 @@ class Mean(nn.Module):
 def shipped() -> dict[str, Path]:
     """Names and files of the ensembles in the package."""
     folder = Path(str(resources.files("terralink.train") / "ensembles"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def is_ensemble(name: str) -> bool:
@@ -117,7 +117,7 @@ def is_ensemble(name: str) -> bool:
     return name in shipped()
 
 
-def fit(
+def fit_ensemble(
     ensemble: Ensemble,
     data: Path,
     out: Path,

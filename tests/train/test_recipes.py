@@ -1,0 +1,177 @@
+"""Every shipped recipe takes two optimizer steps, on drawn towns in place of its data.
+
+As they stand, networks of 237 million parameters on chips of 1,024 px would take hours. So a recipe
+is run in two halves, which overlap in all that lies between them, and leave nothing out:
+
+    with a small network   the whole loop, with the recipe's own augmentation, optimizer, schedule,
+                           trainer and scoring. Recipes for which that is one and the same run (rows
+                           that differ in network, data, stage or ground size) share it.
+    with its own network   loaded data, forward, its own loss, backward and its own optimizer, at
+                           64 px. Recipes with one network share it; the loop is left out, since
+                           its checkpoints of 2.8 GB would take longer than the steps.
+
+Runs share a loss when it has the same terms; the numbers in it are tried for each recipe.
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from terralink import losses  # noqa: E402
+from terralink.data.sources import Source, Towns  # noqa: E402
+from terralink.train import Recipe, fit, shipped  # noqa: E402
+from terralink.train.batches import Batches  # noqa: E402
+from terralink.train.recipe import Weighted  # noqa: E402
+from terralink.train.task import Segmentation  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+every_recipe = pytest.mark.parametrize("name", shipped())
+SIDE_PX = 64
+
+
+def drawn(recipe: Recipe) -> Recipe:
+    """``recipe`` for two steps on drawn towns; what it does with them is its own."""
+    train = Towns(kind="towns", count=3, side_px=96)
+    val = Towns(kind="towns", count=1, side_px=96, seed=9)
+    length: dict[str, Any] = {"epochs": 2} if recipe.trainer.epochs else {"steps": 2}
+    small = {"batch_size": 2, "steps_per_epoch": 1, "precision": "32-true", "workers": 0}
+    reach_px = tuple(px * SIDE_PX / recipe.augment.crop_px for px in recipe.augment.shift_px)
+    changes = {
+        "model": recipe.model.model_copy(update={"weights": None}),
+        "split": None,
+        "starts_from": None,
+        "train": (Weighted(source=train),),
+        "val": dict.fromkeys(recipe.val, val),
+        "augment": recipe.augment.model_copy(update={"crop_px": SIDE_PX, "shift_px": reach_px}),
+        "trainer": recipe.trainer.model_copy(update={**small, **length}),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def with_a_small_network(recipe: Recipe) -> Recipe:
+    """What is left when rows may differ in network, stage, ground size and numbers of the loss."""
+    model = recipe.model.model_copy(
+        update={"name": "linknet_lite0", "classes": ("road",), "pixel_size_m": 1.0}
+    )
+    told = {"name": "small", "about": "", "paper": None, "licence": "", "attribution": ""}
+    terms = tuple(losses.check([{"name": term["name"]} for term in recipe.loss]))
+    return recipe.model_copy(update={"model": model, "loss": terms, **told})
+
+
+@cache
+def run(as_yaml: str, folder: Path) -> tuple[dict[str, float], int]:
+    """Scores and steps of the loop."""
+    path = folder / f"{abs(hash(as_yaml))}.yaml"
+    path.write_text(as_yaml)
+    out = path.with_suffix("")
+    scores = fit(Recipe.from_file(path), folder, out)
+    last = torch.load(out / "last.ckpt", weights_only=True)
+    return scores or {}, last["global_step"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@every_recipe
+def test_every_recipe_goes_through_the_loop(name: str, folder: Path) -> None:
+    recipe = Recipe.named(name)
+    scores, steps = run(with_a_small_network(drawn(recipe)).to_yaml(), folder)
+    assert steps == 2
+    assert {figure.partition("/")[0] for figure in scores} == set(recipe.val)
+    assert all(0 <= value <= 1 for value in scores.values())
+
+
+def firsts() -> dict[str, str]:
+    """The networks of all recipes, each with the first recipe that has it."""
+    found: dict[str, str] = {}
+    for name in shipped():
+        found.setdefault(Recipe.named(name).model.name, name)
+    return found
+
+
+@pytest.mark.parametrize(("network", "name"), firsts().items())
+def test_every_network_takes_two_steps(network: str, name: str, tmp_path: Path) -> None:
+    recipe = drawn(Recipe.named(name))
+    task = Segmentation(recipe, steps=2, steps_per_epoch=1)
+    assert task.recipe.model.name == network
+    optimizer = task.configure_optimizers()["optimizer"]
+    loader = Batches(recipe, tmp_path).train(lambda: 0)
+    before = [parameter.detach().clone() for parameter in _ends(task)]
+    for _ in range(2):
+        (batch,) = loader
+        optimizer.zero_grad()
+        loss = task.loss(task(batch["image"]).float(), batch["mask"])
+        loss.backward()
+        optimizer.step()
+        assert math.isfinite(loss.item())
+    moved = zip(before, _ends(task), strict=True)
+    assert all(not torch.equal(was, now) and now.isfinite().all() for was, now in moved)
+
+
+def _ends(task: Segmentation) -> list[Any]:
+    """The first and the last weights."""
+    weights = [each for each in task.network.parameters() if each.ndim == 4]
+    return [weights[0], weights[-1]]
+
+
+@every_recipe
+def test_the_loss_of_every_recipe_has_a_gradient(name: str) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 16, 16, generator=drawn, requires_grad=True)
+    target = torch.randint(0, 2, (2, 16, 16), generator=drawn)
+    loss = losses.build(Recipe.named(name).loss)(logits, target)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().sum() > 0
+
+
+@every_recipe
+def test_no_recipe_trains_on_what_it_is_scored_on(name: str) -> None:
+    recipe = Recipe.named(name)
+    for part in recipe.train:
+        for held_out in recipe.val.values():
+            assert apart(part.source, held_out), (part.source, held_out)
+
+
+def apart(one: Source, other: Source) -> bool:
+    """Whether two entries share no chip, by what they say."""
+    if any(getattr(one, key, None) != getattr(other, key, None) for key in ("kind", "folder")):
+        return True
+    if {one.take, other.take} == {"kept", "held_out"}:
+        return True
+    if "tiles" in type(one).model_fields:
+        return not set(one.tiles) & set(other.tiles)  # type: ignore[attr-defined]
+    return getattr(one, "part", None) != getattr(other, "part", None)
+
+
+@every_recipe
+def test_a_second_stage_has_the_network_of_its_first(name: str) -> None:
+    recipe = Recipe.named(name)
+    if recipe.starts_from:
+        first = Recipe.named(recipe.starts_from).model
+        assert (first.name, first.classes, first.bands) == (
+            recipe.model.name,
+            recipe.model.classes,
+            recipe.model.bands,
+        )
+
+
+@every_recipe
+def test_a_row_of_a_paper_says_where_it_stands(name: str) -> None:
+    recipe, own = Recipe.named(name), shipped()[name].parent.name == "recipes"
+    assert own or recipe.paper
+    assert all(0 < value < 1 for value in (recipe.paper.figures if recipe.paper else {}).values())
+
+
+def test_what_one_row_reached_is_not_said_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nextends: pplinknet_roads\n")
+    assert Recipe.from_file(path).paper is None
