@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from terralink import predict
-from terralink.errors import ModelError
+from terralink.cli import options
+from terralink.errors import InputError, ModelError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 3, 64, 64)).astype(np.uint8)
 
@@ -41,3 +42,12 @@ def test_models_of_different_ground_sizes_are_refused(grey: Path) -> None:
     coarse.metadata = coarse.metadata.model_copy(update={"pixel_size_m": 2.0})
     with pytest.raises(ModelError, match="the same pixel_size_m"):
         predict.Ensemble([fine, coarse])
+
+
+def test_the_command_line_takes_several_models_and_their_weights(grey: Path) -> None:
+    both = options.loaded([str(grey), "roads"], "3,1")
+    assert isinstance(both, predict.Ensemble)
+    assert both.weights == (0.75, 0.25)
+    assert isinstance(options.loaded(None, None), predict.Model)
+    with pytest.raises(InputError, match="--weights wants numbers"):
+        options.loaded([str(grey), "roads"], "a lot")

@@ -21,7 +21,8 @@ class What(StrEnum):
 def run(
     scenes: options.Scenes,
     what: Annotated[What, typer.Option(help="What to extract.")] = What.ROADS,
-    model: options.Model = "roads",
+    model: options.Models = None,
+    weights: options.Weights = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = Path("maps"),
     pixel_size_m: options.PixelSize = None,
     bands: options.Bands = None,
@@ -38,9 +39,9 @@ def run(
     """
     results = _results(scenes, out)
     chosen = options.band_numbers(bands)
-    from terralink import extract, predict
+    from terralink import extract
 
-    ready = predict.load(model)
+    ready = options.loaded(model, weights)
     records = []
     for scene, result in results.items():
         started = perf_counter()

@@ -10,6 +10,7 @@ from terralink.errors import InputError
 
 if TYPE_CHECKING:
     from terralink.geo import Stretch
+    from terralink.predict import Predictor
 
 
 class StretchBy(StrEnum):
@@ -29,6 +30,24 @@ Scenes = Annotated[
 Model = Annotated[
     str,
     typer.Option(help="A shipped model's name (see 'terralink models') or an .onnx file."),
+]
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="A shipped model (see 'terralink models') or an .onnx file; several are averaged.",
+        show_default="roads",
+    ),
+]
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="0.25,0.25,0.5",
+        help="What each model counts, in their order.",
+        show_default="all the same",
+    ),
 ]
 
 PixelSize = Annotated[
@@ -89,6 +108,23 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
     if not bands or min(bands) < 1:
         raise InputError(f"--bands wants numbers from 1, such as 1,2,3; got {text!r}")
     return bands
+
+
+def loaded(names: list[str] | None, weights: str | None) -> "Predictor":
+    """The model of that name, or the ensemble of several."""
+    from terralink import predict
+
+    models = [predict.load(name) for name in names or ["roads"]]
+    if len(models) == 1 and weights is None:
+        return models[0]
+    return predict.Ensemble(models, None if weights is None else _numbers(weights))
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--weights wants numbers, such as 0.5,0.5; got {text!r}") from None
 
 
 def stretch_of(by: StretchBy) -> "Stretch | None":

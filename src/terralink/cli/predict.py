@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def run(
     scene: options.Scene,
-    model: options.Model = "roads",
+    model: options.Models = None,
+    weights: options.Weights = None,
     out: Annotated[Path, typer.Option(metavar="TIF", help="The file to write.")] = Path("prob.tif"),
     pixel_size_m: options.PixelSize = None,
     bands: options.Bands = None,
@@ -32,7 +33,7 @@ def run(
     from terralink import geo, predict
 
     started = perf_counter()
-    ready = predict.load(model)
+    ready = options.loaded(model, weights)
     with (
         geo.open_scene(
             scene,
