@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from terralink.cli import console, options, runs
+from terralink.errors import InputError
 
 
 def run(
@@ -23,28 +24,29 @@ def run(
 
     The result is a folder with the checkpoint (model.safetensors, config.json), the recipe as it
     was run, scores.json, and report.html to look at. 'terralink export' makes a model file of it.
+    Of an ensemble it is a folder with one for each member, and the scores of their mean.
     """
     started = perf_counter()
     with runs.training():
         from terralink import train
 
-        chosen = train.Recipe.named(recipe, runs.changes(settings))
-        scores = train.fit(
-            chosen,
-            data,
-            out,
-            start=start,
-            resume=resume,
-            processes=train.Processes(devices, hosts),
-        )
+        changes, processes = runs.changes(settings), train.Processes(devices, hosts)
+        if train.is_ensemble(recipe):
+            if start:
+                raise InputError(f"ensemble {recipe!r} has no single run to go on from; no --start")
+            name = (ensemble := train.Ensemble.named(recipe)).name
+            scores = train.fit_ensemble(ensemble, data, out, changes=changes, processes=processes)
+        else:
+            name = (chosen := train.Recipe.named(recipe, changes)).name
+            scores = train.fit(chosen, data, out, start=start, resume=resume, processes=processes)
     if scores is None:  # the first process speaks for all
         return
     took_s = perf_counter() - started
     console.show(
-        {"recipe": chosen.name, "scores": scores, "seconds": took_s, "written": [str(out)]},
+        {"recipe": name, "scores": scores, "seconds": took_s, "written": [str(out)]},
         as_json=as_json,
         lines=[
-            ("recipe", chosen.name),
+            ("recipe", name),
             *((name, f"{value:.4g}") for name, value in scores.items()),
             ("took", console.duration(took_s)),
             ("written", out),
