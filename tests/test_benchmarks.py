@@ -27,6 +27,10 @@ WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["linknet_lite0", "--baseline", "linknet_lite0", "--tile", "64", "--rounds", "1"],
         {},
     ),
+    "training": (
+        ["linknet_lite0", "--crop", "64", "--batch", "2", "--steps", "3"],
+        {"_SIDE_PX": 64},
+    ),
 }
 
 
