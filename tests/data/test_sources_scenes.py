@@ -96,6 +96,8 @@ def test_spacenet_of_11_bits_has_one_stretch_for_all_and_is_blind_to_black(
     assert chips.stretch.low[0] > 0  # black counted nowhere
     plain = {name: list(getattr(chips.stretch, name)) for name in ("low", "middle", "high")}
     told = source_of(kind="spacenet", what="road", stretch=plain)
+    asked = source_of(kind="spacenet", what="road")
+    assert asked.settled(chips) == told == told.settled(chips)
     assert told.model_dump(mode="json")["stretch"] == json.loads(json.dumps(plain))
     assert (told.read(tmp_path)[0].image == chips[0].image).all()
 

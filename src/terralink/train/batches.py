@@ -1,12 +1,13 @@
 """The loaders of a run, and how many steps it has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader
 
 from terralink.data.cache import Cached
+from terralink.data.chips import Part
 from terralink.data.classes import Checked
 from terralink.data.samples import EpochSampler, Samples, Whole
 from terralink.data.signal import with_signal
@@ -20,11 +21,10 @@ class Batches:
     """Batches of ``recipe`` from the sets below ``data``, for each of ``processes``.
 
     The recipe's batch size is that of all processes together, so that their number changes
-    neither the steps nor what is learned.
+    neither the steps nor what is learned. Its ``recipe`` says what was measured on the chips, too.
     """
 
     def __init__(self, recipe: Recipe, data: Path, *, processes: int = 1):
-        self.recipe = recipe
         wanted = recipe.trainer
         if wanted.batch_size % processes:
             raise RecipeError(
@@ -33,15 +33,13 @@ class Batches:
         self.processes = processes
         # Read before the workers start: they share what is kept with this process.
         classes = max(2, len(recipe.model.classes))
-        sources = [part.source.chips(data, recipe.split) for part in recipe.train]
+        train = [part.source.chips(data, recipe.split) for part in recipe.train]
+        val = [source.chips(data, recipe.split) for source in recipe.val.values()]
+        self.recipe = _settled(recipe, train, val)
         self.sources = [
-            Cached.within(wanted.cache_mb / len(sources), Checked(each, classes))
-            for each in sources
+            Cached.within(wanted.cache_mb / len(train), Checked(each, classes)) for each in train
         ]
-        held_out = [
-            with_signal(Checked(each.chips(data, recipe.split), classes))
-            for each in recipe.val.values()
-        ]
+        held_out = [with_signal(Checked(each, classes)) for each in val]
         self.held_out = [chips for chips, _ in held_out]
         self.left_out = [
             *(name for source in self.sources for name in source.left_out),
@@ -75,3 +73,16 @@ class Batches:
     def val(self) -> list[DataLoader[Batch]]:
         """Whole chips of each validation set, one at a time, since they may differ in size."""
         return [DataLoader(Whole(chips), batch_size=1) for chips in self.held_out]
+
+
+def _settled(recipe: Recipe, train: Sequence[Part], val: Sequence[Part]) -> Recipe:
+    """The recipe with what was measured on its chips written out."""
+    learned = tuple(
+        each.model_copy(update={"source": each.source.settled(part.chips)})
+        for each, part in zip(recipe.train, train, strict=True)
+    )
+    scored = {
+        name: source.settled(part.chips)
+        for (name, source), part in zip(recipe.val.items(), val, strict=True)
+    }
+    return recipe.model_copy(update={"train": learned, "val": scored})

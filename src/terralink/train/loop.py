@@ -67,6 +67,7 @@ def fit(
             "name its folder with --start, or run both with 'terralink fit-stages'"
         )
     batches = Batches(recipe, data, processes=processes.count)
+    recipe = batches.recipe
     _open(recipe, batches, out)
     L.seed_everything(recipe.trainer.seed, verbose=False)
     task = Segmentation(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)

@@ -67,6 +67,11 @@ class Source(Strict):
         """For each chip the group that a split keeps together; a group of its own unless told."""
         return range(len(chips))
 
+    def settled(self, chips: Chips) -> Self:
+        """The entry with what was measured on its ``chips`` written out: nothing, unless told."""
+        del chips
+        return self
+
     def chips(self, root: Path, split: Split | None) -> Part:
         """The chips that the entry asks for. Raises ``InputError`` where nothing is left."""
         every = self.read(root)
@@ -94,6 +99,12 @@ class Source(Strict):
 
 class SceneSource(Source):
     """A source whose chips are cut from scenes: those of one scene belong together."""
+
+    def settled(self, chips: Chips) -> Self:
+        """With the stretch that was measured on the scenes."""
+        assert isinstance(chips, Scenes)
+        measured = getattr(self, "stretch", None) == "measured"
+        return self.model_copy(update={"stretch": chips.stretch}) if measured else self
 
     def groups(self, chips: Chips) -> Sequence[Hashable]:
         assert isinstance(chips, Scenes)
