@@ -28,6 +28,9 @@ def test_a_misspelt_name_is_told_the_nearest() -> None:
         ("trainer.steps", "many", "trainer.steps"),
         ("trainer.steps", "-1", "trainer.steps"),
         ("optimiser.learning_rate", "1", "'optimiser' is no group"),
+        ("train.7.weight", "1", "'7' is none of the places 0 to 2"),
+        ("train.first.weight", "1", "'first' is none of the places"),
+        ("train.0.source.fraction", "2", "train.0.source.massachusetts.fraction"),
         ("train", "[{source: {kind: mars}, weight: 1}]", "train.0.source"),
     ],
 )
@@ -38,7 +41,11 @@ def test_a_wrong_key_or_value_is_named_with_its_place(key: str, value: str, told
 
 
 def test_a_changed_key_is_the_one_that_counts() -> None:
-    assert Recipe.named("roads", {"trainer.steps": "3"}).trainer.steps == 3
+    changes = {"trainer.steps": "3", "train.1.source.fraction": "0.5", "augment.scale.0": "0.9"}
+    recipe = Recipe.named("roads", changes)
+    assert recipe.trainer.steps == 3
+    assert recipe.augment.scale == (0.9, 1.33)
+    assert [part.source.fraction for part in recipe.train] == [1, 0.5, 1]
 
 
 @pytest.mark.parametrize("written", ["[1, 2]", "a: [", "\x00"])

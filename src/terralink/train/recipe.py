@@ -205,12 +205,23 @@ def _same_kind(base: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
 
 
 def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
+    """Change one key; a number is a place in a list, as in ``train.0.source.fraction``."""
     *path, last = dotted.split(".")
+    group: Any = written
     for key in path:
-        if not isinstance(written.get(key), dict):
+        place = _place(group, key)
+        group = group.get(place) if isinstance(group, dict) else group[place]
+        if not isinstance(group, dict | list):
             raise RecipeError(f"cannot set {dotted}: {key!r} is no group of the recipe")
-        written = written[key]
-    written[last] = value
+    group[_place(group, last)] = value
+
+
+def _place(group: dict[str, Any] | list[Any], key: str) -> Any:
+    if isinstance(group, dict):
+        return key
+    if not (key.isdecimal() and int(key) < len(group)):
+        raise RecipeError(f"{key!r} is none of the places 0 to {len(group) - 1} in a list")
+    return int(key)
 
 
 def told(error: ValidationError) -> str:
