@@ -40,6 +40,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     figures = fit(recipe, out, out)
+    assert figures
     assert 0 <= figures["towns/iou"] <= 1
     return out
 

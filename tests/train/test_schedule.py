@@ -102,6 +102,14 @@ def test_the_fourth_worse_epoch_reloads_the_best_and_divides_and_the_seventh_end
     assert run.trainer.should_stop
 
 
+def test_the_best_weights_are_the_result(tmp_path: Path) -> None:
+    run = Rates(tmp_path, ReloadAndDivide(kind="reload_and_divide"))
+    for loss in (3.0, 2.0, 2.5):
+        run.epoch(loss)
+    run.plateau.on_train_end(run.trainer, run.network)
+    assert run.network.weight.item() == 2
+
+
 def test_a_rate_under_the_least_ends_the_run(tmp_path: Path) -> None:
     run = Rates(tmp_path, ReloadAndDivide(kind="reload_and_divide", least_rate=0.5))
     for loss in (1.0, 2.0, 2.0, 2.0, 2.0):

@@ -12,8 +12,8 @@ from terralink import vectorize
 from terralink.errors import InputError
 from terralink.evaluate.pairs import VECTORS, Pair
 from terralink.geo import Grid, Raster
-from terralink.geo.source import Source, opened
 from terralink.geo.buildings import read_buildings
+from terralink.geo.source import Source, opened
 from terralink.graph import RoadGraph
 from terralink.metrics.polygons import Buildings
 

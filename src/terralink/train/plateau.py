@@ -5,6 +5,7 @@ become the best.
 RULE 2: after more than ``stop_after_epochs`` worse epochs in a row the run ends.
 RULE 3: after more than ``patience_epochs`` each further one reloads the best weights and divides
 the learning rate; a rate that is under ``least_rate`` already ends the run instead.
+RULE 4: the best weights are the result.
 """
 
 import math
@@ -38,6 +39,9 @@ class Plateau(L.Callback):
         elif self.worse > self.wanted.patience_epochs:
             self._reload_and_divide(trainer, pl_module)
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._reload(trainer, pl_module)
+
     def state_dict(self) -> dict[str, Any]:
         return {"lowest": self.lowest, "worse": self.worse}
 
@@ -53,10 +57,13 @@ class Plateau(L.Callback):
         if optimizer.param_groups[0]["lr"] < self.wanted.least_rate:
             trainer.should_stop = True
             return
-        trainer.strategy.barrier()  # the first process has written them
-        module.load_state_dict(torch.load(self.path, weights_only=True))
+        self._reload(trainer, module)
         for group in optimizer.param_groups:
             group["lr"] /= self.wanted.divide_by
         # The schedule multiplies its own rates by 1: they are what lasts.
         schedule = trainer.lr_scheduler_configs[0].scheduler
         schedule.base_lrs = [rate / self.wanted.divide_by for rate in schedule.base_lrs]
+
+    def _reload(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        trainer.strategy.barrier()  # the first process has written them
+        module.load_state_dict(torch.load(self.path, weights_only=True))

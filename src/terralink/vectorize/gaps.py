@@ -28,8 +28,8 @@ MAX_TURN_DEGREES = 40.0
 # A bridge that would meet a road nearer than this to its end meets that end
 NEAR_END_M = 3.0
 # A gap seems as long as it is where a third of the threshold was seen in it, and up to these times
-# shorter. On Massachusetts' val crops none of 33 gaps with less than that was a road, and of 86 with
-# more a quarter was, a fifth of the long ones too.
+# shorter. On Massachusetts' val crops none of 33 gaps with less than that was a road, and of 86
+# with more a quarter was, a fifth of the long ones too.
 HARDEST, EASIEST = 0.5, 2.0
 
 # (k,) straight lines to the mean share of the threshold along them, 0..1, nan where unknown
