@@ -304,7 +304,7 @@ def test_hue_and_saturation_of_fewer_bands_are_refused_in_one_line(key: str) -> 
     ("wrong", "told"),
     [
         ({"crop_px": 0}, "greater than 0"),
-        ({"scales": (1, 2)}, "Extra inputs"),
+        ({"scales": (1, 2)}, "did you mean 'scale'"),
         ({"scale": (2.0, 1.0)}, "from the least to the most"),
         ({"scale": (0.0, 1.0)}, "above 0"),
         ({"gain": (-1.0, 1.0)}, "above 0"),

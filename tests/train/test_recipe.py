@@ -24,13 +24,16 @@ def test_a_misspelt_name_is_told_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("trainer.stepz", "3", "trainer.stepz"),
+        ("trainer.stepz", "3", "trainer: no key named 'stepz'; did you mean 'steps'"),
         ("trainer.steps", "many", "trainer.steps"),
         ("trainer.steps", "-1", "trainer.steps"),
         ("optimiser.learning_rate", "1", "'optimiser' is no group"),
         ("train.7.weight", "1", "'7' is none of the places 0 to 2"),
         ("train.first.weight", "1", "'first' is none of the places"),
         ("train.0.source.fraction", "2", "train.0.source.massachusetts.fraction"),
+        ("agument", "{}", "no key named 'agument'; did you mean 'augment'"),
+        ("augment.crop", "3", "augment: no key named 'crop'; did you mean 'crop_px'"),
+        ("trainer.precision", "half", "trainer.precision: Input should be '32-true', 'bf16-mixed'"),
         ("train", "[{source: {kind: mars}, weight: 1}]", "train.0.source"),
     ],
 )

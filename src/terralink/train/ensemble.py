@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from terralink.data.samples import Whole
-from terralink.data.sources.source import Strict
+from terralink.data.strict import Strict
 from terralink.errors import RecipeError, unknown
 from terralink.files import written_whole
 from terralink.models import pretrained

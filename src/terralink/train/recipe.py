@@ -28,7 +28,7 @@ from pydantic import (
 from terralink import losses
 from terralink.data.augment import Augment
 from terralink.data.sources import AnySource, Split
-from terralink.data.sources.source import Strict
+from terralink.data.strict import Strict
 from terralink.errors import RecipeError, unknown
 from terralink.train.schedule import AnySchedule, Cosine, Optimizer
 
@@ -229,4 +229,5 @@ def told(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {first['msg']}{more}"
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}{more}" if place else f"{said}{more}"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from terralink.data.augment import colour
@@ -28,13 +28,14 @@ from terralink.data.augment.draws import (
 )
 from terralink.data.augment.warp import Affine, moved, turned
 from terralink.data.chips import Chip
+from terralink.data.strict import Strict
 from terralink.errors import InputError
 
 _SIGNS = {"none": (1, 1), "horizontal": (-1, 1), "vertical": (1, -1)}  # of x and y
 Pair = NDArray[np.float64]  # (2,) x and y
 
 
-class Augment(BaseModel):
+class Augment(Strict):
     """What is drawn for a sample; ranges are uniform, those of factors uniform in the logarithm.
 
     ``fit`` says what a sample shows at a scale of 1: a crop from anywhere, pixel for pixel, or the
@@ -43,8 +44,6 @@ class Augment(BaseModel):
     >>> Augment(crop_px=512, scale=(0.9, 1.1), hue_deg=(-60, 60), hsv_chance=0.5).fit
     'crop'
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     crop_px: PositiveInt
     fit: Literal["crop", "whole"] = "crop"

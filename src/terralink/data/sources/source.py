@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from terralink.data.chips import Chips, Part
+from terralink.data.strict import Strict
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Take = Literal["all", "kept", "held_out"]
-
-
-class Strict(BaseModel):
-    """Frozen, and a key that is not known is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Split(Strict):
