@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import nn
 
 from terralink.errors import ModelError
@@ -31,7 +32,8 @@ def save(network: nn.Module, folder: str | os.PathLike[str], config: Mapping[str
     """Write the weights of ``network``, ``config`` (JSON) and a card into ``folder``."""
     with written_whole(Path(folder) / _WEIGHTS) as part:
         # A network in channels-last memory has views that the format does not know.
-        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
+        tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+        part.write_bytes(serialized(tensors))  # safetensors' own file is for its owner alone
     with written_whole(Path(folder) / _CONFIG) as part:
         part.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     with written_whole(Path(folder) / _README) as part:

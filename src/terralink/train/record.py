@@ -111,7 +111,7 @@ def _figure(drawn: Mapping[str, Curve]) -> Figure:
             if name.startswith("loss") if title == "loss" else name.startswith(f"{title}/"):
                 style = "-" if len(points) > 2 else "o"
                 panel.plot(*zip(*points, strict=True), style, label=name.rpartition("/")[2])
-        panel.legend(fontsize="small")
+        panel.legend(fontsize="small", framealpha=0.5)
     return figure
 
 
