@@ -7,7 +7,6 @@ An ensemble is YAML, too. Members that came to their end are not run again, so t
 one by one, each with the settings that its machine wants, into the folders that are looked for.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -27,9 +26,9 @@ from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 from terralink.train import loop
-from terralink.train.loop import ONE, SCORES, Processes, Scores
+from terralink.train.loop import ONE, Processes, Scores
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
-from terralink.train.score import probabilities, score
+from terralink.train.score import probabilities, scores
 
 _LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
 _YAML = (".yaml", ".yml")
@@ -145,16 +144,9 @@ def fit_ensemble(
     if None in done:  # not the first process
         return None
     mean = _mean(folders, list(ensemble.members.values()))
-    scores = {
-        f"{name}/{figure}": value
-        for name, batches in held_out.items()
-        for figure, value in score(mean, batches, threshold=ensemble.threshold, tta=ensemble.tta)
-        .figures()
-        .items()
-    }
-    with written_whole(out / SCORES) as part:  # last: an ensemble with scores is whole
-        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
-    return scores
+    found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)
+    loop.finish(out, found)
+    return found
 
 
 def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:

@@ -20,10 +20,10 @@ from terralink.train.batches import Batches
 from terralink.train.plateau import Plateau
 from terralink.train.recipe import Recipe
 from terralink.train.schedule import ReloadAndDivide
-from terralink.train.score import score
+from terralink.train.score import scores
 from terralink.train.task import Segmentation
 
-SCORES = "scores.json"
+_SCORES = "scores.json"
 Scores = dict[str, float]
 
 
@@ -74,16 +74,22 @@ def fit(
     if start:
         pretrained.fill(task.network.network, start)
     first = _train(task, batches, out, resume=resume, processes=processes)
-    return _finish(task, batches, out) if first else None
+    return _conclude(task, batches, out) if first else None
 
 
 def finished(out: Path) -> Scores | None:
     """The scores of the run in ``out`` if it came to its end, else None."""
     try:
-        scores: Scores = json.loads((out / SCORES).read_text(encoding="utf-8"))
+        scores: Scores = json.loads((out / _SCORES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return scores
+
+
+def finish(out: Path, scores: Scores) -> None:
+    """Write the scores, last of all: a run that has them is whole."""
+    with written_whole(out / _SCORES) as part:
+        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
 
 
 def save(task: Segmentation, out: Path) -> None:
@@ -181,21 +187,14 @@ def _callbacks(recipe: Recipe, out: Path) -> list[L.Callback]:
     return asked
 
 
-def _finish(task: Segmentation, batches: Batches, out: Path) -> Scores:
+def _conclude(task: Segmentation, batches: Batches, out: Path) -> Scores:
     """Save the result, score it on each validation set, and draw the report."""
     recipe = task.recipe
     if recipe.trainer.keep == "best":
         task.load_state_dict(checkpoints.weights(out / "best.ckpt"))
     save(task, out)
-    task.eval()
-    scores = {
-        f"{name}/{figure}": value
-        for name, loader in zip(recipe.val, batches.val(), strict=True)
-        for figure, value in score(task, loader, threshold=recipe.threshold, tta=recipe.tta)
-        .figures()
-        .items()
-    }
-    record.write(recipe, out, scores)
-    with written_whole(out / SCORES) as part:  # last: a run with scores is whole
-        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
-    return scores
+    sets = dict(zip(recipe.val, batches.val(), strict=True))
+    found = scores(task.eval(), sets, threshold=recipe.threshold, tta=recipe.tta)
+    record.write(recipe, out, found)
+    finish(out, found)
+    return found

@@ -76,6 +76,21 @@ def eight_views(network: nn.Module, image: Tensor) -> Tensor:
     return total / 8
 
 
+def scores(
+    network: nn.Module,
+    sets: Mapping[str, Iterable[Mapping[str, Any]]],
+    *,
+    threshold: float,
+    tta: bool = False,
+) -> dict[str, float]:
+    """Every figure of every set, as ``set/figure``; see ``score``."""
+    return {
+        f"{name}/{figure}": value
+        for name, batches in sets.items()
+        for figure, value in score(network, batches, threshold=threshold, tta=tta).figures().items()
+    }
+
+
 def score(
     network: nn.Module,
     batches: Iterable[Mapping[str, Any]],
