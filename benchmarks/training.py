@@ -10,6 +10,8 @@ the loop's time in which it stood still for a sample.
 """
 
 import argparse
+import logging
+import warnings
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -84,7 +86,9 @@ def ours(recipe: Recipe) -> Clock:
         limit_val_batches=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(task, batches.train(lambda: trainer.global_step))
+    with warnings.catch_warnings():  # of what is left out here
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(task, batches.train(lambda: trainer.global_step))
     return clock
 
 
@@ -121,6 +125,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     wanted: Any = parser.parse_args()
     torch.set_num_threads(wanted.threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = recipe_of(wanted)
     baseline, clock = plain(recipe), ours(recipe)
     loader = loader_rate(recipe)

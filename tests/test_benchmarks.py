@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALLEST: dict[str, tuple[list[str], dict[str, Any]]] = {
     "apls": (["4", "--sample", "5"], {}),
     "buildings": (["9"], {}),
-    "memory": (["256"], {}),
+    "memory": (["256x256"], {}),
     "roads": (["256", "--rounds", "1"], {}),
     "towns": (["2", "--side-px", "400", "--sample", "9"], {}),
 }
@@ -26,6 +26,10 @@ WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
     "models": (
         ["linknet_lite0", "--baseline", "linknet_lite0", "--tile", "64", "--rounds", "1"],
         {},
+    ),
+    "engine": (
+        ["--side", "256", "--rounds", "1", "--tiles", "1", "--networks"],
+        {"_MATRIX_PX": 64},
     ),
     "training": (
         ["linknet_lite0", "--crop", "64", "--batch", "2", "--steps", "3"],
@@ -47,6 +51,7 @@ def loaded(name: str) -> ModuleType:
 def run(
     name: str, arguments: list[str], small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))  # as python does for a script
     module = loaded(name)
     for constant, value in small.items():
         assert hasattr(module, constant)
@@ -94,6 +99,29 @@ def test_the_road_model_is_scored_on_an_image_of_each_set(
     assert "| roads | 0." in capsys.readouterr().out
 
 
+@pytest.mark.torch
+def test_fractions_of_labels_are_read_from_runs_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    from terralink.train import Recipe
+
+    for stage, fraction, figure in (("one", 0.1, 0.5), ("two", 0.1, 0.7), ("two", 1.0, 0.9)):
+        run = tmp_path / stage / str(fraction)
+        run.mkdir(parents=True)
+        recipe = Recipe.named("epfl", {"train.0.source.fraction": str(fraction)})
+        (run / "recipe.yaml").write_text(recipe.to_yaml())
+        (run / "scores.json").write_text(f'{{"epfl/patch_f1": {figure}}}')
+    stages = [str(tmp_path / stage) for stage in ("one", "two")]
+    curve = tmp_path / "curve.png"
+    run_of = ["label_fractions", *stages, "--out", str(curve)]
+    monkeypatch.setattr(sys, "argv", run_of)
+    loaded("label_fractions").main()
+    assert capsys.readouterr().out.splitlines()[2:] == ["| 10 | 0.500 | 0.700 | +0.200 |"]
+    assert curve.read_bytes().startswith(b"\x89PNG")
+
+
 def test_no_benchmark_is_left_out() -> None:
     there = {path.stem for path in FOLDER.glob("*.py")}
-    assert there == {*SMALLEST, *WITH_TORCH, "road_model"}
+    shared = {"scenes"}  # what others draw with
+    assert there - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model"}
