@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from terralink.data import classes
 from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
-from terralink.data.windows import Labels, Window, read_mirrored, scene_file
+from terralink.data.windows import Labels, Window, read_mirrored
 from terralink.errors import InputError
 from terralink.geo import Grid, labels, osm
+from terralink.geo.source import opened
 
 Drawn = Literal["road", "building"]
 SHAPES = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".parquet", ".osm", ".pbf")
@@ -34,7 +35,7 @@ class CutMasks:
 
     def __call__(self, window: Window) -> NDArray[np.uint8]:
         path = self.of[window.scene]
-        with scene_file(path, expand_palette=False) as source, told_of(path):
+        with opened(path, expand_palette=False) as source, told_of(path):
             check_shape(window.scene, window.whole.shape, path, source.grid.shape)
             _check_place(window.whole, source.grid)
             levels, valid = read_mirrored(source, window.row, window.col, window.grid.shape)

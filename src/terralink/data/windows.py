@@ -5,8 +5,7 @@ of the scene where that is no multiple. There the pixels are mirrored and count 
 without an overlap each pixel of a scene counts once.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from terralink.data.blank import wide
 from terralink.data.chips import IGNORE, Chip
-from terralink.errors import InputError, SceneError
+from terralink.errors import InputError
 from terralink.geo import Grid, Raster, Stretch
 from terralink.geo.source import Source, opened
 from terralink.geo.tiling import mirrored
@@ -25,7 +24,6 @@ from terralink.geo.tiling import mirrored
 _BLANK_SIDE_PX = 15  # a square of one level of this size is no roof and no shadow
 # The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
 _MEASURED_SCENES, _PATCHES, _PATCH_PX = 32, 4, 64
-_PNG_TAIL_BYTES = 1024  # some writers add a little after the end
 
 
 class Window(NamedTuple):
@@ -88,7 +86,7 @@ class Scenes:
     def cut(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
         """A window, its image uint8 (band, row, col) with what is known, and its mask."""
         path, row, col = self.place(index)
-        with scene_file(path, self.bands) as source:
+        with opened(path, bands=self.bands) as source:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
             levels, valid = read_mirrored(source, row, col, shape)
@@ -150,23 +148,6 @@ class Scenes:
         return np.concatenate(levels, axis=1)
 
 
-@contextmanager
-def scene_file(
-    path: Path, bands: tuple[int, ...] | None = None, *, expand_palette: bool = True
-) -> Iterator[Source]:
-    """Open a raster; raises ``SceneError`` for what is none, or was cut off.
-
-    GDAL reads a PNG that is cut off without a word: its end is looked for here.
-    """
-    if path.suffix.lower() == ".png" and path.is_file():
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _PNG_TAIL_BYTES))
-            if b"IEND" not in file.read():
-                raise SceneError(f"{path} has no end: it was cut off; fetch it again")
-    with opened(path, bands=bands, expand_palette=expand_palette) as source:
-        yield source
-
-
 def read_mirrored(
     source: Source, row: int, col: int, shape: tuple[int, int]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -205,7 +186,7 @@ def _blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
 
 
 def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
-    with scene_file(path, bands) as source:
+    with opened(path, bands=bands) as source:
         height, width = source.grid.shape
         shape = (min(_PATCH_PX, height), min(_PATCH_PX, width))
         patches = [
@@ -218,5 +199,5 @@ def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> N
 
 
 def _shape(path: Path) -> tuple[int, int]:
-    with scene_file(path) as source:
+    with opened(path) as source:
         return source.grid.shape

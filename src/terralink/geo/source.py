@@ -30,7 +30,7 @@ from rasterio.errors import (
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from terralink.errors import SceneError
+from terralink.errors import SceneError, unknown
 from terralink.geo.grid import Grid
 
 Span: TypeAlias = tuple[int, int]
@@ -43,7 +43,13 @@ _STRIP_ROWS = 1600
 _MOST_CACHE_BYTES = 512 * 2**20
 # No sensor's level: NaN, or the lowest float, which means nodata even when its tag is lost.
 _NO_LEVEL = 1e38
+_PNG_TAIL_BYTES = 1024  # some writers add a little after the end
+_PALETTE_BANDS = ("red", "green", "blue")
 _UNHEARD = logging.NullHandler()
+
+
+class DamageError(SceneError):
+    """A part of a scene that cannot be read."""
 
 
 @contextmanager
@@ -62,12 +68,13 @@ def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
 def opened(
     path: str | os.PathLike[str],
     *,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     assumed_pixel_size_m: float | None = None,
     expand_palette: bool = True,
 ) -> Iterator["Source"]:
-    """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1, None means all but alpha.
+    """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1 or are names.
 
+    Names are those of the file's bands, or of their colours; None means all but alpha.
     ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
@@ -103,7 +110,7 @@ class Source:
     def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Image (band, row, col) and valid (row, col) of a window inside the raster.
 
-        Raises ``SceneError`` where the file is damaged or cut off.
+        Raises ``DamageError`` where the file is damaged or cut off.
         """
         window = Window.from_slices(rows, cols)
         try:
@@ -111,7 +118,7 @@ class Source:
                 colours = self.palette is not None
                 return self._read_colours(window) if colours else self._read_levels(window)
         except RasterioError as error:
-            raise SceneError(
+            raise DamageError(
                 f"cannot read rows {rows[0]}-{rows[1]}, columns {cols[0]}-{cols[1]} of "
                 f"{self.path}: {reason(error)}; the file is damaged or cut off, fetch it again"
             ) from error
@@ -173,6 +180,7 @@ class Source:
 
 @contextmanager
 def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+    """An open dataset; raises ``SceneError`` for what is no raster, or a PNG that was cut off."""
     try:
         with gdal(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -180,9 +188,21 @@ def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     except RasterioIOError as error:
         raise SceneError(_cannot_open(path, error)) from error
     try:
+        _check_end(dataset)
         yield dataset
     finally:
         dataset.close()
+
+
+def _check_end(dataset: DatasetReader) -> None:
+    """GDAL reads a PNG that is cut off without a word, as black: its last chunk is looked for."""
+    path = Path(dataset.name)
+    if dataset.driver != "PNG" or not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _PNG_TAIL_BYTES))
+        if b"IEND" not in file.read():
+            raise SceneError(f"{path} has no end: it was cut off; fetch it again")
 
 
 def _cannot_open(path: str | os.PathLike[str], error: RasterioError) -> str:
@@ -219,7 +239,7 @@ def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
 
 
 def _checked_bands(
-    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int] | None
+    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int | str] | None
 ) -> tuple[int, ...]:
     name = dataset.name
     if dataset.count == 0:
@@ -230,7 +250,7 @@ def _checked_bands(
     alpha = _alpha_bands(dataset)
     count = 3 if palette is not None else dataset.count
     image_bands = tuple(band for band in range(1, count + 1) if band not in alpha)
-    wanted = tuple(bands) if bands is not None else image_bands
+    wanted = image_bands if bands is None else _numbers(dataset, palette, bands)
     if not wanted:
         raise SceneError(
             f"no band of {name} is left to read; it has {_list(image_bands) or 'alpha'}"
@@ -248,6 +268,20 @@ def _checked_bands(
                 "give its amplitude as a real raster"
             )
     return wanted
+
+
+def _numbers(
+    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int | str]
+) -> tuple[int, ...]:
+    """Bands by number or name as numbers; a file's own names go before those of its colours."""
+    colours = [kind.name for kind in dataset.colorinterp] if palette is None else _PALETTE_BANDS
+    known = {name.lower(): band for band, name in reversed([*enumerate(colours, 1)])}
+    own = enumerate(dataset.descriptions, 1)
+    known |= {name.strip().lower(): band for band, name in reversed([*own]) if name}
+    for band in bands:
+        if isinstance(band, str) and band.strip().lower() not in known:
+            raise SceneError(f"{dataset.name}: {unknown('band', band.strip(), known)}")
+    return tuple(known[band.strip().lower()] if isinstance(band, str) else band for band in bands)
 
 
 def _list(bands: tuple[int, ...]) -> str:
