@@ -7,10 +7,11 @@ The bands go to the probability file and to the tracer as they come, and are for
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from terralink import geo, predict, vectorize
+from terralink import geo, jobs, predict, vectorize
+from terralink.errors import InputError
 from terralink.graph import RoadGraph
 
 Progress = Callable[[float], None]
@@ -28,14 +29,16 @@ def roads(
     min_spur_m: float = 15.0,
     max_gap_m: float = 30.0,
     tta: bool = False,
+    job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> RoadGraph:
     """The roads of the scene at ``path`` as a graph in metres.
 
     ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
     ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
-    is worked on in its own pixels. ``threshold`` is the model's when it is None. ``progress`` is
-    called with the part that is done, from 0 to 1.
+    is worked on in its own pixels. ``threshold`` is the model's when it is None. ``job`` names a
+    folder that keeps what is done: killed and started again, the work goes on there (``jobs``).
+    ``progress`` is called with the part that is done, from 0 to 1.
 
     Raises ``SceneError`` when the scene cannot be read or does not fit the model.
     """
@@ -49,25 +52,52 @@ def roads(
         path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
     ) as opened:
         scene = predict.fitted(ready, opened)
-        done_px = 0
-
-        def take(band: geo.Raster) -> None:
-            nonlocal done_px
-            tracer.add(band)
-            done_px += math.prod(band.grid.shape)
-            progress(done_px / math.prod(scene.grid.shape))
-
+        if job is None:
+            coming = predict.bands(ready, scene, tta=tta)
+            return _mapped(coming, scene, model=ready, tracer=tracer, out=out, progress=progress)
         if out is None:
-            for band in predict.bands(ready, scene, tta=tta):
-                take(band)
-        else:
-            predict.write(prob_path(out), ready, scene, tta=tta, each=take)
-    graph = tracer.finish()
-    if out is not None:
-        graph.to_file(out)
-    return graph
+            raise InputError("a job keeps what becomes a file: say which with out")
+        settings = {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
+        kept = jobs.opened(job, ready, scene, tta=tta, settings=settings)
+        results = [out, prob_path(out)]
+        with jobs.alone(kept, results):
+            if kept.finished(results):
+                return RoadGraph.from_file(out)
+            graph = _mapped(
+                kept.bands(), scene, model=ready, tracer=tracer, out=out, progress=progress
+            )
+            kept.finish(results)
+            return graph
 
 
 def prob_path(out: str | os.PathLike[str]) -> Path:
     """Where the probability lies: beside the map, as ``.prob.tif``."""
     return Path(out).with_suffix(".prob.tif")
+
+
+def _mapped(
+    bands: Iterable[geo.Raster],
+    scene: geo.Scene,
+    *,
+    model: predict.Predictor,
+    tracer: vectorize.RoadTracer,
+    out: str | os.PathLike[str] | None,
+    progress: Progress,
+) -> RoadGraph:
+    """The bands to the probability file and to the tracer; then the graph to its file."""
+    done_px = 0
+
+    def take(band: geo.Raster) -> None:
+        nonlocal done_px
+        tracer.add(band)
+        done_px += math.prod(band.grid.shape)
+        progress(done_px / math.prod(scene.grid.shape))
+
+    if out is None:
+        for band in bands:
+            take(band)
+        return tracer.finish()
+    predict.store(prob_path(out), model, scene, bands, each=take)
+    graph = tracer.finish()
+    graph.to_file(out)
+    return graph

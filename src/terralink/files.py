@@ -11,6 +11,8 @@ from pathlib import Path
 
 from terralink.errors import OutputError
 
+_MARK = 8  # characters by which two writers of one file are told apart
+
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -23,7 +25,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises ``OutputError`` when the folder cannot be written or the disk is full.
     """
     final = Path(path)
-    part = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:8]}{final.suffix}")
+    part = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:_MARK]}{final.suffix}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -31,6 +33,18 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise _told(final, error) from error
     finally:
+        _remove(part)
+
+
+def forget_parts(path: str | os.PathLike[str]) -> None:
+    """Remove what a killed process left beside ``path``; only where no other is writing it.
+
+    >>> forget_parts("nowhere/map.gpkg")
+    """
+    final = Path(path)
+    for part in final.parent.glob(
+        f".{glob.escape(final.stem)}.{'[0-9a-f]' * _MARK}{glob.escape(final.suffix)}*"
+    ):
         _remove(part)
 
 

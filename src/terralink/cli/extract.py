@@ -29,6 +29,14 @@ def run(
     stretch: options.Stretched = options.StretchBy.AUTO,
     threshold: options.Threshold = None,
     tta: options.Tta = False,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that keeps what is done: started again, it goes on there.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Extract the roads of scenes as maps you can route on.
@@ -36,6 +44,9 @@ def run(
     The result is, for each SCENE, a GeoPackage DIR/SCENE.gpkg with the layers 'roads' (lines with
     length and width in metres) and 'junctions', styled for QGIS, and beside it the probability of
     road as a GeoTIFF, DIR/SCENE.prob.tif.
+
+    With --job, the same command goes on where it was killed, and does no scene twice. Remove the
+    job's folder when all is done.
     """
     results = _results(scenes, out)
     chosen = options.band_numbers(bands)
@@ -55,6 +66,7 @@ def run(
                 stretch=options.stretch_of(stretch),
                 threshold=threshold,
                 tta=tta,
+                job=None if job is None else job / scene.stem,
                 progress=update,
             )
         record = {

@@ -1,6 +1,7 @@
 """``terralink predict``: a scene to the probability of road in each pixel."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ import typer
 from terralink.cli import console, options
 
 if TYPE_CHECKING:
-    from terralink.geo import Raster
+    from terralink.geo import Raster, Scene
+    from terralink.predict import Predictor
 
 
 def run(
@@ -22,6 +24,14 @@ def run(
     bands: options.Bands = None,
     stretch: options.Stretched = options.StretchBy.AUTO,
     tta: options.Tta = False,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that keeps what is done: started again, it goes on there.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the probability of road in each pixel of a scene.
@@ -51,7 +61,10 @@ def run(
             done_px += math.prod(band.grid.shape)
             update(done_px / math.prod(opened.grid.shape))
 
-        predict.write(out, ready, opened, tta=tta, each=count)
+        if job is None:
+            predict.write(out, ready, opened, tta=tta, each=count)
+        else:
+            _kept(out, ready, opened, tta=tta, job=job, each=count)
         grid = opened.grid
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene)
@@ -76,3 +89,22 @@ def run(
             ("written", out),
         ],
     )
+
+
+def _kept(
+    out: Path,
+    model: "Predictor",
+    scene: "Scene",
+    *,
+    tta: bool,
+    job: Path,
+    each: "Callable[[Raster], None]",
+) -> None:
+    """What is done is kept in the folder ``job``."""
+    from terralink import jobs, predict
+
+    kept = jobs.opened(job, model, scene, tta=tta)
+    with jobs.alone(kept, [out]):
+        if not kept.finished([out]):
+            predict.store(out, model, scene, kept.bands(), each=each)
+            kept.finish([out])

@@ -116,8 +116,12 @@ class TileGrid:
         return self.counts[0] * self.counts[1]
 
     def __iter__(self) -> Iterator[Tile]:
+        return self.from_row(0)
+
+    def from_row(self, first: int) -> Iterator[Tile]:
+        """The tiles of the lattice's row ``first`` and of those below it."""
         down, across = self.counts
-        for i in range(down):
+        for i in range(first, down):
             for j in range(across):
                 row, col = i * self.stride_px, j * self.stride_px
                 yield Tile(i, j, row - self.border_px, col - self.border_px)
@@ -138,12 +142,13 @@ class TileGrid:
             cols = mirrored(tile.col, tile.col + self.tile, width)
             yield array[:, rows[:, None], cols]
 
-    def blend(self, pieces: Iterable[NDArray[Any]]) -> Iterator[Block]:
+    def blend(self, pieces: Iterable[NDArray[Any]], *, first: int = 0) -> Iterator[Block]:
         """Blend pieces (band, tile, tile), given in the tiles' order: a block of each.
 
-        The blocks cover the plane once, row by row. Only what the tiles share is held.
+        The blocks cover the plane once, row by row. Only what the tiles share is held. Pieces that
+        begin at row ``first`` of the lattice give whole blocks from the row after it.
         """
-        blender = Blender(self)
+        blender = Blender(self, first=first)
         return (blender.add(piece) for piece in pieces)
 
     def _axis_weights(self, index: int, count: int) -> Floats:
@@ -167,9 +172,9 @@ class Blender:
     kept as weighted floats: a column of a tile's height, and a row that is as long as the plane.
     """
 
-    def __init__(self, tiles: TileGrid) -> None:
+    def __init__(self, tiles: TileGrid, *, first: int = 0) -> None:
         self.tiles = tiles
-        self._coming = iter(tiles)
+        self._coming = tiles.from_row(first)
         self._beside: NDArray[Any] | None = None  # (band, core, ramp) of the tile to the left
         self._above: NDArray[Any] | None = None  # (band, ramp, width) of the row of tiles above
 
@@ -212,7 +217,7 @@ class Blender:
     ) -> NDArray[Any]:
         """The first rows of a core, (band, ramp, width), blended with the tiles above."""
         if self._above is None:
-            self._above = np.empty((len(core), self.tiles.ramp_px, self.tiles.shape[1]), left.dtype)
+            self._above = np.zeros((len(core), self.tiles.ramp_px, self.tiles.shape[1]), left.dtype)
         top, bottom = slice(0, self.tiles.ramp_px), slice(self.tiles.stride_px, None)
         first_col = tile.col + self.tiles.border_px
         above = self._above[:, :, first_col : first_col + core.shape[2]]

@@ -3,17 +3,19 @@
 from terralink.predict.corners import corners
 from terralink.predict.ensemble import Ensemble
 from terralink.predict.model import Model, Predictor, load, shipped
-from terralink.predict.scene import bands, fitted, scene, write
+from terralink.predict.scene import band_count, bands, fitted, scene, store, write
 
 __all__ = [
     "Ensemble",
     "Model",
     "Predictor",
+    "band_count",
     "bands",
     "corners",
     "fitted",
     "load",
     "scene",
     "shipped",
+    "store",
     "write",
 ]

@@ -46,15 +46,24 @@ def scene(model: Predictor, scene: Scene, *, tta: bool = False) -> Raster:
     return Raster(walk.turn(array), scene.grid, walk.turn(valid))
 
 
-def bands(model: Predictor, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
+def bands(
+    model: Predictor, scene: Scene, *, tta: bool = False, first: int = 0, stop: int | None = None
+) -> Iterator[Raster]:
     """The same in bands of whole rows from top to bottom; one is made while the last is used.
 
+    Those from ``first`` up to ``stop`` (of ``band_count``) are the same bytes as among all.
     The bands of a very wide scene are its columns from left to right, turned over the diagonal as
     their grid is; see ``walk``.
     """
     scene = fitted(model, scene)
     walk = Walk.through(scene.grid, model.metadata)
-    return ahead(_bands(model, scene, walk, tta=tta), _BANDS_AHEAD)
+    stop = walk.plane.counts[0] if stop is None else stop
+    return ahead(_bands(model, scene, walk, range(first, stop), tta=tta), _BANDS_AHEAD)
+
+
+def band_count(model: Predictor, scene: Scene) -> int:
+    """How many bands the scene has."""
+    return Walk.through(fitted(model, scene).grid, model.metadata).plane.counts[0]
 
 
 def write(
@@ -66,6 +75,21 @@ def write(
     each: Callable[[Raster], None] = lambda _band: None,
 ) -> None:
     """Stream the probability into a GeoTIFF; ``each`` is called with every band that is written.
+
+    See ``store``.
+    """
+    store(path, model, scene, bands(model, scene, tta=tta), each=each)
+
+
+def store(
+    path: str | os.PathLike[str],
+    model: Predictor,
+    scene: Scene,
+    bands: Iterable[Raster],
+    *,
+    each: Callable[[Raster], None] = lambda _band: None,
+) -> None:
+    """Write bands that the model made of the scene to a GeoTIFF, and call ``each`` with them.
 
     The file is uint8 with a scale of 1/255, masked where the scene has no data; its tags say which
     model and which stretch made it.
@@ -83,7 +107,7 @@ def write(
         description=f"probability of {card.classes[0]}",
     ) as writer:
         row = 0
-        for band in bands(model, scene, tta=tta):
+        for band in bands:
             valid = None if band.valid is None else walk.turn(band.valid)
             writer.write(*walk.place(row), walk.turn(band.array), valid)
             each(band)
@@ -113,16 +137,21 @@ def _check_bands(model: Predictor, scene: Scene) -> None:
         )
 
 
-def _bands(model: Predictor, scene: Scene, walk: Walk, *, tta: bool) -> Iterator[Raster]:
-    tiles = ahead(walk.tiles(scene), _TILES_AHEAD)
-    blocks = _blocks(model, walk, tiles, tta=tta)
-    for _ in range(walk.plane.counts[0]):
+def _bands(
+    model: Predictor, scene: Scene, walk: Walk, wanted: range, *, tta: bool
+) -> Iterator[Raster]:
+    first = max(wanted.start - 1, 0)  # a band blends with the row of tiles above
+    across = walk.plane.counts[1]
+    tiles = islice(walk.tiles(scene, first=first), across * (wanted.stop - first))
+    blocks = _blocks(model, walk, ahead(tiles, _TILES_AHEAD), first=first, tta=tta)
+    deque(islice(blocks, across * (wanted.start - first)), maxlen=0)
+    for _ in wanted:
         # Not named: the band would wait here through the whole next row of tiles.
-        yield _band(islice(blocks, walk.plane.counts[1]), walk)
+        yield _band(islice(blocks, across), walk)
 
 
 def _blocks(
-    model: Predictor, walk: Walk, tiles: Iterable[Raster], *, tta: bool
+    model: Predictor, walk: Walk, tiles: Iterable[Raster], *, first: int, tta: bool
 ) -> Iterator[Raster]:
     """Finished parts of the scene, from left to right, row by row; (class, row, col) always."""
     waiting: deque[Bools] = deque()
@@ -134,7 +163,7 @@ def _blocks(
 
     upright = (walk.turn(levels) for levels in predicted(model, images(), tta=tta))
     border = walk.plane.border_px
-    for row, col, levels in walk.plane.blend(upright):
+    for row, col, levels in walk.plane.blend(upright, first=first):
         valid = waiting.popleft()[border:, border:][: levels.shape[1], : levels.shape[2]]
         yield walk.inside(row, col, levels * valid, valid)
 

@@ -48,10 +48,10 @@ class Walk:
         shape = (grid.height + first[0], grid.width + first[1])
         return cls(grid, first, _tiles(shape, card), turned)
 
-    def tiles(self, scene: Scene) -> Iterator[Raster]:
-        """The tiles in their order, each as it lies on the ground."""
+    def tiles(self, scene: Scene, *, first: int = 0) -> Iterator[Raster]:
+        """The tiles in their order, from row ``first`` of them, each as it lies on the ground."""
         side = (self.plane.tile, self.plane.tile)
-        for tile in self.plane:
+        for tile in self.plane.from_row(first):
             place = (tile.row - self.first[0], tile.col - self.first[1])
             yield scene.read(*self._upright(place), side)
 

@@ -1,0 +1,264 @@
+"""Jobs: long work on a scene that can be killed at any moment and goes on where it was.
+
+    JOB/job.json           what is made of what: model, scene, settings; and the results, when whole
+    JOB/bands/000012.npz   a band of probability, under this name once it is whole
+    JOB/lock               held while somebody merges the bands
+
+RULE 1: a band is there whole or not at all; its file carries a checksum. RULE 2: a band is the same
+bytes whoever makes it, so it does no harm to make it twice. RULE 3: the bands go when the results
+are whole; job.json stays, and a second start has nothing left to do. What is done is told by the
+files alone, so any number of machines can share a job without a word between them.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terralink import geo, predict
+from terralink.errors import InputError, OutputError
+from terralink.files import forget_parts, written_whole
+from terralink.predict.walk import Walk
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The bands of one scene, in a folder; made by ``opened``."""
+
+    folder: Path
+    model: predict.Predictor
+    scene: geo.Scene
+    tta: bool
+
+    def bands(self) -> Iterator[geo.Raster]:
+        """All bands from top to bottom: those that are there from disk, the others made and kept.
+
+        Raises ``OutputError`` when the disk is full; what was kept stays.
+        """
+        row = 0
+        for there, numbers in groupby(range(self.count), self.has):
+            run = list(numbers)
+            coming = self._kept(run, row) if there else self.made(run[0], run[-1] + 1)
+            for band in coming:
+                row += band.grid.height
+                yield band
+
+    def made(self, first: int, stop: int) -> Iterator[geo.Raster]:
+        """Make the bands from ``first`` up to ``stop``, there or not, and keep each."""
+        coming = predict.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
+        for number, band in enumerate(coming, first):
+            _write(self._path(number), band)
+            yield band
+
+    def has(self, number: int) -> bool:
+        """Whether that band is there."""
+        return self._path(number).exists()
+
+    @property
+    def count(self) -> int:
+        """How many bands the scene has."""
+        return predict.band_count(self.model, self.scene)
+
+    def finished(self, results: Sequence[str | os.PathLike[str]]) -> bool:
+        """Whether these results were made of this job and are still as they were."""
+        told = json.loads((self.folder / "job.json").read_text())["results"]
+        return told is not None and told == _sizes(results)
+
+    def finish(self, results: Sequence[str | os.PathLike[str]]) -> None:
+        """Remember that the results are whole; the bands go."""
+        told = json.loads((self.folder / "job.json").read_text())
+        _write_json(self.folder / "job.json", told | {"results": _sizes(results)})
+        shutil.rmtree(self.folder / "bands", ignore_errors=True)
+
+    def _kept(self, numbers: Sequence[int], row: int) -> Iterator[geo.Raster]:
+        grid = Walk.through(self.scene.grid, self.model.metadata).grid
+        for number in numbers:
+            band = _read(self._path(number), row, grid)
+            # A disk or a machine without power can spoil what was whole.
+            for whole in [band] if band else self.made(number, number + 1):
+                row += whole.grid.height
+                yield whole
+
+    def _path(self, number: int) -> Path:
+        return self.folder / "bands" / f"{number:06}.npz"
+
+
+def opened(
+    folder: str | os.PathLike[str],
+    model: predict.Predictor,
+    scene: geo.Scene,
+    *,
+    tta: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Job:
+    """The job in ``folder``, or a new one. ``settings`` are what else makes the results.
+
+    Raises ``InputError`` when the folder is the job of another model, scene or setting.
+    """
+    scene = predict.fitted(model, scene)
+    manifest, wanted = Path(folder) / "job.json", _identity(model, scene, tta, settings or {})
+    if not manifest.exists():
+        if any(not path.name.startswith(".") for path in Path(folder).glob("*")):
+            raise InputError(f"{folder} is a folder of other things; name a new one with --job")
+        _write_json(manifest, wanted | {"results": None})
+    _check_same(manifest, wanted)
+    return Job(Path(folder), model, scene, tta)
+
+
+@contextmanager
+def alone(job: Job, results: Sequence[str | os.PathLike[str]]) -> Iterator[None]:
+    """Nobody else merges the job meanwhile; what a killed one left beside the results is removed.
+
+    Raises ``OutputError`` when somebody does.
+    """
+    with (job.folder / "lock").open("w") as lock:  # gone with its process, however that ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{job.folder} is being worked on; wait for it to end") from None
+        for path in (*results, job.folder / "job.json"):
+            forget_parts(path)
+        yield
+
+
+def _identity(
+    model: predict.Predictor, scene: geo.Scene, tta: bool, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the results depend on, as JSON."""
+    plane = Walk.through(scene.grid, model.metadata).plane
+    told = {
+        "terralink": version("terralink"),
+        "model": {"sha256": _model_hash(model), "computed by": model.provider},
+        "scene": _scene_identity(scene),
+        "settings": {
+            "bands": scene.bands,
+            "stretch": asdict(scene.stretch),
+            "tta": tta,
+            "tile_px": [plane.tile, plane.overlap_px, plane.border_px],
+            **settings,
+        },
+        "count": plane.counts[0],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(told))  # tuples are lists in what is read back
+    return plain
+
+
+def _model_hash(model: predict.Predictor) -> str:
+    if isinstance(model, predict.Ensemble):
+        parts = [
+            f"{_model_hash(each)} {weight:.6f}"
+            for each, weight in zip(model.models, model.weights, strict=True)
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    if isinstance(model, predict.Model):
+        return _file_hash(model.path, model.path.stat().st_mtime_ns)
+    return hashlib.sha256(model.metadata.model_dump_json().encode()).hexdigest()
+
+
+@cache
+def _file_hash(path: Path, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _scene_identity(scene: geo.Scene) -> dict[str, Any]:
+    """Where it is and how large; of a file when it was changed, of what is remote its header."""
+    path, grid = Path(scene.path), scene.grid
+    header = {
+        "shape": grid.shape,
+        "transform": grid.transform[:6],
+        "crs": grid.crs.to_wkt() if grid.crs else None,
+        "dtype": scene.dtype.name,
+    }
+    if not path.is_file():
+        return {"path": scene.path, **header}
+    status = path.stat()
+    return {
+        "path": str(path.resolve()),
+        "bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        **header,
+    }
+
+
+def _check_same(manifest: Path, wanted: Mapping[str, Any]) -> None:
+    try:
+        told = json.loads(manifest.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{manifest} cannot be read: {error}; remove its folder") from error
+    for name, came in _flat(wanted).items():
+        there = _flat(told).get(name)
+        if there != came:
+            raise InputError(
+                f"{manifest.parent} is a job with {name} {_short(there)}, not {_short(came)}; "
+                "name another folder with --job, or remove it"
+            )
+
+
+def _flat(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """
+    >>> _flat({"scene": {"bytes": 7}, "count": 1})
+    {'scene bytes': 7, 'count': 1}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in told.items():
+        flat |= (
+            _flat(value, f"{above}{name} ") if isinstance(value, dict) else {above + name: value}
+        )
+    return flat
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _sizes(results: Sequence[str | os.PathLike[str]]) -> dict[str, int | None]:
+    paths = [Path(result).resolve() for result in results]
+    return {str(path): path.stat().st_size if path.exists() else None for path in paths}
+
+
+def _write_json(path: Path, told: Mapping[str, Any]) -> None:
+    with written_whole(path) as part:
+        part.write_text(json.dumps(told, indent=1))
+
+
+def _write(path: Path, band: geo.Raster) -> None:
+    arrays = {"levels": band.array}
+    if band.valid is not None:
+        arrays["valid"] = np.packbits(band.valid, axis=1)
+    # What np.savez_compressed does, but in a fraction of the time.
+    deflated = zipfile.ZIP_DEFLATED
+    with (
+        written_whole(path) as part,
+        zipfile.ZipFile(part, "w", deflated, compresslevel=1) as pack,
+    ):
+        for name, array in arrays.items():
+            with pack.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read(path: Path, row: int, grid: geo.Grid) -> geo.Raster | None:
+    """The band that starts at ``row`` of the grid; None when its file is spoilt or gone."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as pack:  # checks CRCs
+            levels, bits = pack["levels"], pack.get("valid")
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
+    place = grid.window(row, 0, levels.shape[-2:])
+    if bits is None:
+        return geo.Raster(levels, place)
+    return geo.Raster(levels, place, np.unpackbits(bits, axis=1, count=grid.width).astype(bool))
