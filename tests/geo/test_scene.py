@@ -250,6 +250,36 @@ def test_bands_are_read_in_the_order_asked_for(make: Make) -> None:
     np.testing.assert_array_equal(raster.array, image[[3, 0]])
 
 
+def test_bands_are_read_by_the_names_of_the_file_or_of_its_colours(make: Make) -> None:
+    levels = np.arange(4 * 3, dtype=np.uint8).reshape(4, 1, 3)
+    colours = [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined]
+    path = make(levels, colorinterp=colours)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = (None, None, "B04", "NIR")
+    with open_scene(path, bands=["nir", "Red", 2, "b04"], stretch=Stretch.none()) as scene:
+        assert scene.bands == (4, 3, 2, 3)
+        assert (scene.read(0, 0, (1, 3)).array == levels[[3, 2, 1, 2]]).all()
+
+
+def test_a_band_of_an_unknown_name_is_told_with_the_nearest(make: Make) -> None:
+    path = make(np.zeros((3, 2, 2), np.uint8), photometric="rgb")
+    with pytest.raises(SceneError, match=r"no band named 'gren'; did you mean 'green'\?"):
+        read_window(path, bands=["gren"])
+
+
+def read_window(path: Path, **options: Any) -> Raster:
+    with open_scene(path, **options) as scene:
+        return scene.read(0, 0, scene.grid.shape)
+
+
+def test_11_bits_and_floats_of_one_scene_come_out_alike(make: Make) -> None:
+    bits = np.random.default_rng(5).integers(100, 2047, (3, 90, 90), dtype=np.uint16)
+    of_bits = read_window(make(bits)).array
+    of_floats = read_window(make((bits / 2047).astype(np.float32))).array
+    assert np.abs(of_bits.astype(int) - of_floats).max() <= 1
+    assert of_bits.max() == 255
+
+
 def test_without_a_crs_a_scene_is_read_in_its_own_pixels(make: Make) -> None:
     path = make(noise((1, 20, 20)), crs=None, transform=None)
     with open_scene(path, pixel_size_m=2.0) as scene:

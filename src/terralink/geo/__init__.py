@@ -1,5 +1,7 @@
 """The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
 
+from terralink.geo.area import Area
+from terralink.geo.damage import UnreadableWarning
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster, read_raster
 from terralink.geo.scene import Scene, open_scene
@@ -9,12 +11,14 @@ from terralink.geo.tiling import TileGrid
 from terralink.geo.writer import RasterWriter
 
 __all__ = [
+    "Area",
     "Grid",
     "Raster",
     "RasterWriter",
     "Scene",
     "Stretch",
     "TileGrid",
+    "UnreadableWarning",
     "open_scene",
     "read_raster",
     "tile_grid",

@@ -5,6 +5,7 @@ agree bit by bit.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError
+from terralink.geo.area import Area
+from terralink.geo.damage import Masking, UnreadableWarning
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler
@@ -34,40 +37,61 @@ def open_scene(
     path: str | os.PathLike[str],
     *,
     pixel_size_m: float | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     stretch: Stretch | None = None,
     assumed_pixel_size_m: float | None = None,
+    area: Area | None = None,
+    mask_damage: bool = False,
 ) -> Iterator["Scene"]:
     """Open a raster to be read in windows.
 
     ``pixel_size_m`` is the ground size of a pixel of the working grid (None: as it is stored);
-    ``bands`` count from 1 (None: all but alpha; a palette counts as red, green, blue); ``stretch``
-    is measured when it is not given. A scene without CRS is worked on in its own pixels, unless
-    ``assumed_pixel_size_m`` says how large they are; with a CRS that is not looked at.
+    ``bands`` count from 1 or are names (None: all but alpha; a palette counts as red, green, blue);
+    ``stretch`` is measured when it is not given: on the whole scene, whatever the ``area``. A scene
+    without CRS is worked on in its own pixels, unless ``assumed_pixel_size_m`` says how large they
+    are; with a CRS that is not looked at.
 
-    Raises ``SceneError``: no such raster, no such band, pixels too coarse by far.
+    With an ``area`` the scene ends at the smallest window around it, nothing far from it is read,
+    and what is outside is not valid. Blocks of the file that cannot be read raise an error, or with
+    ``mask_damage`` are not valid; a warning at the end counts and names them.
+
+    Raises ``SceneError``: no such raster, no such band, pixels too coarse by far, damage; and
+    ``InputError`` where scene and area do not meet.
     """
     with opened(path, bands=bands, assumed_pixel_size_m=assumed_pixel_size_m) as source:
         measured = source.grid.crs is not None or assumed_pixel_size_m is not None
-        scene = Scene(source, source.grid, stretch, measured=measured)
+        readable = Masking(source) if mask_damage else source
+        scene = Scene(readable, source.grid, stretch, measured=measured, area=area)
         yield scene if pixel_size_m is None else scene.resampled(pixel_size_m)
+        if isinstance(readable, Masking) and readable.damage:
+            warnings.warn(readable.told(), UnreadableWarning, stacklevel=3)
 
 
 class Scene:
     """A raster as uint8 images on ``grid``; made by ``open_scene``. For one thread at a time."""
 
     def __init__(
-        self, source: Source, grid: Grid, stretch: Stretch | None = None, *, measured: bool = True
+        self,
+        source: Source | Masking,
+        grid: Grid,
+        stretch: Stretch | None = None,
+        *,
+        measured: bool = True,
+        area: Area | None = None,
     ) -> None:
         self.path = source.path
-        self.grid = grid
-        self.native_grid = source.grid
+        self.area = area
+        self.grid = _around(area, grid)
+        self.native_grid = _around(area, source.grid)
         self.bands = source.bands
         self.dtype = source.dtype
         self.has_crs = source.grid.crs is not None
         self._source = source
         self._measured = measured
         self._given_stretch = stretch
+        self._whole = grid
+        self._placed = None if area is None else area.on(grid)
+        self._first = (0, 0) if self._placed is None else self._placed.window[:2]
         self._resample = _resampler(source.grid, grid)
 
     @cached_property
@@ -83,26 +107,42 @@ class Scene:
         if not self._measured:
             return self
         _check_fine_enough(self._source, pixel_size_m)
-        grid = self.native_grid.resampled(pixel_size_m)
-        return Scene(self._source, grid, self._given_stretch)
+        grid = self._source.grid.resampled(pixel_size_m)
+        return Scene(self._source, grid, self._given_stretch, area=self.area)
 
     def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
         """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.
 
-        The window may stick out of the scene: there the pixels are mirrored and not valid.
-        Raises ``SceneError`` where the file is damaged.
+        The window may stick out of the scene: there the pixels are mirrored and not valid. Around
+        an area they are those of the ground, and not valid; a window that does not touch it is
+        not read. Raises ``SceneError`` where the file is damaged.
         """
+        row, col = row + self._first[0], col + self._first[1]
+        grid = self._whole.window(row, col, shape)
+        if self._placed is None:
+            image, valid = self._mirrored(row, col, shape)
+            return Raster(image, grid, valid)
+        if not self._placed.touches(row, col, shape):
+            nothing = np.zeros((len(self.bands), *shape), np.uint8)
+            return Raster(nothing, grid, np.zeros(shape, bool))
+        image, valid = self._mirrored(row, col, shape)
+        return Raster(image, grid, valid & self._placed.inside(row, col, shape))
+
+    def _mirrored(
+        self, row: int, col: int, shape: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Image and valid pixels of a window of the whole scene; it may stick out."""
         height, width = shape
-        rows = mirrored(row, row + height, self.grid.height)
-        cols = mirrored(col, col + width, self.grid.width)
+        rows = mirrored(row, row + height, self._whole.height)
+        cols = mirrored(col, col + width, self._whole.width)
         top, left = int(rows.min()), int(cols.min())
         image, valid = self._inside((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         if (row, col) != (top, left) or image.shape[1:] != shape:
             image = image.take(rows - top, axis=1).take(cols - left, axis=2)
             valid = valid.take(rows - top, axis=0).take(cols - left, axis=1)
-            valid &= _inside(row, height, self.grid.height)[:, None]
-            valid &= _inside(col, width, self.grid.width)
-        return Raster(image, self.grid.window(row, col, shape), valid)
+            valid &= _inside(row, height, self._whole.height)[:, None]
+            valid &= _inside(col, width, self._whole.width)
+        return image, valid
 
     def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Image and valid pixels of ranges inside the scene."""
@@ -135,6 +175,10 @@ class Scene:
             yield start, min(start + count, rows[1])
 
 
+def _around(area: Area | None, grid: Grid) -> Grid:
+    return grid if area is None else grid.window(*area.on(grid).window)
+
+
 def _inside(start: int, length: int, size: int) -> NDArray[np.bool_]:
     index = np.arange(start, start + length)
     return (index >= 0) & (index < size)
@@ -148,7 +192,7 @@ def _resampler(native: Grid, working: Grid) -> Resampler:
     )
 
 
-def _check_fine_enough(source: Source, pixel_size_m: float) -> None:
+def _check_fine_enough(source: Source | Masking, pixel_size_m: float) -> None:
     coarsest_m = max(source.grid.pixel_size_m)
     if coarsest_m > _MAX_ENLARGEMENT * pixel_size_m:
         raise SceneError(
@@ -157,7 +201,7 @@ def _check_fine_enough(source: Source, pixel_size_m: float) -> None:
         )
 
 
-def _sample(source: Source) -> NDArray[Any]:
+def _sample(source: Source | Masking) -> NDArray[Any]:
     """Levels (band, pixel) of valid pixels, spread evenly over the scene: a million at most.
 
     Patches rather than every nth pixel: whatever the size of the scene, and without overviews, at

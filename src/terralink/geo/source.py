@@ -275,13 +275,16 @@ def _numbers(
 ) -> tuple[int, ...]:
     """Bands by number or name as numbers; a file's own names go before those of its colours."""
     colours = [kind.name for kind in dataset.colorinterp] if palette is None else _PALETTE_BANDS
-    known = {name.lower(): band for band, name in reversed([*enumerate(colours, 1)])}
-    own = enumerate(dataset.descriptions, 1)
-    known |= {name.strip().lower(): band for band, name in reversed([*own]) if name}
-    for band in bands:
-        if isinstance(band, str) and band.strip().lower() not in known:
-            raise SceneError(f"{dataset.name}: {unknown('band', band.strip(), known)}")
-    return tuple(known[band.strip().lower()] if isinstance(band, str) else band for band in bands)
+    own = [name or "" for name in dataset.descriptions]
+    known: dict[str, int] = {}
+    for names in (own, colours):
+        for band, name in enumerate(names, start=1):
+            if name not in ("", "undefined"):
+                known.setdefault(name.strip().lower(), band)
+    for wanted in bands:
+        if isinstance(wanted, str) and wanted.strip().lower() not in known:
+            raise SceneError(f"{dataset.name}: {unknown('band', wanted.strip(), known)}")
+    return tuple(known[each.strip().lower()] if isinstance(each, str) else each for each in bands)
 
 
 def _list(bands: tuple[int, ...]) -> str:

@@ -1,0 +1,138 @@
+"""What of a scene is wanted: polygons on the ground, and where they lie in a grid's pixels.
+
+RULE: a pixel is inside when its centre is. Edges are straight in the CRS that the area came in, so
+a box of degrees is bent as its meridians and parallels are.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from rasterio.features import rasterize
+
+from terralink.errors import InputError
+from terralink.geo.grid import Grid
+from terralink.geo.vectors import read_vectors
+
+_WGS84 = CRS.from_epsg(4326)
+# An edge bends when its CRS changes: it is cut into pieces of at most this part of the area's size.
+_PIECES = 64
+
+
+@dataclass(frozen=True)
+class Area:
+    """Polygons ``shape`` (one geometry, coordinates ``(x, y)``) in ``crs``; ``name`` is for errors.
+
+    >>> Area.from_bounds((9.0, 47.0, 9.5, 47.25)).shape.area
+    0.125
+    """
+
+    shape: Any
+    crs: CRS
+    name: str
+
+    @classmethod
+    def from_bounds(cls, bounds: Sequence[float]) -> "Area":
+        """West, south, east, north in degrees (WGS 84). Raises ``InputError``."""
+        text = ",".join(f"{number:g}" for number in bounds)
+        inside = len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
+        if not inside or np.abs(bounds[::2]).max() > 180 or np.abs(bounds[1::2]).max() > 90:
+            raise InputError(
+                f"bounds in degrees were wanted as west,south,east,north, such as 9,47,9.5,47.25; "
+                f"{text} came"
+            )
+        return cls(shapely.box(*bounds), _WGS84, f"the bounds {text}")
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> "Area":
+        """All polygons of a vector file's first layer. Raises ``InputError``."""
+        vectors = read_vectors(path, None)
+        parts = shapely.get_parts(shapely.make_valid(vectors.geometry[_there(vectors.geometry)]))
+        shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+        if shape.is_empty:
+            raise InputError(f"{path} holds no polygon; an area is one or more")
+        if vectors.crs is None:
+            raise InputError(f"{path} does not say its CRS; GeoJSON is always in degrees")
+        return cls(shape, vectors.crs, str(path))
+
+    def on(self, grid: Grid) -> "PlacedArea":
+        """Where it lies in the pixels of ``grid``.
+
+        Raises ``InputError`` when it lies elsewhere, or nobody knows where the grid lies.
+        """
+        if grid.crs is None:
+            raise InputError(f"{self.name} has a place on the earth, the scene has none: no CRS")
+        west, south, east, north = self.shape.bounds
+        pieces = shapely.segmentize(self.shape, max(east - west, north - south) / _PIECES)
+        there = Transformer.from_crs(self.crs, grid.crs, always_xy=True)
+
+        def to_pixels(xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+            return grid.colrow(*there.transform(xs, ys))
+
+        pixels = shapely.transform(pieces, to_pixels, interleaved=False)
+        placed = PlacedArea(shapely.make_valid(pixels), grid.shape) if _finite(pixels) else None
+        if placed is None or not placed.touches(0, 0, grid.shape):
+            raise InputError(f"{self.name} and the scene do not meet: {_places(self, grid)}")
+        return placed
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedArea:
+    """An area in pixel coordinates ``(col, row)`` of a raster of ``size`` (height, width)."""
+
+    pixels: Any
+    size: tuple[int, int]
+
+    @cached_property
+    def window(self) -> tuple[int, int, tuple[int, int]]:
+        """First row, first column and shape of the smallest window around it."""
+        left, top, right, bottom = self.pixels.bounds
+        row, col = (max(0, int(np.floor(start))) for start in (top, left))
+        below = min(self.size[0], int(np.ceil(bottom)))
+        beyond = min(self.size[1], int(np.ceil(right)))
+        return row, col, (below - row, beyond - col)
+
+    def touches(self, row: int, col: int, shape: tuple[int, int]) -> bool:
+        """Whether a window holds any of it."""
+        window = shapely.box(col, row, col + shape[1], row + shape[0])
+        return bool(self._prepared.intersects(window) and not self._prepared.touches(window))
+
+    def inside(self, row: int, col: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which pixels of a window are inside."""
+        if self._prepared.contains(shapely.box(col, row, col + shape[1], row + shape[0])):
+            return np.ones(shape, bool)
+        place = Affine.translation(col, row)
+        burnt = rasterize([self.pixels], out_shape=shape, transform=place, dtype="uint8")
+        return np.asarray(burnt > 0)
+
+    @cached_property
+    def _prepared(self) -> Any:
+        shapely.prepare(self.pixels)
+        return self.pixels
+
+
+def _there(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.asarray(~(shapely.is_missing(geometry) | shapely.is_empty(geometry)))
+
+
+def _finite(shape: Any) -> bool:
+    return bool(np.isfinite(shapely.get_coordinates(shape)).all())
+
+
+def _places(area: Area, grid: Grid) -> str:
+    """Both places in degrees, where they can be told."""
+    scene = Area(shapely.box(*grid.bounds), grid.crs or _WGS84, "the scene")
+    return " and ".join(f"{each.name} is at {_degrees(each)}" for each in (area, scene))
+
+
+def _degrees(area: Area) -> str:
+    there = Transformer.from_crs(area.crs, _WGS84, always_xy=True)
+    corners = there.transform_bounds(*area.shape.bounds)
+    return ",".join(f"{corner:.4f}" for corner in corners)
