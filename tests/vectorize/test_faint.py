@@ -21,8 +21,8 @@ FULL = 128
 
 def kept(levels: NDArray[np.uint8], *, pixel_m: float = 1.0, strip_rows: int = 512) -> Faint:
     faint = Faint(full=FULL, pixel_m=pixel_m)
-    strips = Strips(levels.shape[1], strip_rows=strip_rows, halo_rows=8)
-    for strip in itertools.chain(strips.add(levels >= FULL, levels), strips.rest()):
+    strips = Strips(levels.shape[1], road=FULL, strip_rows=strip_rows, halo_rows=8)
+    for strip in itertools.chain(strips.add(levels), strips.rest()):
         faint.add(strip)
     return faint
 

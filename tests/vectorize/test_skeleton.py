@@ -6,10 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from terralink import town
 from terralink.vectorize.skeleton import centre_pixels, widths_m
 from terralink.vectorize.strips import Strip
+from terralink.vectorize.trace import Pixels
+
+
+def strip_of(mask: NDArray[np.bool_], core: slice | None = None) -> Strip:
+    return Strip(mask.astype(np.uint8), core or slice(0, len(mask)), top=0, road=1)
 
 
 def run(line: NDArray[np.bool_], at: int) -> int:
@@ -32,7 +38,7 @@ def test_widths_are_those_of_chords_and_of_the_distance_transform(
 ) -> None:
     mask = np.pad(mask, 1)  # background all around, which both know how to measure to
     rows, cols = np.nonzero(mask)
-    width_m = widths_m(mask, rows, cols, pixel_size_m=pixel_size_m)
+    width_m = widths_m(strip_of(mask), rows, cols, pixel_size_m=pixel_size_m)
     distance_m = distance_transform_edt(mask, sampling=pixel_size_m[::-1])
     for row, col, found_m in zip(rows.tolist(), cols.tolist(), width_m, strict=True):
         row_m, column_m = np.multiply([run(mask[row], col), run(mask[:, col], row)], pixel_size_m)
@@ -49,9 +55,7 @@ def test_a_straight_street_is_as_wide_as_it_is_drawn(wide_px: int, turned: bool)
     size = (0.5, 2.0)
     if turned:
         mask, size = mask.T.copy(), (2.0, 0.5)
-    pixels = centre_pixels(
-        Strip(mask, mask.astype(np.uint8), slice(0, len(mask)), 0), pixel_size_m=size
-    )
+    pixels = centre_pixels(strip_of(mask), pixel_size_m=size)
     assert np.median(pixels.width_m) == pytest.approx(wide_px * 2.0, rel=0.02)
 
 
@@ -61,14 +65,56 @@ def test_an_oblique_street_is_about_as_wide_as_it_is_drawn(degrees: float) -> No
     across = np.cos(np.radians(degrees)) * rows - np.sin(np.radians(degrees)) * cols
     for wide_px in (6, 9, 14):
         mask = np.abs(across) <= wide_px / 2
-        pixels = centre_pixels(
-            Strip(mask, mask.astype(np.uint8), slice(0, 300), 0), pixel_size_m=(1, 1)
-        )
+        pixels = centre_pixels(strip_of(mask), pixel_size_m=(1, 1))
         inside = (np.abs(pixels.rows - 150) < 60) & (np.abs(pixels.cols - 150) < 60)
         assert pixels.width_m[inside].mean() == pytest.approx(wide_px, abs=0.6)
 
 
 def test_the_edge_of_the_picture_is_no_edge_of_the_road() -> None:
     mask = np.ones((5, 40), bool)
-    width_m = widths_m(mask, np.array([2]), np.array([20]), pixel_size_m=(1, 1))
+    width_m = widths_m(strip_of(mask), np.array([2]), np.array([20]), pixel_size_m=(1, 1))
     assert width_m[0] == pytest.approx(40, abs=1)
+
+
+def of_chunks(strip: Strip, chunk_px: int) -> Pixels:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("terralink.vectorize.skeleton.CHUNK_PX", chunk_px)
+        return centre_pixels(strip, pixel_size_m=(0.5, 0.8))
+
+
+def assert_same(found: Pixels, wanted: Pixels) -> None:
+    for column, of_whole in zip(vars(found).values(), vars(wanted).values(), strict=True):
+        np.testing.assert_array_equal(column, of_whole)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 48),
+    st.floats(0.5, 8),
+    st.floats(0.1, 0.97),
+    st.integers(20, 300),
+)
+def test_chunks_of_columns_change_nothing_in_a_mask(
+    seed: int, height: int, grain_px: float, share: float, chunk_px: int
+) -> None:
+    noise = gaussian_filter(np.random.default_rng(seed).random((height, 700)), grain_px)
+    strip = strip_of(noise < np.quantile(noise, share), slice(height // 4, height))
+    assert_same(of_chunks(strip, chunk_px), of_chunks(strip, 700))
+
+
+@pytest.mark.parametrize("height", [1, 30])
+def test_chunks_of_columns_change_nothing_where_all_is_road(height: int) -> None:
+    strip = strip_of(np.ones((height, 600), bool))
+    assert_same(of_chunks(strip, 100), of_chunks(strip, 600))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_chunks_of_columns_change_nothing_in_a_town(seed: int) -> None:
+    shape = (200, 1600)
+    mask = town.draw(shape, seed=seed, pixel_size_m=1).road_mask(0, 0, shape)
+    strip = strip_of(mask, slice(64, 136))
+    whole = of_chunks(strip, 1600)
+    assert len(whole) > 300
+    assert_same(of_chunks(strip, 128), whole)
+    assert_same(of_chunks(strip, 771), whole)

@@ -107,11 +107,9 @@ class RoadTracer:
         for start in range(0, len(prob), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
             probs = levels(prob[rows])
-            mask = probs >= _level(self._weak)
             if band.valid is not None:
-                mask &= band.valid[rows]
                 probs = probs * band.valid[rows]
-            self._tracing.add(mask, probs)
+            self._tracing.add(probs)
 
     def finish(self) -> RoadGraph:
         """The graph of all rows that came in."""
@@ -132,12 +130,12 @@ class _Tracing:
         top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
         self.faint = Faint(full=weakest, pixel_m=max(top_row.pixel_size_m))
         self._first = first  # the grid of the first band
-        self._strips = Strips(first.width)
+        self._strips = Strips(first.width, road=weakest)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
         self._traces = [Traces.none()]
 
-    def add(self, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> None:
-        for strip in self._strips.add(mask, levels):
+    def add(self, levels: NDArray[np.uint8]) -> None:
+        for strip in self._strips.add(levels):
             self._trace(strip)
 
     def finish(self) -> tuple[RoadGraph, NDArray[np.uint8]]:
@@ -159,8 +157,8 @@ class _Tracing:
 
 
 def _level(prob: float) -> int:
-    """A threshold among bytes."""
-    return round(prob * 255)
+    """A threshold among bytes; what is 0 is never road."""
+    return max(round(prob * 255), 1)
 
 
 def _graph(traces: Traces, grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:

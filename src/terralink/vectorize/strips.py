@@ -14,47 +14,55 @@ STRIP_ROWS = 512
 # Thinning eats a road from both sides, a pixel a round, and is told of what lies beyond its own
 # rows at two pixels a round: centre lines of roads up to about this wide are those of the scene.
 HALO_ROWS = 64
+ALL = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
     """Rows of a scene; those of ``core`` are the strip's own, the others are its halo.
 
-    mask (row, col)  road or not
     prob (row, col)  probability of road, 0..255
+    road             the lowest probability that is road
     top              the scene's row that is row 0 here
     """
 
-    mask: NDArray[np.bool_]
     prob: NDArray[np.uint8]
     core: slice
     top: int
+    road: int
+
+    def mask(self, rows: slice = ALL, cols: slice = ALL) -> NDArray[np.bool_]:
+        """(row, col) road or not; of few rows or columns, where the strip is wide."""
+        return np.asarray(self.prob[rows, cols] >= self.road)
 
 
 class Strips:
-    """A buffer of one strip and its halo; memory depends on ``width_px`` alone."""
+    """A buffer of one strip and its halo: a byte a pixel. Memory depends on ``width_px`` alone."""
 
     def __init__(
-        self, width_px: int, *, strip_rows: int = STRIP_ROWS, halo_rows: int = HALO_ROWS
+        self,
+        width_px: int,
+        *,
+        road: int,
+        strip_rows: int = STRIP_ROWS,
+        halo_rows: int = HALO_ROWS,
     ) -> None:
-        self._strip_rows, self._halo_rows = strip_rows, halo_rows
-        shape = (strip_rows + 2 * halo_rows, width_px)
-        self._mask, self._prob = np.zeros(shape, bool), np.zeros(shape, np.uint8)
+        self._road, self._strip_rows, self._halo_rows = road, strip_rows, halo_rows
+        self._prob = np.zeros((strip_rows + 2 * halo_rows, width_px), np.uint8)
         self._top = 0  # the scene's row that is row 0 of the buffer
         self._filled = 0  # rows in the buffer
         self._done = 0  # rows of the scene whose strips have gone out
 
-    def add(self, mask: NDArray[np.bool_], prob: NDArray[np.uint8]) -> Iterator[Strip]:
+    def add(self, prob: NDArray[np.uint8]) -> Iterator[Strip]:
         """Take rows, give the strips that are whole with them."""
         taken = 0
-        while taken < len(mask):
-            count = min(len(mask) - taken, len(self._mask) - self._filled)
+        while taken < len(prob):
+            count = min(len(prob) - taken, len(self._prob) - self._filled)
             into = slice(self._filled, self._filled + count)
-            self._mask[into] = mask[taken : taken + count]
             self._prob[into] = prob[taken : taken + count]
             self._filled += count
             taken += count
-            if self._filled == len(self._mask):
+            if self._filled == len(self._prob):
                 yield self._next()
                 self._forget()
 
@@ -68,13 +76,12 @@ class Strips:
         stop = min(start + self._strip_rows, self._filled)
         self._done += stop - start
         whole = slice(0, min(stop + self._halo_rows, self._filled))
-        return Strip(self._mask[whole], self._prob[whole], slice(start, stop), self._top)
+        return Strip(self._prob[whole], slice(start, stop), self._top, self._road)
 
     def _forget(self) -> None:
         """Move up what the next strip needs: its halo and what has come of it."""
         gone = self._done - self._halo_rows - self._top
         if gone > 0:
             kept = self._filled - gone
-            self._mask[:kept] = self._mask[gone : self._filled]
             self._prob[:kept] = self._prob[gone : self._filled]
             self._top, self._filled = self._top + gone, kept
