@@ -98,7 +98,7 @@ def test_lines_of_raw_openstreetmap_share_inner_points(tmp_path: Path) -> None:
 def test_maps_of_two_places_are_an_error(tmp_path: Path) -> None:
     roads(MAIN).to_file(tmp_path / "here.gpkg")
     roads([(90000, 0), (90500, 0)]).to_file(tmp_path / "there.gpkg")
-    with pytest.raises(InputError, match="do not overlap"):
+    with pytest.raises(InputError, match="the map and the reference do not overlap: the map is at"):
         diff.of_files(tmp_path / "here.gpkg", tmp_path / "there.gpkg")
 
 

@@ -22,12 +22,14 @@ from terralink.geo.vectors import layer_of
 from terralink.graph import RoadGraph
 from terralink.graph import style as styles
 from terralink.graph.store import Layer, write_geopackage
+from terralink.metrics.extents import Extent, check_overlap
 from terralink.metrics.polygons import Buildings, comparable_shapes, same_buildings
 from terralink.metrics.roads import comparable
 
 Shapes: TypeAlias = NDArray[np.object_]
 Kind: TypeAlias = Literal["roads", "buildings"]
 
+_NAMES = ("the map", "the reference")
 _STEP_M = 1.0  # how finely a road is told apart
 # Blue, amber and magenta are told apart by every kind of eye.
 COLOURS = {"new": "#ff3d8b", "matched": "#6b95ff", "gone": "#ffb000"}
@@ -94,7 +96,7 @@ def roads(
     Raises ``InputError`` where both maps have roads but their extents do not overlap, unless they
     ``may_be_apart``, and where only one has a CRS.
     """
-    reference = comparable(given, reference, within_m, may_be_apart=may_be_apart)
+    reference = _comparable(given, reference, within_m, may_be_apart=may_be_apart)
     new, matched = _told_apart(given, reference, within_m, min_stretch_m)
     gone, _ = _told_apart(reference, given, within_m, min_stretch_m)
     return Changes("roads", new, matched, gone, given.crs if len(given) else reference.crs)
@@ -104,7 +106,9 @@ def buildings(
     given: Buildings, reference: Buildings, *, iou: float = 0.5, may_be_apart: bool = False
 ) -> Changes:
     """The buildings that are new, matched (one to one, at ``iou`` or more) and gone."""
-    old, now, crs = comparable_shapes(reference, given, may_be_apart)
+    old, now, crs = comparable_shapes(reference, given, may_be_apart=True)
+    if not may_be_apart:
+        check_overlap(Extent.of(now, crs), Extent.of(old, crs), names=_NAMES)
     i, j = same_buildings(old, now, iou)
     stays, lasts = np.zeros(len(now), bool), np.zeros(len(old), bool)
     stays[j], lasts[i] = True, True
@@ -145,6 +149,17 @@ def write(path: str | os.PathLike[str], changes: list[Changes]) -> None:
         raise InputError(f"changes are layers of a GeoPackage: name the file .gpkg, not {path}")
     layers = [layer for each in changes for layer in each.layers()]
     write_geopackage(path, layers, next((each.crs for each in changes if each.crs), None))
+
+
+def _comparable(
+    given: RoadGraph, reference: RoadGraph, within_m: float, *, may_be_apart: bool
+) -> RoadGraph:
+    """The reference in the CRS of the map."""
+    brought = comparable(given, reference, within_m, may_be_apart=True)
+    if not may_be_apart:
+        here, there = (Extent.of(side.lines, side.crs) for side in (given, reference))
+        check_overlap(here, there, within_m, names=_NAMES)
+    return brought
 
 
 def _told_apart(
@@ -247,7 +262,7 @@ def _has(path: str | os.PathLike[str], kind: str) -> bool:
 
 def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Changes:
     """Roads against those of the reference that lie in the map's box."""
-    reference = comparable(given, reference, within_m)
+    reference = _comparable(given, reference, within_m, may_be_apart=False)
     if len(given) and len(reference):
         box = shapely.box(*shapely.total_bounds(given.lines)).buffer(within_m, join_style="mitre")
         lines = shapely.intersection(reference.lines, box)

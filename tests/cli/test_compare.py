@@ -192,6 +192,93 @@ def test_roads_of_two_places(verb: list[str], refused: Run, tmp_path: Path) -> N
     assert "do not overlap" in refused(*verb, truth, pred)
 
 
+def test_folders_of_two_places_say_where_each_is(refused: Run, tmp_path: Path) -> None:
+    for name in "ab":
+        truth = roads(tmp_path / "truth" / f"{name}.gpkg", MAIN).parent
+        pred = roads(tmp_path / "pred" / f"{name}.gpkg", MAIN, east=EAST + 5000).parent
+    told = refused("evaluate", "roads", truth, pred)
+    assert "the first of 2 pairs, a: truth and prediction do not overlap" in told
+    assert "truth is at (600000, 4000000, 600400, 4000000) of EPSG:32611" in told
+    assert "prediction at (605000, 4000000, 605400, 4000000) of EPSG:32611" in told
+
+
+@pytest.mark.parametrize("kind", ["roads", "topo"])
+def test_a_pair_of_two_places_among_others_is_a_zero_and_named(
+    kind: str, figures: Run, terralink: Run, tmp_path: Path
+) -> None:
+    for name, east in (("a", EAST), ("b", EAST + 5000)):
+        truth = roads(tmp_path / "truth" / f"{name}.gpkg", MAIN).parent
+        pred = roads(tmp_path / "pred" / f"{name}.gpkg", MAIN, east=east).parent
+    record = figures(kind, truth, pred)
+    assert record["apart"] == ["b"]
+    assert [case["recall"] for case in record["cases"]] == [1, 0]
+    assert "1 of the pairs, scored as 0: b" in terralink("evaluate", kind, truth, pred).out
+
+
+def test_a_pair_with_nothing_on_one_side_does_not_make_two_places_one(
+    refused: Run, tmp_path: Path
+) -> None:
+    truth = roads(tmp_path / "truth" / "a.gpkg", MAIN).parent
+    pred = roads(tmp_path / "pred" / "a.gpkg", MAIN, east=EAST + 5000).parent
+    roads(truth / "b.gpkg", MAIN)
+    roads(pred / "b.gpkg")
+    assert "do not overlap" in refused("evaluate", "roads", truth, pred)
+
+
+@pytest.mark.parametrize("kind", ["roads", "topo", "buildings"])
+def test_masks_of_one_place_may_differ_in_all_they_hold(
+    kind: str, figures: Run, tmp_path: Path
+) -> None:
+    top = mask(tmp_path / "t.tif", (slice(2, 10), slice(None)))
+    bottom = mask(tmp_path / "p.tif", (slice(54, 62), slice(None)))
+    assert figures(kind, top, bottom)["figures"]["recall"] == 0
+
+
+@pytest.mark.parametrize("kind", ["roads", "topo", "buildings"])
+def test_masks_of_two_places_are_an_error_of_whatever_is_in_them(
+    kind: str, refused: Run, tmp_path: Path
+) -> None:
+    truth = mask(tmp_path / "t.tif", (slice(28, 36), slice(None)))
+    pred = mask(tmp_path / "p.tif", (slice(28, 36), slice(None)), east=EAST + 5000)
+    assert "do not overlap" in refused("evaluate", kind, truth, pred)
+
+
+@pytest.fixture
+def pbf(tmp_path: Path) -> Path:
+    """Two streets and a house of OpenStreetMap, written by pyosmium."""
+    osmium = pytest.importorskip("osmium")
+    path = tmp_path / "osm" / "town.osm.pbf"
+    path.parent.mkdir()
+    places = [(0, 0), (0.002, 0), (0.004, 0), (0.002, 0.003), (0.001, 0.001), (0.0013, 0.001)]
+    places += [(0.0013, 0.0013), (0.001, 0.0013)]
+    ways = [([1, 2, 3], "highway"), ([2, 4], "highway"), ([5, 6, 7, 8, 5], "building")]
+    with osmium.SimpleWriter(str(path)) as writer:
+        for number, place in enumerate(places, 1):
+            writer.add_node(osmium.osm.mutable.Node(id=number, location=place))
+        for number, (nodes, key) in enumerate(ways, 1):
+            tags = {key: "residential"}
+            writer.add_way(osmium.osm.mutable.Way(id=number, nodes=nodes, tags=tags))
+    return path
+
+
+def test_openstreetmaps_binary_form_is_read_as_roads_and_as_buildings(
+    pbf: Path, figures: Run, terralink: Run, tmp_path: Path
+) -> None:
+    graph = RoadGraph.from_file(pbf, node="vertices")
+    assert sorted(graph.degree.tolist()) == [1, 1, 1, 3]
+    pred = tmp_path / "pred"
+    pred.mkdir()
+    graph.to_file(pred / "town.gpkg")
+    record = figures("roads", pbf.parent, pred)
+    assert [case["name"] for case in record["cases"]] == ["town"]
+    assert record["figures"]["f1"] == 1
+    assert figures("buildings", pbf, pbf)["figures"]["found"] == 1
+    ended = terralink("diff", pred / "town.gpkg", pbf, "--out", tmp_path / "d.gpkg", "--json")
+    changes = json.loads(ended.out)
+    assert "buildings" not in changes
+    assert changes["roads"]["new"]["count"] == changes["roads"]["gone"]["count"] == 0
+
+
 def test_vectors_where_masks_are_wanted(refused: Run, tmp_path: Path) -> None:
     path = roads(tmp_path / "t.gpkg", MAIN)
     assert "not a raster" in refused("evaluate", "pixels", path, path)

@@ -12,7 +12,7 @@ from PIL import Image
 GREY = Path(__file__).with_name("grey.onnx")
 Run = Callable[..., Any]
 
-VERBS = {
+VERBS: dict[str, list[object]] = {
     "extract": ["extract", "{png}", "--model", GREY, "--out", "{out}"],
     "predict": ["predict", "{png}", "--model", GREY, "--out", "{out}.tif"],
     "vectorize": ["vectorize", "{png}", "--out", "{out}.gpkg"],

@@ -1,5 +1,6 @@
 """``terralink evaluate``: truth against prediction."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -91,19 +92,19 @@ def run(
             iou=iou,
             min_area_m2=min_area_m2,
             sample=sample,
-            may_be_apart=len(pairs.pairs) > 1,
         )
         result = evaluate.evaluate(kind.value, pairs, rules, progress=update)
         if report is not None:
             command = f"terralink evaluate {kind.value} {truth} {pred}"
             evaluate.page(result, command=command, worst=worst).write(report)
-    _note_alone(pairs.alone)
+    _note("without a partner, and not scored", [str(path) for path in pairs.alone])
     took_s = perf_counter() - started
     record = {
         "kind": kind.value,
         "pairs": len(result.cases),
         "rules": dict(result.judged_by),
         "alone": [str(path) for path in pairs.alone],
+        "apart": list(result.apart),
         "figures": dict(result.figures),
         "cases": [{"name": case.pair.name, **case.figures} for case in result.cases],
         "seconds": took_s,
@@ -115,15 +116,22 @@ def run(
         lines=[
             ("pairs", f"{len(result.cases):,}"),
             *((name, evaluate.number(value)) for name, value in result.figures.items()),
+            *([("do not overlap", _apart(result.apart))] if result.apart else []),
             ("took", console.duration(took_s)),
             *([("to look at", report)] if report else []),
         ],
     )
 
 
-def _note_alone(alone: tuple[Path, ...]) -> None:
-    if not alone:
-        return
-    named = ", ".join(str(path) for path in alone[:_MOST_NAMED])
-    more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
-    console.note(f"without a partner, and not scored: {named}{more}")
+def _apart(names: Sequence[str]) -> str:
+    return f"{len(names):,} of the pairs, scored as 0: {_named(names)}"
+
+
+def _note(what: str, names: Sequence[str]) -> None:
+    if names:
+        console.note(f"{what}: {_named(names)}")
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

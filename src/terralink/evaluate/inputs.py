@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import CRS
 
 from terralink import vectorize
 from terralink.errors import InputError
@@ -15,9 +16,11 @@ from terralink.geo import Grid, Raster
 from terralink.geo.buildings import read_buildings
 from terralink.geo.source import Source, opened
 from terralink.graph import RoadGraph
+from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
 
 Mask = NDArray[np.bool_]
+Found: TypeAlias = RoadGraph | Buildings
 
 _ROWS = 1024  # a multiple of every usual patch
 
@@ -71,6 +74,23 @@ def buildings(path: Path, threshold: float | None) -> Buildings:
         tracer.add(band)
     found: Buildings = tracer.finish()
     return found
+
+
+def extent(path: Path, found: Found) -> Extent | None:
+    """Where a file is: around the shapes that were ``found`` in it, or all of a raster.
+
+    A file without shapes is nowhere, and belongs to any other.
+    """
+    shapes, crs = (
+        (found.lines, found.crs)
+        if isinstance(found, RoadGraph)
+        else (np.asarray(found.geometry, dtype=object), found.crs)
+    )
+    around = Extent.of(shapes, CRS.from_user_input(crs) if crs is not None else None)
+    if around is None or _is_vector(path):
+        return around
+    with opened(path, expand_palette=False) as source:
+        return Extent(source.grid.bounds, source.grid.crs)
 
 
 def _mask_bands(path: Path, threshold: float | None) -> Iterator[Raster]:

@@ -1,7 +1,7 @@
 """What is scored: a kind judges a pair to a part, parts add, and figures are read off their sum."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -11,8 +11,11 @@ from terralink import metrics
 from terralink.errors import InputError
 from terralink.evaluate import inputs
 from terralink.evaluate.pairs import Pair, Pairs
+from terralink.metrics.extents import Extent, told_apart
 
 Figures = Mapping[str, float]
+
+_HOLE_M = 8.0  # how far a marble of TOPO may lie from its hole
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,6 @@ class Rules:
     iou: float = 0.5
     min_area_m2: float = 0.0
     sample: int | None = None
-    may_be_apart: bool = False  # a chip of many may have its one road in the wrong corner
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class RoadScores:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The part of a pair, and where its sides are, if both are somewhere.
+
+    Masks are compared pixel by pixel: they are of one place, or an error.
+    """
+
+    part: Any
+    places: tuple[Extent, Extent] | None = None
+    apart: bool = False
+
+
+@dataclass(frozen=True)
 class Kind:
     """One way to score.
 
@@ -52,7 +66,7 @@ class Kind:
     rules    the names of those of ``Rules`` that it goes by
     """
 
-    judge: Callable[[Pair, Rules], Any]
+    judge: Callable[[Pair, Rules], Judged]
     figures: Callable[[Any], Figures]
     score: str
     rules: tuple[str, ...]
@@ -68,12 +82,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """All cases, the figures of their sum, and what they were judged by."""
+    """All cases, the figures of their sum, what they were judged by, and which do not overlap."""
 
     kind: str
     cases: tuple[Case, ...]
     figures: Figures
     rules: Rules
+    apart: tuple[str, ...] = ()
 
     @property
     def judged_by(self) -> Mapping[str, float | str]:
@@ -95,34 +110,54 @@ class Result:
 def evaluate(
     kind: str, pairs: Pairs, rules: Rules, *, progress: Callable[[float], None] = lambda _part: None
 ) -> Result:
-    """Judge all pairs; raises ``InputError`` with the pair's name for what cannot be compared."""
+    """Judge all pairs; raises ``InputError`` with the pair's name for what cannot be compared.
+
+    RULE: a pair is apart where both sides are somewhere and not in one place. Where all such pairs
+    are, it is an error: the zero would tell of the files. Where some are they are zeros, and named:
+    a chip may have its one road in the wrong corner.
+    """
     how = KINDS[kind]
-    parts = []
+    judged = []
     for number, pair in enumerate(pairs.pairs):
         try:
-            parts.append(how.judge(pair, rules))
+            judged.append(how.judge(pair, rules))
         except InputError as error:
             told = str(error)
             raise InputError(told if pair.name in told else f"{pair.name}: {told}") from error
         progress((number + 1) / len(pairs.pairs))
-    each = zip(pairs.pairs, parts, strict=True)
-    cases = tuple(Case(pair, how.figures(part)) for pair, part in each)
-    return Result(kind, cases, how.figures(reduce(add, parts)), rules)
+    each = list(zip(pairs.pairs, judged, strict=True))
+    return Result(
+        kind,
+        tuple(Case(pair, how.figures(one.part)) for pair, one in each),
+        how.figures(reduce(add, (one.part for one in judged))),
+        rules,
+        _apart(each),
+    )
 
 
-def _pixels(pair: Pair, rules: Rules) -> Any:
+def _apart(each: Sequence[tuple[Pair, Judged]]) -> tuple[str, ...]:
+    """The names of the pairs that are apart; raises ``InputError`` where none is together."""
+    apart = [(pair.name, one.places) for pair, one in each if one.places and one.apart]
+    if not apart or any(one.places and not one.apart for _, one in each):
+        return tuple(name for name, _ in apart)
+    name, places = apart[0]
+    which = f"the first of {len(apart)} pairs, {name}" if len(each) > 1 else name
+    raise InputError(f"{which}: {told_apart(*places)}")
+
+
+def _pixels(pair: Pair, rules: Rules) -> Judged:
     counts = metrics.Confusion.zero()
     for band in inputs.bands(pair, rules.threshold):
         counts += metrics.Confusion.of(band.truth, band.pred, valid=band.valid)
-    return _Counted(counts, counts.image_iou())
+    return Judged(_Counted(counts, counts.image_iou()))
 
 
-def _patches(pair: Pair, rules: Rules) -> Any:
+def _patches(pair: Pair, rules: Rules) -> Judged:
     counts = metrics.Confusion.zero()
     rows = rules.patch_px * max(1, 1024 // rules.patch_px)
     for band in inputs.bands(pair, rules.threshold, rows=rows):
         counts += metrics.patches(band.truth, band.pred, patch_px=rules.patch_px, valid=band.valid)
-    return _Counted(counts, counts.image_iou())
+    return Judged(_Counted(counts, counts.image_iou()))
 
 
 @dataclass(frozen=True)
@@ -145,19 +180,19 @@ def _of_counts(part: _Counted) -> Figures:
     }
 
 
-def _roads(pair: Pair, rules: Rules) -> RoadScores:
+def _roads(pair: Pair, rules: Rules) -> Judged:
     truth, pred = (inputs.roads(path, rules.threshold) for path in (pair.truth, pair.pred))
-    apart = rules.may_be_apart
     ways = metrics.apls(
-        truth, pred, max_snap_m=rules.within_m, sample=rules.sample, may_be_apart=apart
+        truth, pred, max_snap_m=rules.within_m, sample=rules.sample, may_be_apart=True
     )
-    return RoadScores(
-        metrics.centreline_match(truth, pred, within_m=rules.within_m, may_be_apart=apart),
+    part = RoadScores(
+        metrics.centreline_match(truth, pred, within_m=rules.within_m, may_be_apart=True),
         ways,
         metrics.ImageMean.of(ways.score),
         metrics.connectivity(truth),
         metrics.connectivity(pred),
     )
+    return _placed(part, pair, truth, pred, within_m=rules.within_m)
 
 
 def _of_roads(part: RoadScores) -> Figures:
@@ -177,20 +212,27 @@ def _of_roads(part: RoadScores) -> Figures:
     }
 
 
-def _topo(pair: Pair, rules: Rules) -> metrics.Matches:
+def _topo(pair: Pair, rules: Rules) -> Judged:
     truth, pred = (inputs.roads(path, rules.threshold) for path in (pair.truth, pair.pred))
-    return metrics.topo(truth, pred, may_be_apart=rules.may_be_apart)
+    part = metrics.topo(truth, pred, hole_m=_HOLE_M, may_be_apart=True)
+    return _placed(part, pair, truth, pred, within_m=_HOLE_M)
 
 
-def _buildings(pair: Pair, rules: Rules) -> metrics.Matches:
+def _buildings(pair: Pair, rules: Rules) -> Judged:
     truth, pred = (inputs.buildings(path, rules.threshold) for path in (pair.truth, pair.pred))
-    return metrics.buildings(
-        truth,
-        pred,
-        iou=rules.iou,
-        min_area_m2=rules.min_area_m2,
-        may_be_apart=rules.may_be_apart,
+    part = metrics.buildings(
+        truth, pred, iou=rules.iou, min_area_m2=rules.min_area_m2, may_be_apart=True
     )
+    return _placed(part, pair, truth, pred, within_m=0.0)
+
+
+def _placed(
+    part: Any, pair: Pair, truth: inputs.Found, pred: inputs.Found, *, within_m: float
+) -> Judged:
+    there, here = inputs.extent(pair.truth, truth), inputs.extent(pair.pred, pred)
+    if there is None or here is None:
+        return Judged(part)
+    return Judged(part, (there, here), there.is_apart(here, within_m))
 
 
 def _of_matches(part: metrics.Matches) -> Figures:

@@ -6,7 +6,8 @@ from pathlib import Path
 from terralink.errors import InputError
 
 VECTORS = frozenset(
-    {".gpkg", ".geojson", ".json", ".osm", ".graphml", ".parquet", ".geoparquet", ".shp", ".fgb"}
+    {".gpkg", ".geojson", ".json", ".osm", ".pbf", ".graphml", ".parquet", ".geoparquet"}
+    | {".shp", ".fgb"}
 )
 RASTERS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".vrt", ".bmp", ".gif"})
 
@@ -40,7 +41,7 @@ def paired(truth: Path, pred: Path) -> Pairs:
     if truth.is_dir() != pred.is_dir():
         raise InputError(f"two files or two folders are wanted, not {truth} and {pred}")
     if not truth.is_dir():
-        return Pairs((Pair(truth.stem, truth, pred),))
+        return Pairs((Pair(_stem(truth), truth, pred),))
     wanted, given = _by_stem(truth), _by_stem(pred)
     both = sorted(wanted.keys() & given.keys())
     if not both:
@@ -54,9 +55,16 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in VECTORS | RASTERS:
             continue
-        if path.stem in found:
-            raise InputError(
-                f"{folder} has {found[path.stem].name} and {path.name}: which of them is meant?"
-            )
-        found[path.stem] = path
+        first = found.setdefault(_stem(path), path)
+        if first != path:
+            raise InputError(f"{folder} has {first.name} and {path.name}: which of them is meant?")
     return found
+
+
+def _stem(path: Path) -> str:
+    """The name without its suffix; ``.osm.pbf`` is one.
+
+    >>> _stem(Path("town.osm.pbf")), _stem(Path("town.v2.tif"))
+    ('town', 'town.v2')
+    """
+    return path.stem.removesuffix(".osm") if path.suffix.lower() == ".pbf" else path.stem

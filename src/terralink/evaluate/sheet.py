@@ -40,7 +40,7 @@ def page(result: Result, *, command: str, worst: int = 9) -> Page:
         scene=_sheet(cases, score),
         layers=_layers(result, cases),
         tables=[
-            Table("All pairs", _rows(result.figures)),
+            Table("All pairs", [*_rows(result.figures), *_apart(result)]),
             Table(
                 f"The worst by {score}",
                 [(case.pair.name, f"{case.figures[score]:.3f}", "") for case in cases],
@@ -70,6 +70,12 @@ def _lead(score: str, pairs: int, drawn: int) -> str:
 
 def _rows(figures: Figures) -> list[tuple[str, str, str]]:
     return [(name.replace("_", " "), number(value), "") for name, value in figures.items()]
+
+
+def _apart(result: Result) -> list[tuple[str, str, str]]:
+    """How many pairs are zeros because their sides do not overlap."""
+    count = len(result.apart)
+    return [("pairs that do not overlap", f"{count:,}", "scored as 0")] if count else []
 
 
 def number(value: float) -> str:

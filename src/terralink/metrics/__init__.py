@@ -9,6 +9,7 @@ topo          ``topo``: how alike road graphs are around places drawn at random
 connectivity  ``connectivity``: into how many pieces a road graph falls
 polygons      ``buildings`` found one to one, ``outlines`` of buildings
 matches       ``Matches`` and ``Overlap``, the counts that these give
+extents       where truth and prediction lie, and whether they overlap
 places        points on the roads of a graph, and the shortest ways between them
 """
 

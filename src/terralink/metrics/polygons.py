@@ -9,6 +9,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.graph.lines import in_metres, reprojected
+from terralink.metrics.extents import Extent, check_overlap
 from terralink.metrics.matches import Matches, Overlap, one_to_one
 
 Shapes: TypeAlias = NDArray[np.object_]
@@ -93,13 +94,14 @@ def comparable_shapes(
     )
     if len(t) and len(p) and (t_crs is None) != (p_crs is None):
         raise InputError("truth and prediction both have a CRS or neither has: one has none here")
+    extents = Extent.of(t, t_crs), Extent.of(p, p_crs)
     t, metric = in_metres(t, t_crs) if len(t) else (t, None)
     if not len(t):
         p, metric = in_metres(p, p_crs)
     elif len(p) and p_crs is not None and metric is not None:
         p = reprojected(p, p_crs, metric)
-    if len(t) and len(p) and not may_be_apart:
-        _check_overlap(t, p)
+    if not may_be_apart:
+        check_overlap(*extents)
     return t, p, metric
 
 
@@ -113,13 +115,3 @@ def _shapes(side: Buildings) -> Shapes:
     crossed = ~shapely.is_valid(there)
     there[crossed] = shapely.make_valid(there[crossed], method="structure", keep_collapsed=False)
     return np.asarray(there[shapely.area(there) > 0], dtype=object)
-
-
-def _check_overlap(truth: Shapes, pred: Shapes) -> None:
-    a, b = (shapely.box(*shapely.total_bounds(side)) for side in (truth, pred))
-    if not shapely.intersects(a, b):
-        bounds = [tuple(round(edge) for edge in box.bounds) for box in (a, b)]
-        raise InputError(
-            f"truth {bounds[0]} and prediction {bounds[1]} do not overlap: are they of the same "
-            "place and CRS?"
-        )

@@ -7,6 +7,7 @@ import shapely
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
+from terralink.metrics.extents import Extent, check_overlap
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,13 @@ def comparable(
     Raises ``InputError`` when both have roads but their extents are more than ``within_m`` apart,
     unless they may be, and when only one of them has a CRS.
     """
-    if len(truth) and len(pred):
-        pred = _brought_to(truth, pred)
-        if not may_be_apart:
-            _check_overlap(truth, pred, within_m)
-    return pred
+    if not (len(truth) and len(pred)):
+        return pred
+    brought = _brought_to(truth, pred)
+    if not may_be_apart:
+        there, here = (Extent.of(side.lines, side.crs) for side in (truth, pred))
+        check_overlap(there, here, within_m)
+    return brought
 
 
 def _brought_to(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
@@ -97,19 +100,6 @@ def _brought_to(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
     if truth.crs is None or pred.crs is None:
         raise InputError("truth and prediction both have a CRS or neither has: one has none here")
     return pred.to_crs(truth.crs)
-
-
-def _check_overlap(truth: RoadGraph, pred: RoadGraph, within_m: float) -> None:
-    a, b = (shapely.box(*shapely.total_bounds(graph.lines)) for graph in (truth, pred))
-    if not shapely.dwithin(a, b, within_m):
-        raise InputError(
-            f"truth {_rounded(a)} and prediction {_rounded(b)} do not overlap: are they of the "
-            "same place and CRS?"
-        )
-
-
-def _rounded(box: shapely.Polygon) -> tuple[int, ...]:
-    return tuple(round(side) for side in box.bounds)
 
 
 def _near_m(lines: RoadGraph, to: RoadGraph, within_m: float) -> float:
