@@ -49,6 +49,10 @@ class OutputError(TerralinkError):
     """A result that cannot be written."""
 
 
+class UnreadableWarning(UserWarning):
+    """Parts of a scene could not be read and are masked; the line counts and names them."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The line for a name that does not exist, with the nearest that does.
 

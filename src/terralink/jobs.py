@@ -182,6 +182,7 @@ def _scene_identity(scene: geo.Scene) -> dict[str, Any]:
         "transform": grid.transform[:6],
         "crs": grid.crs.to_wkt() if grid.crs else None,
         "dtype": scene.dtype.name,
+        "area": None if scene.area is None else scene.area.sha256,
     }
     if not path.is_file():
         return {"path": scene.path, **header}

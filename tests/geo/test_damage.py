@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from terralink.errors import SceneError
-from terralink.geo import Raster, UnreadableWarning, open_scene
+from terralink.errors import SceneError, UnreadableWarning
+from terralink.geo import Raster, open_scene
 
 PLACE = Affine(1, 0, 600000, 0, -1, 4000000)
 LEVELS = np.random.default_rng(0).integers(40, 200, (3, 300, 300), dtype=np.uint8)

@@ -19,6 +19,7 @@ import typer.main
 import terralink
 from terralink.cli import (
     chip,
+    console,
     demo,
     diff,
     evaluate,
@@ -84,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = typer.main.get_command(app)
     try:
-        with command.make_context("terralink", given or ["--help"]) as context:
+        with (
+            console.telling_warnings(),
+            command.make_context("terralink", given or ["--help"]) as context,
+        ):
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as stop:

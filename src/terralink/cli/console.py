@@ -4,11 +4,12 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from terralink.errors import TerralinkError
+from terralink.errors import TerralinkError, UnreadableWarning
 
 if TYPE_CHECKING:
     from terralink.graph import RoadGraph
@@ -124,6 +125,22 @@ def _python_alone_on_stderr() -> Iterator[None]:
 def note(line: str) -> None:
     """Say something on stderr that is worth knowing and stops nothing."""
     print(f"terralink: {line}", file=sys.stderr)
+
+
+@contextmanager
+def telling_warnings() -> Iterator[None]:
+    """What a scene warns of while the block runs is told as a note."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
+            if issubclass(category, UnreadableWarning):
+                return note(str(message))
+            return usual(message, category, *more, **named)
+
+        warnings.simplefilter("always", UnreadableWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def note_unmeasured(scene: object) -> None:

@@ -9,8 +9,15 @@ import typer
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.geo import Stretch
+    from terralink.geo import Area, Stretch
     from terralink.predict import Predictor
+
+
+class BadTile(StrEnum):
+    """What to do with a part of a scene that cannot be read."""
+
+    REFUSE = "refuse"
+    MASK = "mask"
 
 
 class StretchBy(StrEnum):
@@ -65,9 +72,33 @@ Bands = Annotated[
     str | None,
     typer.Option(
         metavar="1,2,3",
-        help="The scene's bands to show the model, in the model's order.",
+        help="The scene's bands to show the model, in its order: numbers, or names as red,green.",
         show_default="all but alpha",
     ),
+]
+
+AreaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--area",
+        metavar="FILE",
+        help="Polygons (GeoJSON, GeoPackage): only what is inside is looked at.",
+        show_default=False,
+    ),
+]
+
+Bounds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="W,S,E,N",
+        help="The same as a box in degrees: west, south, east, north.",
+        show_default=False,
+    ),
+]
+
+OnBadTile = Annotated[
+    BadTile,
+    typer.Option(help="A part of the scene that cannot be read: stop there, or mask it and tell."),
 ]
 
 Stretched = Annotated[
@@ -110,6 +141,31 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
     return bands
 
 
+def band_names(text: str | None) -> tuple[int | str, ...] | None:
+    """Read the numbers and names of bands.
+
+    >>> band_names("4,3,2"), band_names("red, nir")
+    ((4, 3, 2), ('red', 'nir'))
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if "" in names or any(name.startswith("-") or name == "0" for name in names):
+        raise InputError(f"--bands wants numbers from 1 or names, such as 1,2,3; got {text!r}")
+    return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def area_of(file: Path | None, bounds: str | None) -> "Area | None":
+    """The area of interest that was asked for; raises ``InputError``."""
+    from terralink.geo import Area
+
+    if file is not None and bounds is not None:
+        raise InputError("--area and --bounds each say where to look; give one of them")
+    if bounds is not None:
+        return Area.from_bounds(_numbers(bounds, "--bounds", "9,47,9.5,47.25"))
+    return None if file is None else Area.from_file(file)
+
+
 def loaded(names: list[str] | None, weights: str | None) -> "Predictor":
     """The model of that name, or the ensemble of several."""
     from terralink import predict
@@ -117,14 +173,16 @@ def loaded(names: list[str] | None, weights: str | None) -> "Predictor":
     models = [predict.load(name) for name in names or ["roads"]]
     if len(models) == 1 and weights is None:
         return models[0]
-    return predict.Ensemble(models, None if weights is None else _numbers(weights))
+    return predict.Ensemble(
+        models, None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
+    )
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, option: str, example: str) -> list[float]:
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
-        raise InputError(f"--weights wants numbers, such as 0.5,0.5; got {text!r}") from None
+        raise InputError(f"{option} wants numbers, such as {example}; got {text!r}") from None
 
 
 def stretch_of(by: StretchBy) -> "Stretch | None":

@@ -24,6 +24,9 @@ def run(
     bands: options.Bands = None,
     stretch: options.Stretched = options.StretchBy.AUTO,
     tta: options.Tta = False,
+    area: options.AreaFile = None,
+    bounds: options.Bounds = None,
+    on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
     job: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +42,7 @@ def run(
     The result is a GeoTIFF at the model's pixel size: uint8 with a scale of 1/255, masked where the
     scene has no data. 'terralink vectorize' makes a road map of it.
     """
-    chosen = options.band_numbers(bands)
+    chosen = options.band_names(bands)
     from terralink import geo, predict
 
     started = perf_counter()
@@ -51,6 +54,8 @@ def run(
             bands=chosen,
             stretch=options.stretch_of(stretch),
             assumed_pixel_size_m=pixel_size_m,
+            area=options.area_of(area, bounds),
+            mask_damage=on_bad_tile is options.BadTile.MASK,
         ) as opened,
         console.progress(scene.name) as update,
     ):

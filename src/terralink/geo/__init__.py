@@ -1,7 +1,6 @@
 """The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
 
 from terralink.geo.area import Area
-from terralink.geo.damage import UnreadableWarning
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster, read_raster
 from terralink.geo.scene import Scene, open_scene
@@ -18,7 +17,6 @@ __all__ = [
     "Scene",
     "Stretch",
     "TileGrid",
-    "UnreadableWarning",
     "open_scene",
     "read_raster",
     "tile_grid",

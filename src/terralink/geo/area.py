@@ -4,6 +4,7 @@ RULE: a pixel is inside when its centre is. Edges are straight in the CRS that t
 a box of degrees is bent as its meridians and parallels are.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Area:
         if vectors.crs is None:
             raise InputError(f"{path} does not say its CRS; GeoJSON is always in degrees")
         return cls(shape, vectors.crs, str(path))
+
+    @property
+    def sha256(self) -> str:
+        """Equal for equal areas, to be stored in what was made with it."""
+        told = f"{self.crs.to_wkt()} {shapely.to_wkb(self.shape, hex=True)}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def on(self, grid: Grid) -> "PlacedArea":
         """Where it lies in the pixels of ``grid``.

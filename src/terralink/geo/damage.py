@@ -17,10 +17,6 @@ from terralink.geo.source import DamageError, Source, Span
 _NAMED = 3
 
 
-class UnreadableWarning(UserWarning):
-    """Blocks of a scene could not be read and are masked; the line counts and names them."""
-
-
 @dataclass(frozen=True, eq=False)
 class Masking:
     """A ``Source`` in which blocks that cannot be read are not valid; ``damage`` holds them."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.errors import SceneError
+from terralink.errors import SceneError, UnreadableWarning
 from terralink.geo.area import Area
-from terralink.geo.damage import Masking, UnreadableWarning
+from terralink.geo.damage import Masking
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler

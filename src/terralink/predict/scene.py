@@ -155,17 +155,37 @@ def _blocks(
 ) -> Iterator[Raster]:
     """Finished parts of the scene, from left to right, row by row; (class, row, col) always."""
     waiting: deque[Bools] = deque()
-
-    def images() -> Iterator[Levels]:
-        for tile in tiles:
-            waiting.append(walk.turn(_valid(tile)))
-            yield tile.array
-
-    upright = (walk.turn(levels) for levels in predicted(model, images(), tta=tta))
+    upright = _upright(model, walk, tiles, waiting, tta=tta)
     border = walk.plane.border_px
     for row, col, levels in walk.plane.blend(upright, first=first):
         valid = waiting.popleft()[border:, border:][: levels.shape[1], : levels.shape[2]]
         yield walk.inside(row, col, levels * valid, valid)
+
+
+def _upright(
+    model: Predictor, walk: Walk, tiles: Iterable[Raster], waiting: deque[Bools], *, tta: bool
+) -> Iterator[Levels]:
+    """Levels of each tile as it is walked; its valid pixels go to ``waiting``.
+
+    A tile without data is 0 and costs nothing. Its neighbours are the same at all pixels that
+    count: a valid pixel that two tiles share is valid in both.
+    """
+    nothing = np.zeros((len(model.metadata.classes), *[walk.plane.tile] * 2), np.uint8)
+    unseen = np.broadcast_to(np.bool_(False), nothing.shape[1:])  # many may wait, none held
+    seen: deque[bool] = deque()
+
+    def images() -> Iterator[Levels]:
+        for tile in tiles:
+            seen.append(tile.valid is None or bool(tile.valid.any()))
+            waiting.append(walk.turn(_valid(tile)) if seen[-1] else unseen)
+            if seen[-1]:
+                yield tile.array
+
+    for levels in predicted(model, images(), tta=tta):
+        while not seen.popleft():
+            yield nothing
+        yield walk.turn(levels)
+    yield from (nothing for _ in seen)
 
 
 def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:

@@ -1,0 +1,124 @@
+"""What part of a scene a verb looks at, and what it does about parts that cannot be read."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from pyproj import Transformer
+
+from terralink.predict import Model
+
+GREY = Path(__file__).with_name("grey.onnx")
+Run = Callable[..., Any]
+Write = Callable[..., Path]
+TO_DEGREES = Transformer.from_crs(32611, 4326, always_xy=True)
+
+
+@pytest.fixture
+def predicted(terralink: Run, tmp_path: Path) -> Callable[..., Any]:
+    def run(scene: object, *more: object) -> Any:
+        out = tmp_path / "prob.tif"
+        ended = terralink("predict", scene, "--model", GREY, "--out", out, *more)
+        assert ended.code == 0, ended.err
+        with rasterio.open(out) as dataset:
+            return dataset.read(1), dataset.dataset_mask() > 0, dataset.bounds, ended.err
+
+    return run
+
+
+@pytest.mark.parametrize("by", ["file", "bounds"])
+def test_only_the_area_is_predicted(by: str, predicted: Run, scene: Write, tmp_path: Path) -> None:
+    bounds = TO_DEGREES.transform_bounds(600150, 3999750, 600300, 3999850)
+    if by == "file":
+        path = tmp_path / "area.geojson"
+        path.write_text(json.dumps(shapely.geometry.mapping(shapely.box(*bounds))))
+        told = ("--area", str(path))
+    else:
+        told = ("--bounds", ",".join(map(str, bounds)))
+    whole = predicted(scene())[0]
+    part, valid, place, _ = predicted(scene(), *told)
+    assert place == pytest.approx((600150, 3999750, 600300, 3999850), abs=5)
+    row, col = round(4000000 - place.top), round(place.left - 600000)
+    there = whole[row : row + part.shape[0], col : col + part.shape[1]]
+    assert valid.mean() > 0.9
+    assert (part == there * valid).all()
+    assert part.any()
+
+
+def test_tiles_without_data_are_not_inferred(
+    predicted: Run, scene: Write, crossing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wide = scene(image=np.tile(crossing, (1, 1, 12)))
+    ends = [
+        shapely.box(600000, 3999700, 600050, 3999800),
+        shapely.box(604700, 3999700, 604790, 3999800),
+    ]
+    degrees = shapely.transform(shapely.union_all(ends), TO_DEGREES.transform, interleaved=False)
+    (tmp_path / "area.geojson").write_text(json.dumps(shapely.geometry.mapping(degrees)))
+    whole = predicted(wide)[0]
+    seen = []
+    usual = Model.levels
+
+    def levels(model: Model, images: Any) -> Any:
+        return usual(model, (seen.append(image.shape) or image for image in images))  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(Model, "levels", levels)
+    part, valid, place, _ = predicted(wide, "--area", tmp_path / "area.geojson")
+    row, col = round(4000000 - place.top), round(place.left - 600000)
+    assert 1 < len(seen) < part.shape[1] / seen[0][-1]
+    assert (part == whole[row : row + part.shape[0], col : col + part.shape[1]] * valid).all()
+    assert valid[:, -20:].any()
+
+
+def test_bands_by_name(predicted: Run, scene: Write, crossing: Any) -> None:
+    path = scene(image=crossing[[2, 0, 1]])
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("B02", "Red", "B03")
+    named = predicted(path, "--bands", "red,b03,B02")[0]
+    assert (named == predicted(path, "--bands", "2,3,1")[0]).all()
+
+
+def test_a_damaged_block_is_refused_or_masked(
+    predicted: Run, terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(60, 200, (3, 700, 700), dtype=np.uint8)
+    path = scene(image=noise)
+    content = bytearray(path.read_bytes())
+    content[-5000:] = bytes(5000)
+    path.write_bytes(content)
+    refused = terralink("predict", path, "--model", GREY, "--out", tmp_path / "no.tif")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert not (tmp_path / "no.tif").exists()
+    _, valid, _, err = predicted(path, "--on-bad-tile", "mask")
+    assert 0 < valid.mean() < 1
+    assert err.startswith("terralink: 1 block of ")
+    assert "is masked: rows 512-700, columns 512-700" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--bounds", "9,47,9.5"], "west,south,east,north"),
+        (["--bounds", "here"], "--bounds wants numbers"),
+        (["--bounds", "9,47,9.5,47.5"], "do not meet"),
+        (["--bounds", "9,47,9.5,47.5", "--area", "a.geojson"], "give one of them"),
+        (["--area", "nowhere.geojson"], "no file nowhere.geojson"),
+        (["--bands", "red,,blue"], "--bands wants"),
+        (["--bands", "red,green,ultraviolet"], "no band named 'ultraviolet'"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    arguments: list[str], line: str, terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "prob.tif"
+    ended = terralink("predict", scene(), "--model", GREY, "--out", out, *arguments)
+    assert ended.code == 2
+    assert line in ended.err
+    assert ended.err.count("\n") == 1
