@@ -2,12 +2,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from pyproj import CRS
+from rasterio.enums import ColorInterp, MaskFlags
+from rio_cogeo.cogeo import cog_validate
 
 from terralink.errors import OutputError
 from terralink.geo import Grid, RasterWriter, open_scene, read_raster
@@ -62,6 +65,54 @@ def test_a_raster_without_crs_stays_in_pixels(tmp_path: Path) -> None:
         out.write(0, 0, LEVELS)
     with open_scene(tmp_path / "p.tif") as scene:
         assert scene.grid == Grid(GRID.shape, Affine.identity())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"scale": 1 / 255},
+        {"colours": {0: (0, 0, 0), 7: (255, 200, 0)}},
+        {"bands": 3},
+        {"dtype": "float32"},
+    ],
+    ids=["levels", "classes", "image", "floats"],
+)
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_is_written_is_a_cog(tmp_path: Path, more: dict[str, Any], masked: bool) -> None:
+    path = tmp_path / "p.tif"
+    image = np.repeat(LEVELS[None], more.get("bands", 1), axis=0)
+    with RasterWriter(path, GRID, **more) as out:
+        for row in range(0, 700, 300):
+            rows = slice(row, row + 300)
+            out.write(row, 0, image[:, rows], VALID[rows] if masked else None)
+    assert cog_validate(path, strict=True) == (True, [], [])
+    with rasterio.open(path) as dataset:
+        assert dataset.overviews(1) == [2]
+        kind = MaskFlags.per_dataset if masked else MaskFlags.all_valid
+        assert kind in dataset.mask_flag_enums[0]
+        assert ("colours" in more) == (dataset.colorinterp[0] == ColorInterp.palette)
+
+
+def test_statistics_are_those_of_valid_pixels(tmp_path: Path) -> None:
+    with RasterWriter(tmp_path / "p.tif", GRID) as out:
+        out.write(0, 0, LEVELS[:300], VALID[:300])
+        out.write(300, 0, LEVELS[300:])
+    known = np.concatenate([LEVELS[:300][VALID[:300]], LEVELS[300:].ravel()])
+    with rasterio.open(tmp_path / "p.tif") as dataset:
+        tags = dataset.tags(1)
+        found = [float(tags[f"STATISTICS_{name}"]) for name in ("MINIMUM", "MAXIMUM", "MEAN")]
+        assert found == pytest.approx([known.min(), known.max(), known.mean()])
+        assert float(tags["STATISTICS_STDDEV"]) == pytest.approx(known.std())
+
+
+def test_overviews_are_means_of_levels_and_levels_of_classes(tmp_path: Path) -> None:
+    levels = np.zeros(GRID.shape, np.uint8)
+    levels[:, ::2] = 100
+    for name, colours in (("mean", None), ("class", {0: (0, 0, 0), 100: (9, 9, 9)})):
+        with RasterWriter(tmp_path / f"{name}.tif", GRID, colours=colours) as out:
+            out.write(0, 0, levels)
+        with rasterio.open(tmp_path / f"{name}.tif", overview_level=0) as dataset:
+            assert set(np.unique(dataset.read())) <= ({50} if colours is None else {0, 100})
 
 
 def break_off(path: Path, error: type[BaseException]) -> None:

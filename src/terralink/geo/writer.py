@@ -1,4 +1,9 @@
-"""Writing GeoTIFFs in bands or blocks, whole or not at all.
+"""Writing Cloud Optimized GeoTIFFs in bands or blocks, whole or not at all.
+
+    windows -> a draft, a plain GeoTIFF beside -> GDAL's copy, with overviews
+
+The order of bytes in a COG is overviews first, so it cannot be written as the windows come. The
+draft is gone in the end; until then there must be room for both.
 
 When a disk runs full GDAL may only log it, and leave a file with holes. RULE 1: a window is refused
 while there is clearly no room for it. RULE 2: before the file gets its name, every window is read
@@ -20,14 +25,17 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
+from rasterio._err import CPLE_BaseError  # what rasterio.shutil lets through, by no public name
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.shutil import copy as gdal_copy
 from rasterio.windows import Window
 
 from terralink.errors import OutputError, SceneError
 from terralink.files import written_whole
 from terralink.geo.grid import Grid
 from terralink.geo.source import gdal, gdal_dataset, reason
+from terralink.geo.statistics import Statistics
 
 RGB: TypeAlias = tuple[int, int, int]
 
@@ -37,11 +45,11 @@ _LEAST_PART = 1 / 8
 
 
 class RasterWriter:
-    """A context manager that writes a tiled, compressed GeoTIFF window by window.
+    """A context manager that writes a Cloud Optimized GeoTIFF window by window.
 
     The file appears under its name when the block ends well, else not at all. ``scale`` is what a
     stored level counts (1/255 for probabilities); ``tags`` and ``description`` are stored in it,
-    and ``colours`` as the palette of its levels.
+    and ``colours`` as the palette of its levels. Statistics are those of the valid pixels written.
     Write each pixel once; those that never are stay 0, and invalid where others are.
 
     Raises ``OutputError`` when the folder cannot be written or the disk is full.
@@ -68,11 +76,14 @@ class RasterWriter:
         self._colours = colours
         self._written: list[_Written] = []
         self._masked = False
+        self._statistics = [Statistics() for _ in range(bands)]
 
     def __enter__(self) -> "RasterWriter":
         with ExitStack() as stack:
             self._part = stack.enter_context(written_whole(self.path))
-            self._dataset = _created(self._part, _profile(self.grid, self._bands, self._dtype))
+            # beside the part and of its name, so that it goes with it
+            self._draft = self._part.with_name(self._part.name + ".draft.tif")
+            self._dataset = _created(self._draft, _profile(self.grid, self._bands, self._dtype))
             stack.push(self._close)
             self._describe()
             self._stack = stack.pop_all()
@@ -103,6 +114,8 @@ class RasterWriter:
                 self._write_mask(window, valid)
         except RasterioError as error:
             raise self._told(reason(error)) from error
+        for band, statistics in zip(cube, self._statistics, strict=True):
+            statistics.add(band, valid)
         self._written.append(
             _Written(
                 window, cube.nbytes, _checksum(cube), None if valid is None else _checksum(valid)
@@ -130,20 +143,31 @@ class RasterWriter:
 
     def _check_room(self, coming_bytes: int) -> None:
         raw_bytes = coming_bytes + sum(written.raw_bytes for written in self._written)
-        missing_bytes = raw_bytes * _LEAST_PART - _size_bytes(self._part)
+        self._check_free(raw_bytes * _LEAST_PART - _size_bytes(self._draft))
+
+    def _check_free(self, wanted_bytes: float) -> None:
         free_bytes = shutil.disk_usage(self._part.parent).free
-        if free_bytes < missing_bytes:
+        if free_bytes < wanted_bytes:
             raise self._told(f"{free_bytes / 1e6:.1f} MB are free")
 
     def _close(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
+            for band, statistics in enumerate(self._statistics, start=1):
+                self._dataset.update_tags(band, **statistics.tags())
             with gdal():
                 self._dataset.close()
-            whole = error is not None or self._reads_back()
-        except (RasterioError, SceneError):
+            whole = error is not None or self._optimized()
+        except (RasterioError, SceneError, CPLE_BaseError):
             whole = False
         if error is None and not whole:
             raise self._told("what was written does not read back")
+
+    def _optimized(self) -> bool:
+        """Copy the draft; whether the copy is as it was written, overviews aside."""
+        self._check_free(_size_bytes(self._draft))
+        _copy(self._draft, self._part, overviews="average" if self._colours is None else "mode")
+        self._draft.unlink()
+        return self._reads_back()
 
     def _reads_back(self) -> bool:
         with gdal_dataset(self._part) as copy, gdal():
@@ -184,6 +208,16 @@ def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
     with gdal(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may be without CRS
         return rasterio.open(path, "w", **profile)
+
+
+def _copy(draft: Path, path: Path, *, overviews: str) -> None:
+    """Each overview is made of the one before by this way of resampling; masks have their own."""
+    options = {"compress": "zstd", "level": 1, "predictor": "yes", "bigtiff": "if_safer"}
+    with gdal(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        gdal_copy(
+            draft, path, driver="COG", blocksize=_BLOCK_PX, overview_resampling=overviews, **options
+        )
 
 
 def _profile(grid: Grid, bands: int, dtype: np.dtype[Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Faint:
         parts = np.split(levels, range(_ROWS, len(levels), _ROWS))
         if any(_has_shades(part) for part in parts):
             packer = zlib.compressobj(1)
-            data = b"".join(packer.compress(self._shares(part)) for part in parts)
+            data = b"".join(packer.compress(self._shares(part).data) for part in parts)
             shape = tuple(-(-size // self._block_px) for size in levels.shape)
             packed = _Packed(first_row, shape, data + packer.flush())
         else:
