@@ -1,5 +1,7 @@
 """A second opinion on traces of plain skeletons: sknw, where it is installed (it needs numba)."""
 
+import os
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -8,6 +10,8 @@ from skimage.morphology import skeletonize
 from terralink.geo import Grid, Raster
 from terralink.vectorize.roads import RoadTracer
 
+# Of skeletons so small numba takes longer to compile sknw than Python takes to run it.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 sknw = pytest.importorskip("sknw")
 
 
