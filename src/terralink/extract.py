@@ -7,7 +7,9 @@ The bands go to the probability file and to the tracer as they come, and are for
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from terralink import geo, jobs, predict, vectorize
@@ -48,26 +50,54 @@ def roads(
         min_spur_m=min_spur_m,
         max_gap_m=max_gap_m,
     )
+    mapped = partial(_mapped, model=ready, tracer=tracer, out=out, progress=progress)
+    if job is None:
+        with geo.open_scene(
+            path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
+        ) as opened:
+            scene = predict.fitted(ready, opened)
+            return mapped(predict.bands(ready, scene, tta=tta), scene)
+    if out is None:
+        raise InputError("a job keeps what becomes a file: say which with out")
+    results = [out, prob_path(out)]
+    with (
+        kept(
+            path, model=ready, job=job, pixel_size_m=pixel_size_m, bands=bands, stretch=stretch,
+            threshold=threshold, min_spur_m=min_spur_m, max_gap_m=max_gap_m, tta=tta,
+        ) as work,
+        jobs.alone(work, results),
+    ):  # fmt: skip
+        if work.finished(results):
+            return RoadGraph.from_file(out)
+        graph = mapped(work.bands(), work.scene)
+        work.finish(results)
+        return graph
+
+
+@contextmanager
+def kept(
+    path: str | os.PathLike[str],
+    *,
+    model: predict.Predictor,
+    job: str | os.PathLike[str],
+    pixel_size_m: float | None = None,
+    bands: Sequence[int] | None = None,
+    stretch: geo.Stretch | None = None,
+    threshold: float | None = None,
+    min_spur_m: float = 15.0,
+    max_gap_m: float = 30.0,
+    tta: bool = False,
+) -> Iterator[jobs.Job]:
+    """The job in the folder ``job`` that ``roads`` with these options finishes.
+
+    Its bands can be made apart, by other processes or machines. Raises ``InputError`` when the
+    folder is the job of something else.
+    """
+    settings = {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
     with geo.open_scene(
         path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
-    ) as opened:
-        scene = predict.fitted(ready, opened)
-        if job is None:
-            coming = predict.bands(ready, scene, tta=tta)
-            return _mapped(coming, scene, model=ready, tracer=tracer, out=out, progress=progress)
-        if out is None:
-            raise InputError("a job keeps what becomes a file: say which with out")
-        settings = {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
-        kept = jobs.opened(job, ready, scene, tta=tta, settings=settings)
-        results = [out, prob_path(out)]
-        with jobs.alone(kept, results):
-            if kept.finished(results):
-                return RoadGraph.from_file(out)
-            graph = _mapped(
-                kept.bands(), scene, model=ready, tracer=tracer, out=out, progress=progress
-            )
-            kept.finish(results)
-            return graph
+    ) as scene:
+        yield jobs.opened(job, model, scene, tta=tta, settings=settings)
 
 
 def prob_path(out: str | os.PathLike[str]) -> Path:

@@ -1,15 +1,23 @@
 """``terralink extract``: scenes to maps of their roads."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from terralink.cli import console, options
 from terralink.errors import InputError
+
+if TYPE_CHECKING:
+    from terralink.graph import RoadGraph
+    from terralink.predict import Predictor
+
+Results: TypeAlias = Mapping[Path, Path]
+How: TypeAlias = Mapping[str, Any]
 
 
 class What(StrEnum):
@@ -37,6 +45,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:8786",
+            help="A Dask scheduler whose workers see the same files, or local:N processes here.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Extract the roads of scenes as maps you can route on.
@@ -46,29 +62,29 @@ def run(
     road as a GeoTIFF, DIR/SCENE.prob.tif.
 
     With --job, the same command goes on where it was killed, and does no scene twice. Remove the
-    job's folder when all is done.
+    job's folder when all is done. With --cluster the job is DIR/job unless told.
     """
     results = _results(scenes, out)
     chosen = options.band_numbers(bands)
     from terralink import extract
 
     ready = options.loaded(model, weights)
+    how = {
+        "pixel_size_m": pixel_size_m,
+        "bands": chosen,
+        "stretch": options.stretch_of(stretch),
+        "threshold": threshold,
+        "tta": tta,
+    }
+    made = (
+        _made(results, ready, job, how)
+        if cluster is None
+        else _made_by_many(results, ready, job or out / "job", how, cluster)
+    )
     records = []
-    for scene, result in results.items():
-        started = perf_counter()
-        with console.progress(scene.name) as update:
-            roads = extract.roads(
-                scene,
-                model=ready,
-                out=result,
-                pixel_size_m=pixel_size_m,
-                bands=chosen,
-                stretch=options.stretch_of(stretch),
-                threshold=threshold,
-                tta=tta,
-                job=None if job is None else job / scene.stem,
-                progress=update,
-            )
+    started = perf_counter()
+    for scene, roads in made:
+        result = results[scene]
         record = {
             "scene": str(scene),
             "what": what.value,
@@ -78,12 +94,49 @@ def run(
             "written": [str(result), str(extract.prob_path(result))],
         }
         records.append(record)
+        started = perf_counter()
         if roads.crs is None and pixel_size_m is None:
             console.note_unmeasured(scene)
         if not as_json:
             console.show_table([("scene", scene), *console.roads_lines(record)])
     if as_json:
         console.show_json({"scenes": records})
+
+
+def _made(
+    results: Results, model: "Predictor", job: Path | None, how: How
+) -> Iterator[tuple[Path, "RoadGraph"]]:
+    """Scene by scene, by this process."""
+    from terralink import extract
+
+    for scene, result in results.items():
+        kept = None if job is None else job / scene.stem
+        with console.progress(scene.name) as update:
+            roads = extract.roads(scene, model=model, out=result, job=kept, progress=update, **how)
+        yield scene, roads
+
+
+def _made_by_many(
+    results: Results, model: "Predictor", job: Path, how: How, address: str
+) -> Iterator[tuple[Path, "RoadGraph"]]:
+    """Each scene when it is done, by the workers at ``address``."""
+    from terralink import cluster
+    from terralink.graph import RoadGraph
+
+    files = cluster.Files.of(model, threads=cluster.threads_at(address))
+    scene_of = {result.resolve(): scene for scene, result in results.items()}
+    orders = [
+        cluster.Order(_everywhere(scene), out, (job / scene.stem).resolve(), files, how)
+        for out, scene in scene_of.items()
+    ]
+    with console.extra("cluster"), cluster.connected(address) as client:
+        for order in cluster.extracted(orders, client):
+            yield scene_of[order.out], RoadGraph.from_file(order.out)
+
+
+def _everywhere(scene: Path) -> Path:
+    """A file by its whole path; what is no file here keeps its name."""
+    return scene.resolve() if scene.exists() else scene
 
 
 def _results(scenes: list[Path], out: Path) -> dict[Path, Path]:
