@@ -2,7 +2,7 @@
 
     RULE 7: two dead ends that point at each other are one road
     RULE 8: a dead end that points at the side of a road meets it
-    RULE 9: no bridge crosses a road: it would have met that one first
+    RULE 9: no bridge crosses a road, its own neither: it would have met that one first
     RULE 10: over what was nearly seen as road a bridge may be longer, over what was surely none it
              must be shorter
 
@@ -122,9 +122,10 @@ def _seems_m(bridges: Lines, along: Along) -> Floats:
 def _crossing(
     bridges: NDArray[np.object_], graph: RoadGraph, from_road: Ints, to_road: Ints
 ) -> NDArray[np.bool_]:
-    """RULE 9: whether each bridge crosses another road than the two it joins."""
+    """RULE 9: whether each bridge meets a road; those that it joins may only touch it."""
     bridge, road = shapely.STRtree(graph.lines).query(bridges, predicate="intersects")
     foreign = (road != from_road[bridge]) & (road != to_road[bridge])
+    foreign[~foreign] = shapely.crosses(bridges[bridge[~foreign]], graph.lines[road[~foreign]])
     crossing = np.zeros(len(bridges), bool)
     crossing[bridge[foreign]] = True
     return crossing
@@ -150,10 +151,10 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
     reach = EASIEST * max_gap_m * ends.heading
     rays = shapely.linestrings(np.stack([ends.xy, ends.xy + reach], axis=1))
     ray, road = shapely.STRtree(graph.lines).query(rays, predicate="intersects")
-    other = road != ends.road[ray]
-    ray, road = ray[other], road[other]
-    tip = shapely.points(ends.xy[ray])
-    way = shapely.shortest_line(tip, shapely.intersection(rays[ray], graph.lines[road]))
+    met = _further_on(shapely.intersection(rays[ray], graph.lines[road]), ends, ray, road)
+    there = ~shapely.is_empty(met)
+    ray, road, met = ray[there], road[there], met[there]
+    way = shapely.shortest_line(shapely.points(ends.xy[ray]), met)
     nearest = np.lexsort((shapely.length(way), ray))
     nearest = nearest[np.diff(ray[nearest], prepend=-1) > 0]
     nearest = nearest[_seems_m(way[nearest], along) <= max_gap_m]
@@ -161,6 +162,14 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
     hit = shapely.get_point(way[nearest], 1)
     along_m = np.round(shapely.line_locate_point(graph.lines[road], hit), 2)
     return _met(graph, ends.junction[ray], road, along_m)
+
+
+def _further_on(met: Lines, ends: DeadEnds, ray: Ints, road: Ints) -> Lines:
+    """Where rays meet roads; of their own roads not the end that they leave from."""
+    own = road == ends.road[ray]
+    around = shapely.buffer(shapely.points(ends.xy[ray[own]]), NEAR_END_M)
+    met[own] = shapely.difference(met[own], around)
+    return met
 
 
 def _met(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadGraph:

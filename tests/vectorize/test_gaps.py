@@ -1,0 +1,33 @@
+"""Bridges over gaps: what they may join, and what they may not cross."""
+
+import numpy as np
+import pytest
+import shapely
+from shapely import LineString
+
+from terralink.graph import RoadGraph
+from terralink.vectorize.gaps import bridged
+
+HOOK = [(0, 20), (-20, 20), (-20, -60), (12, -60), (12, 60)]
+WALL, STUB = [(30, -80), (30, 80)], [(55, 20), (30, 20)]
+
+
+@pytest.mark.parametrize("more", [[], [WALL], [STUB]])
+def test_an_end_that_points_at_its_own_road_meets_it_and_nothing_behind(
+    more: list[list[tuple[float, float]]],
+) -> None:
+    lines = [LineString(line) for line in [HOOK, *more]]
+    graph = bridged(RoadGraph.from_lines(lines, None, width_m=4.0), max_gap_m=40)
+    assert shapely.is_simple(graph.lines).all()
+    met = graph.junctions[graph.degree >= 3]
+    np.testing.assert_allclose(met, [(12, 20)] * len(met), atol=0.1)
+    one, other = shapely.STRtree(graph.lines).query(graph.lines, predicate="crosses")
+    assert not len(one), (one, other)
+
+
+def test_two_ends_with_a_road_of_theirs_between_are_not_joined() -> None:
+    slanted = LineString([(0, 20), (-20, 14), (-14, -60), (12, -60), (12, 60)])
+    stub = LineString([(45, 34), (20, 26)])
+    graph = bridged(RoadGraph.from_lines([slanted, stub], None, width_m=4.0), max_gap_m=30)
+    assert shapely.is_simple(graph.lines).all()
+    assert sorted(graph.degree.tolist()) == [1, 1, 3, 3]
