@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from terralink.errors import SceneError, UnreadableWarning
 from terralink.geo.area import Area
 from terralink.geo.damage import Masking
+from terralink.geo.given import given
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler
@@ -58,7 +59,15 @@ def open_scene(
     Raises ``SceneError``: no such raster, no such band, pixels too coarse by far, damage; and
     ``InputError`` where scene and area do not meet.
     """
-    with opened(path, bands=bands, assumed_pixel_size_m=assumed_pixel_size_m) as source:
+    with (
+        given(path, bands) as (name, chosen),
+        opened(
+            name,
+            bands=chosen,
+            assumed_pixel_size_m=assumed_pixel_size_m,
+            called=os.fspath(path),
+        ) as source,
+    ):
         measured = source.grid.crs is not None or assumed_pixel_size_m is not None
         readable = Masking(source) if mask_damage else source
         scene = Scene(readable, source.grid, stretch, measured=measured, area=area)

@@ -45,6 +45,13 @@ _MOST_CACHE_BYTES = 512 * 2**20
 _NO_LEVEL = 1e38
 _PNG_TAIL_BYTES = 1024  # some writers add a little after the end
 _PALETTE_BANDS = ("red", "green", "blue")
+# A server that falters is asked again; beside a scene on one, nothing else is looked for.
+_HTTP = {
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    "GDAL_HTTP_TIMEOUT": "120",
+}
 _UNHEARD = logging.NullHandler()
 
 
@@ -60,7 +67,7 @@ def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
     scenes and writers that are open side by side need not.
     """
     logging.getLogger("rasterio").addHandler(_UNHEARD)
-    with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **options):
+    with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_HTTP, **options):
         yield
 
 
@@ -71,6 +78,7 @@ def opened(
     bands: Sequence[int | str] | None = None,
     assumed_pixel_size_m: float | None = None,
     expand_palette: bool = True,
+    called: str | None = None,
 ) -> Iterator["Source"]:
     """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1 or are names.
 
@@ -81,7 +89,7 @@ def opened(
     with gdal_dataset(path) as dataset:
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
-        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette)
+        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette, called)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +103,12 @@ class Source:
     grid: Grid
     bands: tuple[int, ...]
     palette: NDArray[np.uint8] | None
+    called: str | None = None
 
     @property
     def path(self) -> str:
-        return str(self.dataset.name)
+        """What it is called: the name that was given, else the file's."""
+        return self.called or str(self.dataset.name)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:

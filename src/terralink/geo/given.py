@@ -1,0 +1,54 @@
+"""What users name as a scene, as something GDAL opens: a file, an address, many files, a STAC item.
+
+RULE: a folder, and a pattern such as ``tiles/*.tif``, is one scene of all rasters in it.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rasterio.io import MemoryFile
+
+from terralink.geo import stac, virtual
+from terralink.geo.source import gdal
+
+Bands = Sequence[int | str] | None
+
+
+@contextmanager
+def given(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Bands]]:
+    """A name that GDAL opens while the block runs, and which bands of it are wanted.
+
+    Raises ``SceneError`` when files do not go together, or an item lacks a band.
+    """
+    address = _address(path)
+    if (item := stac.item_at(address)) is not None:
+        found = stac.chosen(item, address, bands)
+        files = {file for _, file, _ in found}
+        if len(files) == 1:
+            yield files.pop(), [band for _, _, band in found]
+        else:
+            with _in_memory(virtual.stack(found)) as name:
+                yield name, None
+    elif Path(address).is_dir() or (re.search(r"[*?]", address) and "://" not in address):
+        with _in_memory(virtual.mosaic(virtual.files_of(address))) as name:
+            yield name, bands
+    else:
+        yield address, bands
+
+
+def _address(path: str | os.PathLike[str]) -> str:
+    """A ``Path`` swallows a slash of an address.
+
+    >>> _address(Path("https://example.org/scene.tif"))
+    'https://example.org/scene.tif'
+    """
+    return re.sub(r"^(https?|s3|gs|az):/(?!/)", r"\1://", os.fspath(path))
+
+
+@contextmanager
+def _in_memory(vrt: str) -> Iterator[str]:
+    with gdal(), MemoryFile(vrt.encode(), filename="scene.vrt") as file:
+        yield file.name
