@@ -19,6 +19,7 @@ from affine import Affine
 from pyproj import CRS
 
 from terralink import extract, geo, jobs, predict
+from terralink.cli import main
 from terralink.errors import InputError, OutputError, TerralinkError
 from terralink.predict import walk
 
@@ -270,3 +271,15 @@ def test_a_full_disk_keeps_what_was_done(
 
 def bands_in(job: Path) -> int:
     return len(list((job / "bands").glob("[0-9]*.npz")))
+
+
+def test_predict_keeps_its_bands_too(scene: Path, grey: Path, tmp_path: Path) -> None:
+    def predicted(name: str, *more: object) -> Path:
+        arguments = ["predict", scene, "--model", grey, "--out", tmp_path / name, *more]
+        assert main([str(argument) for argument in arguments]) == 0
+        return tmp_path / name
+
+    alone, kept = predicted("alone.tif"), predicted("kept.tif", "--job", tmp_path / "job")
+    assert alone.read_bytes() == kept.read_bytes()
+    before = kept.stat().st_mtime_ns
+    assert predicted("kept.tif", "--job", tmp_path / "job").stat().st_mtime_ns == before
