@@ -31,3 +31,12 @@ def test_two_ends_with_a_road_of_theirs_between_are_not_joined() -> None:
     graph = bridged(RoadGraph.from_lines([slanted, stub], None, width_m=4.0), max_gap_m=30)
     assert shapely.is_simple(graph.lines).all()
     assert sorted(graph.degree.tolist()) == [1, 1, 3, 3]
+
+
+def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
+    lines = [[(0, -20), (0, 60)], [(40, -20), (40, 60)], [(60, 22), (17, 22)], [(10, 60), (10, 40)]]
+    crossed = [LineString(line) for line in [*lines, [(-20, 12), (60, 12)]]]
+    graph = bridged(RoadGraph.from_lines(crossed, None, node="crossings"), max_gap_m=30)
+    one, _ = shapely.STRtree(graph.lines).query(graph.lines, predicate="crosses")
+    assert not len(one)
+    assert sorted(graph.degree.tolist()).count(3) == 2

@@ -157,11 +157,14 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
     way = shapely.shortest_line(shapely.points(ends.xy[ray]), met)
     nearest = np.lexsort((shapely.length(way), ray))
     nearest = nearest[np.diff(ray[nearest], prepend=-1) > 0]
-    nearest = nearest[_seems_m(way[nearest], along) <= max_gap_m]
-    ray, road = ray[nearest], road[nearest]
-    hit = shapely.get_point(way[nearest], 1)
-    along_m = np.round(shapely.line_locate_point(graph.lines[road], hit), 2)
-    return _met(graph, ends.junction[ray], road, along_m)
+    seems_m = _seems_m(way[nearest], along)
+    nearest = nearest[np.argsort(seems_m, kind="stable")][: np.count_nonzero(seems_m <= max_gap_m)]
+    clear = nearest[_first_come(ray[nearest][:, None], way[nearest])]
+    hit = shapely.get_point(way[clear], 1)
+    along_m = np.round(shapely.line_locate_point(graph.lines[road[clear]], hit), 2)
+    more = _met(graph, ends.junction[ray[clear]], road[clear], along_m)
+    # what would have crossed a bridge meets it, now that it is a road (RULE 9)
+    return more if len(clear) == len(nearest) else _to_sides(more, max_gap_m, along)
 
 
 def _further_on(met: Lines, ends: DeadEnds, ray: Ints, road: Ints) -> Lines:
