@@ -25,12 +25,14 @@ def roads(
     model: str | os.PathLike[str] | predict.Predictor = "roads",
     out: str | os.PathLike[str] | None = None,
     pixel_size_m: float | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
     threshold: float | None = None,
     min_spur_m: float = 15.0,
     max_gap_m: float = 30.0,
     tta: bool = False,
+    area: geo.Area | None = None,
+    mask_damage: bool = False,
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> RoadGraph:
@@ -38,7 +40,9 @@ def roads(
 
     ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
     ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
-    is worked on in its own pixels. ``threshold`` is the model's when it is None. ``job`` names a
+    is worked on in its own pixels. ``threshold`` is the model's when it is None. Only what is
+    inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
+    ``geo.open_scene``. ``job`` names a
     folder that keeps what is done: killed and started again, the work goes on there (``jobs``).
     ``progress`` is called with the part that is done, from 0 to 1.
 
@@ -53,8 +57,9 @@ def roads(
     mapped = partial(_mapped, model=ready, tracer=tracer, out=out, progress=progress)
     if job is None:
         with geo.open_scene(
-            path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
-        ) as opened:
+            path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m,
+            area=area, mask_damage=mask_damage,
+        ) as opened:  # fmt: skip
             scene = predict.fitted(ready, opened)
             return mapped(predict.bands(ready, scene, tta=tta), scene)
     if out is None:
@@ -64,6 +69,7 @@ def roads(
         kept(
             path, model=ready, job=job, pixel_size_m=pixel_size_m, bands=bands, stretch=stretch,
             threshold=threshold, min_spur_m=min_spur_m, max_gap_m=max_gap_m, tta=tta,
+            area=area, mask_damage=mask_damage,
         ) as work,
         jobs.alone(work, results),
     ):  # fmt: skip
@@ -81,12 +87,14 @@ def kept(
     model: predict.Predictor,
     job: str | os.PathLike[str],
     pixel_size_m: float | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
     threshold: float | None = None,
     min_spur_m: float = 15.0,
     max_gap_m: float = 30.0,
     tta: bool = False,
+    area: geo.Area | None = None,
+    mask_damage: bool = False,
 ) -> Iterator[jobs.Job]:
     """The job in the folder ``job`` that ``roads`` with these options finishes.
 
@@ -95,8 +103,9 @@ def kept(
     """
     settings = {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
     with geo.open_scene(
-        path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m
-    ) as scene:
+        path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m,
+        area=area, mask_damage=mask_damage,
+    ) as scene:  # fmt: skip
         yield jobs.opened(job, model, scene, tta=tta, settings=settings)
 
 

@@ -77,7 +77,7 @@ def test_tiles_without_data_are_not_inferred(
 
 def test_bands_by_name(predicted: Run, scene: Write, crossing: Any) -> None:
     path = scene(image=crossing[[2, 0, 1]])
-    with rasterio.open(path, "r+") as dataset:
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK=True) as dataset:
         dataset.descriptions = ("B02", "Red", "B03")
     named = predicted(path, "--bands", "red,b03,B02")[0]
     assert (named == predicted(path, "--bands", "2,3,1")[0]).all()
@@ -122,3 +122,29 @@ def test_what_makes_no_sense_is_one_line(
     assert ended.code == 2
     assert line in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_the_map_of_an_area_lies_inside_it(terralink: Run, scene: Write, tmp_path: Path) -> None:
+    west, south, east, north = TO_DEGREES.transform_bounds(600100, 3999700, 600300, 3999900)
+    path, out = scene(), tmp_path / "maps"
+    told = ("--bounds", f"{west},{south},{east},{north}", "--bands", "1,2,3")
+    ended = terralink("extract", path, "--model", GREY, "--out", out, *told, "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)["scenes"][0]
+    assert 300 < found["length_m"] < 450
+    job = ("--job", tmp_path / "j")
+    assert terralink("extract", path, "--model", GREY, "--out", out, *told, *job).code == 0
+    refused = terralink("extract", path, "--model", GREY, "--out", out, *job)
+    assert refused.code == 2
+
+
+def test_a_folder_of_tiles_is_one_map(terralink: Run, scene: Write, tmp_path: Path) -> None:
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    scene().rename(tiles / "a.tif")
+    out = tmp_path / "maps"
+    for name in (tiles, tiles / "*.tif"):
+        ended = terralink("extract", name, "--model", GREY, "--out", out)
+        assert ended.code == 0, ended.err
+        assert (out / "tiles.gpkg").exists()
+        (out / "tiles.gpkg").unlink()

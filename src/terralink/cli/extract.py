@@ -37,6 +37,9 @@ def run(
     stretch: options.Stretched = options.StretchBy.AUTO,
     threshold: options.Threshold = None,
     tta: options.Tta = False,
+    area: options.AreaFile = None,
+    bounds: options.Bounds = None,
+    on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
     job: Annotated[
         Path | None,
         typer.Option(
@@ -65,7 +68,7 @@ def run(
     job's folder when all is done. With --cluster the job is DIR/job unless told.
     """
     results = _results(scenes, out)
-    chosen = options.band_numbers(bands)
+    chosen = options.band_names(bands)
     from terralink import extract
 
     ready = options.loaded(model, weights)
@@ -75,6 +78,8 @@ def run(
         "stretch": options.stretch_of(stretch),
         "threshold": threshold,
         "tta": tta,
+        "area": options.area_of(area, bounds),
+        "mask_damage": on_bad_tile is options.BadTile.MASK,
     }
     made = (
         _made(results, ready, job, how)
@@ -110,7 +115,7 @@ def _made(
     from terralink import extract
 
     for scene, result in results.items():
-        kept = None if job is None else job / scene.stem
+        kept = None if job is None else job / options.stem(scene)
         with console.progress(scene.name) as update:
             roads = extract.roads(scene, model=model, out=result, job=kept, progress=update, **how)
         yield scene, roads
@@ -126,7 +131,7 @@ def _made_by_many(
     files = cluster.Files.of(model, threads=cluster.threads_at(address))
     scene_of = {result.resolve(): scene for scene, result in results.items()}
     orders = [
-        cluster.Order(_everywhere(scene), out, (job / scene.stem).resolve(), files, how)
+        cluster.Order(_everywhere(scene), out, (job / options.stem(scene)).resolve(), files, how)
         for out, scene in scene_of.items()
     ]
     with console.extra("cluster"), cluster.connected(address) as client:
@@ -141,7 +146,7 @@ def _everywhere(scene: Path) -> Path:
 
 def _results(scenes: list[Path], out: Path) -> dict[Path, Path]:
     """Each scene with the file of its map; two scenes never share one."""
-    results = {scene: out / f"{scene.stem}.gpkg" for scene in scenes}
+    results = {scene: out / f"{options.stem(scene)}.gpkg" for scene in scenes}
     for result, count in Counter(results.values()).items():
         if count > 1:
             raise InputError(f"{count} scenes would be written to {result}: extract them apart")

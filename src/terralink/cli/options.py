@@ -27,7 +27,13 @@ class StretchBy(StrEnum):
     NONE = "none"
 
 
-Scene = Annotated[Path, typer.Argument(help="A raster that GDAL reads.", show_default=False)]
+Scene = Annotated[
+    Path,
+    typer.Argument(
+        help="A raster that GDAL reads: file, address, folder, pattern or STAC item.",
+        show_default=False,
+    ),
+]
 
 Scenes = Annotated[
     list[Path],
@@ -153,6 +159,16 @@ def band_names(text: str | None) -> tuple[int | str, ...] | None:
     if "" in names or any(name.startswith("-") or name == "0" for name in names):
         raise InputError(f"--bands wants numbers from 1 or names, such as 1,2,3; got {text!r}")
     return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def stem(scene: Path) -> str:
+    """What the results of a scene are called; those of a pattern, as its folder.
+
+    >>> stem(Path("in/town.tif")), stem(Path("in/tiles/*.tif"))
+    ('town', 'tiles')
+    """
+    patterned = any(sign in scene.name for sign in "*?")
+    return (scene.resolve().parent.name if patterned else scene.stem) or "scene"
 
 
 def area_of(file: Path | None, bounds: str | None) -> "Area | None":
