@@ -1,5 +1,6 @@
 """Model files: what they say of themselves, and what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,29 @@ def test_a_card_that_is_wrong_is_refused_with_the_place(written: dict[str, str],
 def test_a_card_comes_back_as_it_was_written() -> None:
     card = Metadata(name="x", classes=("road", "path"), pixel_size_m=0.3, figures={"iou": 0.5})
     assert Metadata.from_props(card.to_props(), source="here") == card
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"name": "<script>alert(1)</script>"},
+        {"name": "two\nlines"},
+        {"name": "x" * 201},
+        {"classes": []},
+        {"bands": ["red"] * 256},
+        {"tile_px": 1 << 40},
+        {"margin_px": 1 << 40},
+        {"pixel_size_m": 1e300},
+        {"threshold": "often"},
+    ],
+)
+def test_a_card_of_hostile_values_is_refused_in_one_line(told: dict[str, object]) -> None:
+    written = {"terralink": json.dumps({"name": "x", **told})}
+    with pytest.raises(ModelError, match=r"^mine\.onnx: metadata [^\n]*$"):
+        Metadata.from_props(written, source="mine.onnx")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"name": 1e999}', "null", "x" * 1_000_001])
+def test_a_card_that_is_no_card_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ModelError, match=r"^mine\.onnx[^\n]*$"):
+        Metadata.from_props({"terralink": text}, source="mine.onnx")

@@ -16,19 +16,28 @@ _KEY = "terralink"
 _LONGEST_JSON = 1_000_000  # a file that says more of itself is not ours
 
 
+# A name is shown, and written into files: one line, of a length that a person reads.
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f<>]*$")]
+
+
 class Metadata(BaseModel):
     """The card that a model file carries. Sizes in pixels are at ``pixel_size_m``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: str
+    name: Word
     about: str = ""
     network: str = ""
-    classes: tuple[str, ...] = ("road",)
-    bands: tuple[str, ...] = ("red", "green", "blue")
-    pixel_size_m: Annotated[float, Field(gt=0)] = 1.0
-    tile_px: Annotated[int, Field(gt=0, multiple_of=32)] = 512
-    margin_px: Annotated[int, Field(ge=0)] = 32  # of a tile's rim, not to be trusted
+    classes: Annotated[tuple[Word, ...], Field(min_length=1, max_length=255)] = ("road",)
+    bands: Annotated[tuple[Word, ...], Field(min_length=1, max_length=255)] = (
+        "red",
+        "green",
+        "blue",
+    )
+    pixel_size_m: Annotated[float, Field(gt=0, le=10_000)] = 1.0
+    tile_px: Annotated[int, Field(gt=0, le=8192, multiple_of=32)] = 512
+    # of a tile's rim, not to be trusted
+    margin_px: Annotated[int, Field(ge=0, le=2048)] = 32
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     licence: str = ""
     attribution: str = ""
