@@ -91,7 +91,10 @@ def connected(address: str) -> "Iterator[Client]":
     if count is not None:
         with (
             LocalCluster(
-                count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,
             ) as cluster,
             Client(cluster) as client,
         ):
