@@ -7,10 +7,11 @@ import http.server
 import sys
 from pathlib import Path
 
-FOLDER, BROKEN_FROM = Path(sys.argv[1]), int(sys.argv[2])
-
 
 class Ranges(http.server.BaseHTTPRequestHandler):
+    folder: Path
+    broken_from: int
+
     def do_HEAD(self) -> None:
         self._answer(content=False)
 
@@ -18,7 +19,7 @@ class Ranges(http.server.BaseHTTPRequestHandler):
         self._answer(content=True)
 
     def _answer(self, *, content: bool) -> None:
-        path = FOLDER / self.path.lstrip("/")
+        path = self.folder / self.path.lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return
@@ -31,8 +32,8 @@ class Ranges(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(stop - first))
         self.end_headers()
         if content:
-            sent = held[first : max(first, min(stop, BROKEN_FROM))]
-            with (FOLDER / "sent").open("a") as count:
+            sent = held[first : max(first, min(stop, self.broken_from))]
+            with (self.folder / "sent").open("a") as count:
                 count.write(f"{len(sent)}\n")
             self.wfile.write(sent)
 
@@ -40,6 +41,8 @@ class Ranges(http.server.BaseHTTPRequestHandler):
         pass
 
 
-with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges) as server:
-    print(server.server_port, flush=True)
-    server.serve_forever()
+if __name__ == "__main__":
+    Ranges.folder, Ranges.broken_from = Path(sys.argv[1]), int(sys.argv[2])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
