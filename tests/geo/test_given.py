@@ -80,7 +80,7 @@ def test_the_odd_file_is_named(make: Make, tmp_path: Path, odd: Any, line: str) 
 
 def test_an_empty_folder_and_a_pattern_of_nothing_are_told(tmp_path: Path) -> None:
     for name in (".", "*.tif"):
-        with pytest.raises(SceneError, match="(holds|finds) no raster"):
+        with pytest.raises(SceneError, match=r"(holds|finds) no raster"):
             whole(tmp_path / name)
 
 
