@@ -1,5 +1,6 @@
 """What a user can get wrong ends in one line, exit code 2, and nothing half-written."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -175,3 +176,40 @@ def wait_for(happened: Callable[[], bool], *, timeout_s: float = 60) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_an_output_folder_without_permission(
+    terralink: Run, scene: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = scene(), tmp_path / "theirs"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # root may write anywhere
+    ended = terralink("predict", path, "--model", GREY, "--out", out / "prob.tif")
+    assert ended.code == 2
+    assert "Permission denied; choose another place with --out" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_crs_that_proj_does_not_know(refused: Run, scene: Write) -> None:
+    wkt = (
+        'PROJCS["odd",GEOGCS["odd",DATUM["odd",SPHEROID["odd",6378137,298.25]],'
+        'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],'
+        'PROJECTION["Unheard_Of"],UNIT["metre",1]]'
+    )
+    path = scene()
+    vrt = path.with_suffix(".vrt")
+    vrt.write_text(
+        '<VRTDataset rasterXSize="400" rasterYSize="400">'
+        f"<SRS>{wkt.replace(chr(34), '&quot;')}</SRS>"
+        "<GeoTransform>600000, 1, 0, 4000000, 0, -1</GeoTransform>"
+        + "".join(
+            f'<VRTRasterBand dataType="Byte" band="{band}"><SimpleSource><SourceFilename>{path}'
+            f"</SourceFilename><SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand>"
+            for band in (1, 2, 3)
+        )
+        + "</VRTDataset>"
+    )
+    assert "the CRS of" in refused(vrt)

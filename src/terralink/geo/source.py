@@ -19,7 +19,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import (
     NodataShadowWarning,
@@ -312,7 +312,11 @@ def _grid(dataset: DatasetReader, assumed_pixel_size_m: float | None) -> Grid:
     if crs is None and assumed_pixel_size_m is not None:
         transform = Affine.scale(assumed_pixel_size_m)
     grid = Grid(shape, transform, crs)
-    if not all(np.isfinite(side) and side > 0 for side in grid.pixel_size_m):
+    try:
+        sides_m = grid.pixel_size_m
+    except ProjError as error:
+        raise SceneError(_unknown_crs(dataset.name, error)) from error
+    if not all(np.isfinite(side) and side > 0 for side in sides_m):
         raise SceneError(f"the transform of {dataset.name} does not fit its CRS: {transform[:6]}")
     return grid
 
@@ -326,8 +330,12 @@ def _crs(dataset: DatasetReader) -> CRS | None:
         crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt())
         flat = crs.to_2d()
     except (CRSError, RasterioError) as error:
-        raise SceneError(
-            f"the CRS of {dataset.name} is not known: {reason(error)}; "
-            "name another one: gdal_edit.py -a_srs EPSG:... FILE"
-        ) from error
+        raise SceneError(_unknown_crs(dataset.name, error)) from error
     return flat if flat.is_projected or flat.is_geographic else None
+
+
+def _unknown_crs(name: str, error: Exception) -> str:
+    return (
+        f"the CRS of {name} is not known: {reason(error)}; "
+        "name another one: gdal_edit.py -a_srs EPSG:... FILE"
+    )
