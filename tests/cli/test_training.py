@@ -73,7 +73,7 @@ def test_what_was_trained_is_exported_and_extracts(terralink: Run, tmp_path: Pat
     arguments = ["train", recipe, "--data", tmp_path, "--out", run, "--set", "trainer.steps=2"]
     trained = terralink(*arguments, "--json")
     assert trained.code == 0, trained.err
-    assert 0 <= json.loads(trained.out)["figures"]["towns/iou"] <= 1
+    assert 0 <= json.loads(trained.out)["scores"]["towns/iou"] <= 1
     exported = terralink("export", run, "--out", model, "--json")
     assert json.loads(exported.out)["model"]["name"] == "tiny"
     Image.new("RGB", (96, 64), "grey").save(tmp_path / "scene.png")
