@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from terralink.data import classes
 from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
-from terralink.data.windows import Labels, Window, read_mirrored
+from terralink.data.windows import Labels, Window, read_window
 from terralink.errors import InputError
 from terralink.geo import Grid, labels, osm
 from terralink.geo.source import opened
@@ -38,7 +38,7 @@ class CutMasks:
         with opened(path, expand_palette=False) as source, told_of(path):
             check_shape(window.scene, window.whole.shape, path, source.grid.shape)
             _check_place(window.whole, source.grid)
-            levels, valid = read_mirrored(source, window.row, window.col, window.grid.shape)
+            levels, valid = read_window(source, window.row, window.col, window.grid.shape)
             mask = classes.indices(_one_band(levels), self.values)
         mask[~valid] = IGNORE
         return mask

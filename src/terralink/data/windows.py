@@ -19,7 +19,7 @@ from terralink.data.chips import IGNORE, Chip
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster, Stretch
 from terralink.geo.source import Source, opened
-from terralink.geo.tiling import mirrored
+from terralink.geo.tiling import read_mirrored
 
 _BLANK_SIDE_PX = 15  # a square of one level of this size is no roof and no shadow
 # The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
@@ -89,7 +89,7 @@ class Scenes:
         with opened(path, bands=self.bands) as source:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
-            levels, valid = read_mirrored(source, row, col, shape)
+            levels, valid = read_window(source, row, col, shape)
         valid &= ~_blank(levels, self.no_data)
         image = np.where(valid, self.stretch(np.where(valid, levels, 0)), np.uint8(0))
         window = Window(path, row, col, whole.window(row, col, shape), whole)
@@ -148,23 +148,11 @@ class Scenes:
         return np.concatenate(levels, axis=1)
 
 
-def read_mirrored(
+def read_window(
     source: Source, row: int, col: int, shape: tuple[int, int]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Levels (band, row, col) and valid pixels of a window that begins inside a raster.
-
-    Where it sticks out the pixels are mirrored, and not valid.
-    """
-    rows, cols = (
-        mirrored(start, start + length, size)
-        for start, length, size in zip((row, col), shape, source.grid.shape, strict=True)
-    )
-    top, left = int(rows.min()), int(cols.min())
-    levels, valid = source.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
-    inside = np.zeros(shape, bool)
-    inside[: source.grid.height - row, : source.grid.width - col] = True
-    rows, cols = rows[:, None] - top, cols - left
-    return levels[:, rows, cols], valid[rows, cols] & inside
+    """Levels (band, row, col) and valid pixels of a window of a raster, which may stick out."""
+    return read_mirrored(source.read, source.grid.shape, row, col, shape)
 
 
 def pixel_size_m(grid: Grid) -> float | None:
@@ -190,7 +178,7 @@ def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> N
         height, width = source.grid.shape
         shape = (min(_PATCH_PX, height), min(_PATCH_PX, width))
         patches = [
-            read_mirrored(source, row, col, shape)
+            read_window(source, row, col, shape)
             for row in np.unique(np.linspace(0, height - shape[0], _PATCHES).astype(int)).tolist()
             for col in np.unique(np.linspace(0, width - shape[1], _PATCHES).astype(int)).tolist()
         ]

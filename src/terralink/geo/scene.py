@@ -23,7 +23,7 @@ from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler
 from terralink.geo.source import Source, Span, opened
 from terralink.geo.stretch import Stretch
-from terralink.geo.tiling import mirrored
+from terralink.geo.tiling import read_mirrored
 
 # Finer than this many pixels for one, there is nothing to see that a model could use.
 _MAX_ENLARGEMENT = 4
@@ -141,17 +141,7 @@ class Scene:
         self, row: int, col: int, shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Image and valid pixels of a window of the whole scene; it may stick out."""
-        height, width = shape
-        rows = mirrored(row, row + height, self._whole.height)
-        cols = mirrored(col, col + width, self._whole.width)
-        top, left = int(rows.min()), int(cols.min())
-        image, valid = self._inside((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
-        if (row, col) != (top, left) or image.shape[1:] != shape:
-            image = image.take(rows - top, axis=1).take(cols - left, axis=2)
-            valid = valid.take(rows - top, axis=0).take(cols - left, axis=1)
-            valid &= _inside(row, height, self._whole.height)[:, None]
-            valid &= _inside(col, width, self._whole.width)
-        return image, valid
+        return read_mirrored(self._inside, self._whole.shape, row, col, shape)
 
     def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Image and valid pixels of ranges inside the scene."""
@@ -186,11 +176,6 @@ class Scene:
 
 def _around(area: Area | None, grid: Grid) -> Grid:
     return grid if area is None else grid.window(*area.on(grid).window)
-
-
-def _inside(start: int, length: int, size: int) -> NDArray[np.bool_]:
-    index = np.arange(start, start + length)
-    return (index >= 0) & (index < size)
 
 
 def _resampler(native: Grid, working: Grid) -> Resampler:

@@ -11,7 +11,7 @@ are multiples of 1/256 in each axis, so 8-bit integers come back from float32 su
 16-bit integers from float64 sums, and floats to rounding.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
+Bools: TypeAlias = NDArray[np.bool_]
+Span: TypeAlias = tuple[int, int]
 
 _WEIGHT_STEPS = 256
 
@@ -32,6 +34,36 @@ def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
     """
     index = np.arange(start, stop) % (2 * size)
     return np.minimum(index, 2 * size - 1 - index).astype(np.intp)
+
+
+def read_mirrored(
+    read: Callable[[Span, Span], tuple[NDArray[Any], Bools]],
+    size: tuple[int, int],
+    row: int,
+    col: int,
+    shape: tuple[int, int],
+) -> tuple[NDArray[Any], Bools]:
+    """Image (band, row, col) and valid (row, col) of a window that may stick out of a raster.
+
+    ``read`` gives them for ranges of rows and columns inside a raster of ``size``. What sticks out
+    is mirrored, and not valid.
+    """
+    rows, cols = (
+        mirrored(start, start + length, whole)
+        for start, length, whole in zip((row, col), shape, size, strict=True)
+    )
+    top, left = int(rows.min()), int(cols.min())
+    image, valid = read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
+    if (row, col) != (top, left) or image.shape[1:] != shape:
+        image = image.take(rows - top, axis=1).take(cols - left, axis=2)
+        valid = valid.take(rows - top, axis=0).take(cols - left, axis=1)
+        valid &= _inside(row, shape[0], size[0])[:, None] & _inside(col, shape[1], size[1])
+    return image, valid
+
+
+def _inside(start: int, length: int, size: int) -> Bools:
+    index = np.arange(start, start + length)
+    return (index >= 0) & (index < size)
 
 
 class Tile(NamedTuple):
