@@ -42,12 +42,13 @@ def roads(
     ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
     is worked on in its own pixels. ``threshold`` is the model's when it is None. Only what is
     inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
-    ``geo.open_scene``. ``job`` names a
-    folder that keeps what is done: killed and started again, the work goes on there (``jobs``).
-    ``progress`` is called with the part that is done, from 0 to 1.
+    ``geo.open_scene``. ``job`` names a folder that keeps what is done: killed and started again,
+    the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0 to 1.
 
     Raises ``SceneError`` when the scene cannot be read or does not fit the model.
     """
+    if job is not None and out is None:
+        raise InputError("a job keeps what becomes a file: say which with out")
     ready = predict.load(model) if isinstance(model, str | os.PathLike) else model
     tracer = vectorize.RoadTracer(
         threshold=ready.metadata.threshold if threshold is None else threshold,
@@ -55,29 +56,26 @@ def roads(
         max_gap_m=max_gap_m,
     )
     mapped = partial(_mapped, model=ready, tracer=tracer, out=out, progress=progress)
-    if job is None:
-        with geo.open_scene(
-            path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m,
-            area=area, mask_damage=mask_damage,
-        ) as opened:  # fmt: skip
+    with geo.open_scene(
+        path,
+        bands=bands,
+        stretch=stretch,
+        assumed_pixel_size_m=pixel_size_m,
+        area=area,
+        mask_damage=mask_damage,
+    ) as opened:
+        if job is None or out is None:
             scene = predict.fitted(ready, opened)
             return mapped(predict.bands(ready, scene, tta=tta), scene)
-    if out is None:
-        raise InputError("a job keeps what becomes a file: say which with out")
-    results = [out, prob_path(out)]
-    with (
-        kept(
-            path, model=ready, job=job, pixel_size_m=pixel_size_m, bands=bands, stretch=stretch,
-            threshold=threshold, min_spur_m=min_spur_m, max_gap_m=max_gap_m, tta=tta,
-            area=area, mask_damage=mask_damage,
-        ) as work,
-        jobs.alone(work, results),
-    ):  # fmt: skip
-        if work.finished(results):
-            return RoadGraph.from_file(out)
-        graph = mapped(work.bands(), work.scene)
-        work.finish(results)
-        return graph
+        settings = _settings(threshold, min_spur_m, max_gap_m)
+        work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
+        results = [out, prob_path(out)]
+        with jobs.alone(work, results):
+            if work.finished(results):
+                return RoadGraph.from_file(out)
+            graph = mapped(work.bands(), work.scene)
+            work.finish(results)
+            return graph
 
 
 @contextmanager
@@ -101,17 +99,28 @@ def kept(
     Its bands can be made apart, by other processes or machines. Raises ``InputError`` when the
     folder is the job of something else.
     """
-    settings = {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
+    settings = _settings(threshold, min_spur_m, max_gap_m)
     with geo.open_scene(
-        path, bands=bands, stretch=stretch, assumed_pixel_size_m=pixel_size_m,
-        area=area, mask_damage=mask_damage,
-    ) as scene:  # fmt: skip
+        path,
+        bands=bands,
+        stretch=stretch,
+        assumed_pixel_size_m=pixel_size_m,
+        area=area,
+        mask_damage=mask_damage,
+    ) as scene:
         yield jobs.opened(job, model, scene, tta=tta, settings=settings)
 
 
 def prob_path(out: str | os.PathLike[str]) -> Path:
     """Where the probability lies: beside the map, as ``.prob.tif``."""
     return Path(out).with_suffix(".prob.tif")
+
+
+def _settings(
+    threshold: float | None, min_spur_m: float, max_gap_m: float
+) -> dict[str, float | None]:
+    """What the map depends on, besides the probability."""
+    return {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
 
 
 def _mapped(

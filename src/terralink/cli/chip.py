@@ -146,8 +146,7 @@ def _record(rows: "Sequence[Row]", out: Path, seconds: float) -> dict[str, Any]:
 
 def _lines(record: console.Record) -> list[tuple[str, object]]:
     left_out = record["left_out"]
-    more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-    named = f"{len(left_out)} without signal: {', '.join(left_out[:_NAMED])}{more}"
+    named = f"{len(left_out)} without signal: {console.first_of(left_out, _NAMED)}"
     return [
         ("chips", f"{record['chips']:,}"),
         *([("left out", named)] if left_out else []),

@@ -72,6 +72,16 @@ def roads_lines(record: Record) -> list[tuple[str, object]]:
     ]
 
 
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are.
+
+    >>> first_of(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 

@@ -124,14 +124,10 @@ def run(
 
 
 def _apart(names: Sequence[str]) -> str:
-    return f"{len(names):,} of the pairs, scored as 0: {_named(names)}"
+    first = console.first_of(names, _MOST_NAMED)
+    return f"{len(names):,} of the pairs, scored as 0: {first}"
 
 
 def _note(what: str, names: Sequence[str]) -> None:
     if names:
-        console.note(f"{what}: {_named(names)}")
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+        console.note(f"{what}: {console.first_of(names, _MOST_NAMED)}")

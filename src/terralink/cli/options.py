@@ -107,6 +107,15 @@ OnBadTile = Annotated[
     typer.Option(help="A part of the scene that cannot be read: stop there, or mask it and tell."),
 ]
 
+Job = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that keeps what is done: started again, it goes on there.",
+        show_default=False,
+    ),
+]
+
 Stretched = Annotated[
     StretchBy,
     typer.Option(

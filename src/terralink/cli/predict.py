@@ -27,14 +27,7 @@ def run(
     area: options.AreaFile = None,
     bounds: options.Bounds = None,
     on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
-    job: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder that keeps what is done: started again, it goes on there.",
-            show_default=False,
-        ),
-    ] = None,
+    job: options.Job = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the probability of road in each pixel of a scene.

@@ -228,10 +228,9 @@ def _lines(record: console.Record) -> list[tuple[str, object]]:
         for name in scenes[0]["parts"]
     }
     written = [each["written"] for each in scenes]
-    more = f" and {len(written) - 1} more" if len(written) > 1 else ""
     return [
         ("labels", f"{len(scenes):,}"),
         *shares.items(),
         ("took", console.duration(record["seconds"])),
-        ("written", written[0] + more),
+        ("written", console.first_of(written, 1)),
     ]

@@ -69,6 +69,11 @@ class Pairs:
         same = self.labels[:, None] == index[:, None, None]
         return (same & self.counted[:, None]).to(self.logits.dtype)
 
+    def areas(self, *, background: bool) -> tuple[Tensor, Tensor]:
+        """``prob`` and ``truth`` of one class, or of many with or without class 0."""
+        first = int(self.classes > 1 and not background)
+        return self.prob()[:, first:], self.truth()[:, first:]
+
     def mean(self, each: Tensor, weights: Tensor | float = 1.0) -> Tensor:
         """Mean of (N, H, W) over the counted pixels, weighted; 0 when there are none."""
         weights = weights * self.counted.to(each.dtype)

@@ -30,7 +30,7 @@ def dice(
 ) -> Tensor:
     """1 - 2 sum(p y) / (sum(p) + sum(y)), over the batch (D-LinkNet, Zhou et al. 2018)."""
     pairs = Pairs.of(logits, target)
-    prob, truth = _areas(pairs, background)
+    prob, truth = pairs.areas(background=background)
     missed, whole = prob + truth - 2 * prob * truth, prob + truth
     return _ratio(pairs, missed, whole, over=over, smooth=smooth)
 
@@ -45,7 +45,7 @@ def squared_dice(
 ) -> Tensor:
     """1 - 2 sum(p y) / (sum(p^2) + sum(y^2)) (V-Net, Milletari et al. 2016; PP-LinkNet's eq. 4)."""
     pairs = Pairs.of(logits, target)
-    prob, truth = _areas(pairs, background)
+    prob, truth = pairs.areas(background=background)
     missed, whole = (prob - truth) ** 2, prob**2 + truth**2
     return _ratio(pairs, missed, whole, over=over, smooth=smooth)
 
@@ -60,7 +60,7 @@ def jaccard(
 ) -> Tensor:
     """1 - sum(p y) / sum(p + y - p y), the soft intersection over union (Rahman and Wang 2016)."""
     pairs = Pairs.of(logits, target)
-    prob, truth = _areas(pairs, background)
+    prob, truth = pairs.areas(background=background)
     missed, whole = prob + truth - 2 * prob * truth, prob + truth - prob * truth
     return _ratio(pairs, missed, whole, over=over, smooth=smooth)
 
@@ -85,12 +85,6 @@ def bce_iou(
     entropy = modified_bce(logits, target, alpha=alpha, gamma=gamma)
     iou = jaccard(logits, target, smooth=0.0, background=background)
     return beta * entropy + (1 - beta) * iou
-
-
-def _areas(pairs: Pairs, background: bool) -> tuple[Tensor, Tensor]:
-    """Probability and truth of the classes that are averaged over."""
-    first = int(pairs.classes > 1 and not background)
-    return pairs.prob()[:, first:], pairs.truth()[:, first:]
 
 
 def _ratio(pairs: Pairs, missed: Tensor, whole: Tensor, *, over: Over, smooth: float) -> Tensor:

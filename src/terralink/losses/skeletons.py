@@ -29,8 +29,7 @@ def cldice(
     (``background=True``: over all). For training it goes beside a loss that keeps areas.
     """
     pairs = Pairs.of(logits, target)
-    first = int(pairs.classes > 1 and not background)
-    prob, truth = pairs.prob()[:, first:], pairs.truth()[:, first:]
+    prob, truth = pairs.areas(background=background)
     counted = pairs.counted[:, None]
     thin_prob = soft_skeleton(prob, counted, iterations=iterations)
     thin_truth = soft_skeleton(truth, counted, iterations=iterations)
