@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from terralink import losses, models
 from terralink.errors import TrainingError
 from terralink.models.normalised import Normalised
+from terralink.train import depthwise
 from terralink.train.recipe import Recipe
 from terralink.train.score import Tally, probabilities
 
@@ -30,7 +31,7 @@ class Segmentation(L.LightningModule):
             in_channels=len(wanted.bands),
             weights=wanted.weights,
         )
-        _depthwise_in_fp32(network)
+        depthwise.make_fast(network)
         self.network = Normalised(network, in_channels=len(wanted.bands)).to(
             memory_format=torch.channels_last
         )
@@ -98,20 +99,3 @@ def _over_processes(tallies: dict[str, Tally]) -> dict[str, Tally]:
             name: first[name] + other[name] if name in other else first[name] for name in first
         }
     return dict(first)
-
-
-class _DepthwiseFp32(nn.Conv2d):
-    def forward(self, features: Tensor) -> Tensor:
-        with torch.autocast(features.device.type, enabled=False):
-            return super().forward(features.float())
-
-
-def _depthwise_in_fp32(network: nn.Module) -> None:
-    """Keep depthwise convolutions out of bf16.
-
-    Their bf16 gradients on CPUs take 5 to 20 times the time of fp32 (docs/log.md), and more than
-    all other layers together.
-    """
-    for module in network.modules():
-        if type(module) is nn.Conv2d and 1 < module.groups == module.in_channels:
-            module.__class__ = _DepthwiseFp32
