@@ -5,9 +5,10 @@
     JOB/lock               held while somebody merges the bands
 
 RULE 1: a band is there whole or not at all; its file carries a checksum. RULE 2: a band is the same
-bytes whoever makes it, so it does no harm to make it twice. RULE 3: the bands go when the results
+pixels whoever makes it, so it does no harm to make it twice. RULE 3: the bands go when the results
 are whole; job.json stays, and a second start has nothing left to do. What is done is told by the
-files alone, so any number of machines can share a job without a word between them.
+files alone, so any number of machines can share a job without a word between them. RULE 4: what can
+change a band or the results is in job.json, and a job that differs in any of it is refused.
 """
 
 import fcntl
@@ -24,13 +25,14 @@ from functools import cache
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from terralink import geo, predict
 from terralink.errors import InputError, OutputError
 from terralink.files import forget_parts, written_whole
+from terralink.geo.damage import Block
 from terralink.predict.walk import Walk
 
 
@@ -60,7 +62,7 @@ class Job:
         """Make the bands from ``first`` up to ``stop``, there or not, and keep each."""
         coming = predict.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
         for number, band in enumerate(coming, first):
-            _write(self._path(number), band)
+            _write(self._path(number), band, self.scene.lost)
             yield band
 
     def has(self, number: int) -> bool:
@@ -81,12 +83,17 @@ class Job:
         """Remember that the results are whole; the bands go."""
         told = json.loads((self.folder / "job.json").read_text())
         _write_json(self.folder / "job.json", told | {"results": _sizes(results)})
+        self.sweep()
+
+    def sweep(self) -> None:
+        """The bands go."""
         shutil.rmtree(self.folder / "bands", ignore_errors=True)
 
     def _kept(self, numbers: Sequence[int], row: int) -> Iterator[geo.Raster]:
         grid = Walk.through(self.scene.grid, self.model.metadata).grid
         for number in numbers:
-            band = _read(self._path(number), row, grid)
+            band, lost = _read(self._path(number), row, grid) or (None, ())
+            self.scene.lose(lost)
             # A disk or a machine without power can spoil what was whole.
             for whole in [band] if band else self.made(number, number + 1):
                 row += whole.grid.height
@@ -120,18 +127,30 @@ def opened(
 
 @contextmanager
 def alone(job: Job, results: Sequence[str | os.PathLike[str]]) -> Iterator[None]:
-    """Nobody else merges the job meanwhile; what a killed one left beside the results is removed.
+    """Nobody else merges the job meanwhile; what a killed one left is removed.
 
-    Raises ``OutputError`` when somebody does.
+    That is what lies half-written beside the results, and bands when those are whole. Raises
+    ``OutputError`` when somebody does, or the folder cannot be written.
     """
-    with (job.folder / "lock").open("w") as lock:  # gone with its process, however that ends
+    with _opened_lock(job.folder / "lock") as lock:  # gone with its process, however that ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OutputError(f"{job.folder} is being worked on; wait for it to end") from None
         for path in (*results, job.folder / "job.json"):
             forget_parts(path)
+        if job.finished(results):
+            job.sweep()
         yield
+
+
+def _opened_lock(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; mend that, or name another folder with --job"
+        ) from error
 
 
 def _identity(
@@ -139,7 +158,7 @@ def _identity(
 ) -> dict[str, Any]:
     """What the results depend on, as JSON."""
     plane = Walk.through(scene.grid, model.metadata).plane
-    told = {
+    told: dict[str, Any] = {
         "terralink": version("terralink"),
         "model": {"sha256": _model_hash(model), "computed by": model.provider},
         "scene": _scene_identity(scene),
@@ -175,37 +194,31 @@ def _file_hash(path: Path, _mtime_ns: int) -> str:
 
 
 def _scene_identity(scene: geo.Scene) -> dict[str, Any]:
-    """Where it is and how large; of a file when it was changed, of what is remote its header."""
+    """Where it is and how it lies on the ground, and the files that it is made of."""
     path, grid = Path(scene.path), scene.grid
-    header = {
+    return {
+        "path": str(path.resolve()) if path.exists() else scene.path,
         "shape": grid.shape,
         "transform": grid.transform[:6],
         "crs": grid.crs.to_wkt() if grid.crs else None,
         "dtype": scene.dtype.name,
         "area": None if scene.area is None else scene.area.sha256,
-    }
-    if not path.is_file():
-        return {"path": scene.path, **header}
-    status = path.stat()
-    return {
-        "path": str(path.resolve()),
-        "bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-        **header,
+        **scene.made_of,
     }
 
 
 def _check_same(manifest: Path, wanted: Mapping[str, Any]) -> None:
     try:
         told = json.loads(manifest.read_text())
-    except (OSError, ValueError) as error:
+        there = {name: value for name, value in told.items() if name != "results"}
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{manifest} cannot be read: {error}; remove its folder") from error
-    for name, came in _flat(wanted).items():
-        there = _flat(told).get(name)
-        if there != came:
+    begun, come = _flat(there), _flat(wanted)
+    for name in {**come, **begun}:
+        if begun.get(name) != come.get(name):
             raise InputError(
-                f"{manifest.parent} is a job with {name} {_short(there)}, not {_short(came)}; "
-                "name another folder with --job, or remove it"
+                f"{manifest.parent} is a job with {name} {_short(begun.get(name))}, not "
+                f"{_short(come.get(name))}; name another folder with --job, or remove it"
             )
 
 
@@ -237,8 +250,10 @@ def _write_json(path: Path, told: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(told, indent=1))
 
 
-def _write(path: Path, band: geo.Raster) -> None:
+def _write(path: Path, band: geo.Raster, lost: Sequence[Block]) -> None:
     arrays = {"levels": band.array}
+    if lost:
+        arrays["lost"] = np.array(lost)
     if band.valid is not None:
         arrays["valid"] = np.packbits(band.valid, axis=1)
     # What np.savez_compressed does, but in a fraction of the time.
@@ -252,14 +267,17 @@ def _write(path: Path, band: geo.Raster) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read(path: Path, row: int, grid: geo.Grid) -> geo.Raster | None:
-    """The band that starts at ``row`` of the grid; None when its file is spoilt or gone."""
+def _read(path: Path, row: int, grid: geo.Grid) -> tuple[geo.Raster, list[Block]] | None:
+    """The band that starts at ``row`` of the grid, and what its maker could not read of the scene.
+
+    None when its file is spoilt or gone.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as pack:  # checks CRCs
-            levels, bits = pack["levels"], pack.get("valid")
+            levels, bits, lost = pack["levels"], pack.get("valid"), pack.get("lost")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
     place = grid.window(row, 0, levels.shape[-2:])
-    if bits is None:
-        return geo.Raster(levels, place)
-    return geo.Raster(levels, place, np.unpackbits(bits, axis=1, count=grid.width).astype(bool))
+    valid = None if bits is None else np.unpackbits(bits, axis=1, count=grid.width).astype(bool)
+    blocks = [] if lost is None else [(tuple(rows), tuple(cols)) for rows, cols in lost.tolist()]
+    return geo.Raster(levels, place, valid), blocks

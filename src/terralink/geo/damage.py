@@ -6,13 +6,16 @@ the window that it is read through.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.io import DatasetReader
 
 from terralink.geo.grid import Grid
 from terralink.geo.source import DamageError, Source, Span
+
+Block: TypeAlias = tuple[Span, Span]
 
 _NAMED = 3
 
@@ -22,11 +25,15 @@ class Masking:
     """A ``Source`` in which blocks that cannot be read are not valid; ``damage`` holds them."""
 
     source: Source
-    damage: dict[tuple[Span, Span], str] = field(default_factory=dict)
+    damage: dict[Block, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         return self.source.path
+
+    @property
+    def dataset(self) -> DatasetReader:
+        return self.source.dataset
 
     @property
     def grid(self) -> Grid:

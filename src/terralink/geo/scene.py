@@ -6,7 +6,7 @@ agree bit by bit.
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from terralink.errors import SceneError, UnreadableWarning
 from terralink.geo.area import Area
-from terralink.geo.damage import Masking
+from terralink.geo.damage import Block, Masking
 from terralink.geo.given import given
 from terralink.geo.grid import Grid
+from terralink.geo.made_of import made_of
 from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler
 from terralink.geo.source import Source, Span, opened
@@ -102,6 +103,22 @@ class Scene:
         self._placed = None if area is None else area.on(grid)
         self._first = (0, 0) if self._placed is None else self._placed.window[:2]
         self._resample = _resampler(source.grid, grid)
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """The files that it is read from, as they are now, and what is done about damage; JSON."""
+        told = made_of(self._source.dataset)
+        return {**told, "masks damage": isinstance(self._source, Masking)}
+
+    @property
+    def lost(self) -> tuple[Block, ...]:
+        """Blocks of the file, as (rows, columns), that could not be read so far and are masked."""
+        return tuple(self._source.damage) if isinstance(self._source, Masking) else ()
+
+    def lose(self, blocks: Iterable[Block]) -> None:
+        """Blocks that others could not read; they are masked and told with ours."""
+        if isinstance(self._source, Masking):
+            self._source.damage.update(dict.fromkeys(blocks, "could not be read before"))
 
     @cached_property
     def stretch(self) -> Stretch:
