@@ -1,8 +1,9 @@
 """Prediction: a model file and a scene to probabilities. Needs no torch."""
 
+from terralink.predict.choice import load, shipped
 from terralink.predict.corners import corners
 from terralink.predict.ensemble import Ensemble
-from terralink.predict.model import Model, Predictor, load, shipped
+from terralink.predict.model import Model, Predictor
 from terralink.predict.scene import band_count, bands, fitted, scene, store, write
 
 __all__ = [

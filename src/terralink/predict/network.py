@@ -13,6 +13,7 @@ from openvino.passes import ConstantFolding, Manager
 from openvino.preprocess import PrePostProcessor
 
 from terralink.errors import ModelError
+from terralink.export.metadata import Metadata
 
 LEVELS = 255  # a probability p is the level round(255 p)
 
@@ -32,6 +33,31 @@ def props(network: openvino.Model) -> dict[str, str]:
         return {}
     told = network.get_rt_info(["framework"]).value
     return {key: str(value) for key, value in told.items()}
+
+
+def checked(path: str | os.PathLike[str]) -> tuple[openvino.Model, Metadata]:
+    """The network of a model file, and the card that it carries.
+
+    Raises ``ModelError`` when it is none, or takes other images than its card says.
+    """
+    network = read(path)
+    card = Metadata.from_props(props(network), source=os.fspath(path))
+    inputs, bands = network.inputs, len(card.bands)
+    fits = len(inputs) == len(network.outputs) == 1 and inputs[0].partial_shape.rank == 4
+    if not fits or inputs[0].partial_shape[1] != bands:
+        raise ModelError(f"{path} does not take images of {bands} bands as its card says")
+    return network, card
+
+
+def is_int8(network: openvino.Model) -> bool:
+    """Whether it is quantised: some of its weights have 8 bits."""
+    kinds = (node for node in network.get_ops() if node.get_type_name() == "Constant")
+    return any(node.get_element_type() == openvino.Type.i8 for node in kinds)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU computes in bf16."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def for_tiles(network: openvino.Model, *, bands: int, side_px: int) -> openvino.Model:

@@ -1,0 +1,85 @@
+"""Model files by OpenVINO, on the CPU, in the precision that the CPU is good at.
+
+That is int8 when the file is quantised, bf16 where the CPU has it, else fp32.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from terralink.predict import network
+from terralink.predict.model import Model
+
+# More requests than run at once: the next is there before Python has looked at the last.
+_WAITING_PER_STREAM = 1
+
+
+class OpenVino(Model):
+    """An ONNX file compiled by OpenVINO for tiles of any size that is a multiple of 32.
+
+    ``threads`` bounds the cores; None takes all. Raises ``ModelError`` when the file is no model.
+    """
+
+    chosen_as = "openvino"
+
+    def __init__(self, path: Path, *, threads: int | None = None):
+        self._network, metadata = network.checked(path)
+        super().__init__(path, metadata)
+        self._threads = threads
+        self._compiled: dict[tuple[int, bool], openvino.CompiledModel] = {}
+
+    @property
+    def provider(self) -> str:
+        if network.is_int8(self._network):
+            return "OpenVINO CPU, int8"
+        return f"OpenVINO CPU, {'bf16' if network.cpu_has_bf16() else 'fp32'}"
+
+    def _results(
+        self, images: Iterable[NDArray[np.uint8]], *, as_levels: bool
+    ) -> Iterator[NDArray[Any]]:
+        coming = iter(images)
+        first = next(coming, None)
+        if first is None:
+            return
+        compiled = self._for_side(first.shape[-1], as_levels=as_levels)
+        idle = [compiled.create_infer_request() for _ in range(_held(compiled))]
+        running: deque[openvino.InferRequest] = deque()
+        for image in chain([first], coming):
+            if not idle:
+                done = running.popleft()
+                yield _result(done)
+                idle.append(done)
+            request = idle.pop()
+            request.start_async({0: image[None]})
+            running.append(request)
+        while running:
+            yield _result(running.popleft())
+
+    def _for_side(self, side_px: int, *, as_levels: bool) -> openvino.CompiledModel:
+        key = side_px, as_levels
+        if key not in self._compiled:
+            bands = len(self.metadata.bands)
+            fixed = network.for_tiles(self._network, bands=bands, side_px=side_px)
+            config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+            if self._threads:
+                config["INFERENCE_NUM_THREADS"] = self._threads
+            self._compiled[key] = openvino.Core().compile_model(
+                network.to_levels(fixed) if as_levels else fixed, "CPU", config
+            )
+        return self._compiled[key]
+
+
+def _held(compiled: openvino.CompiledModel) -> int:
+    at_once = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    return at_once * (1 + _WAITING_PER_STREAM)
+
+
+def _result(request: openvino.InferRequest) -> NDArray[Any]:
+    request.wait()
+    return np.array(request.get_output_tensor().data[0])
