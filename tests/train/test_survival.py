@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +41,15 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process that never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(SMALL)
+    subprocess.run(command(folder / "small.yaml", folder / "run"), check=True, capture_output=True)
+    return folder / "run"
+
+
 def command(recipe: Path, out: Path, *more: str) -> list[str]:
     terralink = str(Path(sys.executable).with_name("terralink"))
     return [terralink, "train", str(recipe), "--data", str(recipe.parent), "--out", str(out), *more]
@@ -55,10 +66,9 @@ def losses(out: Path) -> dict[int, float]:
 
 
 def test_killed_in_an_epoch_and_resumed_a_run_ends_as_one_that_never_stopped(
-    recipe: Path, tmp_path: Path
+    recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(recipe, whole), check=True, capture_output=True)
+    killed = tmp_path / "killed"
     run = subprocess.Popen(command(recipe, killed), stderr=subprocess.DEVNULL)
     while not (killed / "last.ckpt").exists():  # the first epoch is over
         assert run.poll() is None
@@ -72,15 +82,31 @@ def test_killed_in_an_epoch_and_resumed_a_run_ends_as_one_that_never_stopped(
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
 
-def test_two_processes_learn_as_one_does(recipe: Path, tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run(command(recipe, one), check=True, capture_output=True)
+def test_two_processes_learn_as_one_does(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    two = tmp_path / "two"
     done = subprocess.run(
         command(recipe, two, "--devices", "2", "--json"), check=True, capture_output=True, text=True
     )
     assert json.loads(done.stdout)["recipe"] == "small"  # the first process alone speaks
-    assert len(losses(one)) == 3
-    assert losses(two) == pytest.approx(losses(one), rel=1e-4)
+    assert len(losses(whole)) == 3
+    assert losses(two) == pytest.approx(losses(whole), rel=1e-4)
+
+
+def test_two_hosts_learn_as_one_does(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    two = tmp_path / "two"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    hosts = [
+        subprocess.Popen(
+            command(recipe, two, "--hosts", "2"),
+            env={**os.environ, **where, "NODE_RANK": str(rank)},
+            stderr=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]
+    assert [host.wait() for host in hosts] == [0, 0]
+    assert losses(two) == pytest.approx(losses(whole), rel=1e-4)
 
 
 def test_a_loss_that_is_no_number_names_the_chips_and_keeps_the_last_good_checkpoint(
