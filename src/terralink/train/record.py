@@ -101,7 +101,7 @@ def write(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> None:
 def _figure(drawn: Mapping[str, Curve]) -> Figure:
     """The loss, then one panel for each validation set's overlaps and F1."""
     sets = sorted({name.partition("/")[0] for name in drawn if "/" in name})
-    figure = Figure(figsize=(4.2 * (1 + len(sets)), 3.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * (1 + len(sets)), 3.8), layout="constrained")
     panels = figure.subplots(1, 1 + len(sets), squeeze=False)[0]
     for panel, title in zip(panels, ["loss", *sets], strict=True):
         panel.set_title(title)
@@ -111,7 +111,9 @@ def _figure(drawn: Mapping[str, Curve]) -> Figure:
             if name.startswith("loss") if title == "loss" else name.startswith(f"{title}/"):
                 style = "-" if len(points) > 2 else "o"
                 panel.plot(*zip(*points, strict=True), style, label=name.rpartition("/")[2])
-        panel.legend(fontsize="small", framealpha=0.5)
+        panel.legend(
+            fontsize="small", frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.18)
+        )
     return figure
 
 
