@@ -193,6 +193,19 @@ def test_a_folder_that_is_no_job_is_left_alone(
         extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "broken")
 
 
+def test_a_job_that_cannot_be_locked_is_told(
+    scene: Path, model: predict.Model, tmp_path: Path
+) -> None:
+    (tmp_path / "job" / "lock").mkdir(parents=True)  # opened by nobody, not even by root
+    with geo.open_scene(scene) as opened:
+        kept = jobs.Job(tmp_path / "job", model, opened, tta=False)
+        with (
+            pytest.raises(OutputError, match=r"lock: Is a directory; .*--job"),
+            jobs.alone(kept, []),
+        ):
+            pass
+
+
 def test_two_do_not_work_on_one_job(scene: Path, model: predict.Model, tmp_path: Path) -> None:
     def second(_part: float) -> None:
         extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")

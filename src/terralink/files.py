@@ -15,14 +15,15 @@ _MARK = 8  # characters by which two writers of one file are told apart
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike[str], *, option: str = "--out") -> Iterator[Path]:
     """Yield a path to write to; it becomes ``path`` when the block ends well, else it is gone.
 
     Neither an error, a full disk nor Ctrl-C leaves half a file, and an older ``path`` stays as it
     was until the new one is whole. The path that is yielded keeps the suffix (drivers choose by it)
     and does not exist yet; it may become a file or a folder.
 
-    Raises ``OutputError`` when the folder cannot be written or the disk is full.
+    Raises ``OutputError`` when the folder, which the user named with ``option``, cannot be written
+    or the disk is full.
     """
     final = Path(path)
     part = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:_MARK]}{final.suffix}")
@@ -31,7 +32,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield part
         _replace(part, final)
     except OSError as error:
-        raise _told(final, error) from error
+        raise _told(final, error, option) from error
     finally:
         _remove(part)
 
@@ -63,8 +64,8 @@ def _remove(part: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _told(final: Path, error: OSError) -> OutputError:
+def _told(final: Path, error: OSError, option: str) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return OutputError(f"cannot write {final}: the disk is full; free some space, start again")
     reason = error.strerror or str(error)
-    return OutputError(f"cannot write {final}: {reason}; choose another place with --out")
+    return OutputError(f"cannot write {final}: {reason}; choose another place with {option}")

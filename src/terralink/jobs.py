@@ -183,7 +183,7 @@ def _model_hash(model: predict.Predictor) -> str:
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
     if isinstance(model, predict.Model):
-        return _file_hash(model.path, model.path.stat().st_mtime_ns)
+        return " ".join(_file_hash(path, path.stat().st_mtime_ns) for path in model.files)
     return hashlib.sha256(model.metadata.model_dump_json().encode()).hexdigest()
 
 
@@ -246,7 +246,7 @@ def _sizes(results: Sequence[str | os.PathLike[str]]) -> dict[str, int | None]:
 
 
 def _write_json(path: Path, told: Mapping[str, Any]) -> None:
-    with written_whole(path) as part:
+    with written_whole(path, option="--job") as part:
         part.write_text(json.dumps(told, indent=1))
 
 
@@ -259,7 +259,7 @@ def _write(path: Path, band: geo.Raster, lost: Sequence[Block]) -> None:
     # What np.savez_compressed does, but in a fraction of the time.
     deflated = zipfile.ZIP_DEFLATED
     with (
-        written_whole(path) as part,
+        written_whole(path, option="--job") as part,
         zipfile.ZipFile(part, "w", deflated, compresslevel=1) as pack,
     ):
         for name, array in arrays.items():

@@ -1,6 +1,7 @@
 """What a user can get wrong ends in one line, exit code 2, and nothing half-written."""
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -191,6 +192,66 @@ def test_an_output_folder_without_permission(
     assert ended.code == 2
     assert "Permission denied; choose another place with --out" in ended.err
     assert ended.err.count("\n") == 1
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/sys takes no files, of root neither")
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("verb", "arguments", "option"),
+    [
+        ("predict", ["--out", "/sys/prob.tif"], "--out"),
+        ("predict", ["--out", "/sys/terralink/prob.tif"], "--out"),
+        ("extract", ["--out", "/sys"], "--out"),
+        ("extract", ["--out", "/sys/terralink"], "--out"),
+        ("predict", ["--job", "/sys/terralink"], "--job"),
+    ],
+)
+def test_a_folder_that_takes_no_files(
+    verb: str, arguments: list[str], option: str, terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    out = [] if "--out" in arguments else ["--out", tmp_path / "prob.tif"]
+    ended = terralink(verb, scene(), "--model", GREY, *out, *arguments)
+    assert ended.code == 2
+    line = ended.err.splitlines()[-1]
+    assert line.startswith("terralink: cannot write /sys")
+    assert line.endswith(f"choose another place with {option}")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        (b'"pixel_size_m":1.0', b'"pixel_size_m":-10', "pixel_size_m"),
+        (b'"tile_px":512', b'"tile_px":9e9', "tile_px"),
+        (b'"bands":["red",', b'"bands":[99999,', "bands"),
+        (b'"name":"grey"', b'"name":"\\n\\n"', "name"),
+        (b'{"name":"grey"', b'["name":"grey"', "metadata"),
+    ],
+)
+def test_a_model_file_with_hostile_metadata(
+    was: bytes, becomes: bytes, told: str, refused: Run, scene: Write, tmp_path: Path
+) -> None:
+    assert len(was) == len(becomes)
+    assert was in GREY.read_bytes()
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(GREY.read_bytes().replace(was, becomes))
+    line = refused(scene(), "--model", path)
+    assert "hostile.onnx" in line
+    assert told in line
+
+
+def test_bands_of_different_sizes(
+    refused: Run, scene: Write, crossing: Any, tmp_path: Path
+) -> None:
+    names = ("red", "green", "blue")
+    for band, name in enumerate(names):
+        scene(f"{name}.tif", image=crossing[band : band + 1, : 400 - 100 * band])
+    item = tmp_path / "item.json"
+    item.write_text(json.dumps({"assets": {name: {"href": f"{name}.tif"} for name in names}}))
+    line = refused(item)
+    assert "bands of one size and place were wanted" in line
+    assert "green.tif" in line
 
 
 def test_a_crs_that_proj_does_not_know(refused: Run, scene: Write) -> None:

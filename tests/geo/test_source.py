@@ -39,3 +39,17 @@ def test_a_png_with_something_after_its_end_is_read(png: Path) -> None:
         file.write(b"\0" * 100)
     with opened(png) as source:
         assert source.grid.shape == (64, 64)
+
+
+def test_a_cut_off_png_in_a_vrt_is_refused(png: Path) -> None:
+    vrt = png.with_suffix(".vrt")
+    vrt.write_text(
+        '<VRTDataset rasterXSize="64" rasterYSize="64"><VRTRasterBand dataType="Byte" band="1">'
+        '<SimpleSource><SourceFilename relativeToVRT="1">a.png</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with opened(vrt) as source:
+        assert source.read((0, 64), (0, 64))[0].any()
+    png.write_bytes(png.read_bytes()[:-300])
+    with pytest.raises(SceneError, match=r"a\.png has no end"), opened(vrt):
+        pass

@@ -198,16 +198,28 @@ def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     except RasterioIOError as error:
         raise SceneError(_cannot_open(path, error)) from error
     try:
-        _check_end(dataset)
+        with gdal():
+            _check_ends(dataset)
         yield dataset
     finally:
         dataset.close()
 
 
-def _check_end(dataset: DatasetReader) -> None:
-    """GDAL reads a PNG that is cut off without a word, as black: its last chunk is looked for."""
-    path = Path(dataset.name)
-    if dataset.driver != "PNG" or not path.is_file():
+def _check_ends(dataset: DatasetReader) -> None:
+    """GDAL reads a PNG that is cut off without a word, as black: its last chunk is looked for.
+
+    Of a VRT that is done with what it names as PNG.
+    """
+    if dataset.driver == "PNG":
+        _check_end(Path(dataset.name))
+    elif dataset.driver == "VRT":
+        for name in dataset.files:
+            if name.lower().endswith(".png"):
+                _check_end(Path(name))
+
+
+def _check_end(path: Path) -> None:
+    if not path.is_file():
         return
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _PNG_TAIL_BYTES))
