@@ -33,13 +33,7 @@ def predicted(terralink: Run, tmp_path: Path) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("by", ["file", "bounds"])
 def test_only_the_area_is_predicted(by: str, predicted: Run, scene: Write, tmp_path: Path) -> None:
-    bounds = TO_DEGREES.transform_bounds(600150, 3999750, 600300, 3999850)
-    if by == "file":
-        path = tmp_path / "area.geojson"
-        path.write_text(json.dumps(shapely.geometry.mapping(shapely.box(*bounds))))
-        told = ("--area", str(path))
-    else:
-        told = ("--bounds", ",".join(map(str, bounds)))
+    told = told_as(by, (600150, 3999750, 600300, 3999850), tmp_path)
     whole = predicted(scene())[0]
     part, valid, place, _ = predicted(scene(), *told)
     assert place == pytest.approx((600150, 3999750, 600300, 3999850), abs=5)
@@ -124,10 +118,23 @@ def test_what_makes_no_sense_is_one_line(
     assert ended.err.count("\n") == 1
 
 
-def test_the_map_of_an_area_lies_inside_it(terralink: Run, scene: Write, tmp_path: Path) -> None:
-    west, south, east, north = TO_DEGREES.transform_bounds(600100, 3999700, 600300, 3999900)
+def told_as(by: str, bounds: tuple[float, ...], folder: Path) -> tuple[str, ...]:
+    """Bounds in UTM as the option that names a file, or a box, in degrees."""
+    degrees = TO_DEGREES.transform_bounds(*bounds)
+    if by == "bounds":
+        return "--bounds", ",".join(map(str, degrees))
+    path = folder / "area.geojson"
+    path.write_text(json.dumps(shapely.geometry.mapping(shapely.box(*degrees))))
+    return "--area", str(path)
+
+
+@pytest.mark.parametrize("by", ["file", "bounds"])
+def test_the_map_of_an_area_lies_inside_it(
+    by: str, terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    area = told_as(by, (600100, 3999700, 600300, 3999900), tmp_path)
     path, out = scene(), tmp_path / "maps"
-    told = ("--bounds", f"{west},{south},{east},{north}", "--bands", "1,2,3")
+    told = (*area, "--bands", "red,2,BLUE")
     ended = terralink("extract", path, "--model", GREY, "--out", out, *told, "--json")
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)["scenes"][0]
@@ -136,6 +143,7 @@ def test_the_map_of_an_area_lies_inside_it(terralink: Run, scene: Write, tmp_pat
     assert terralink("extract", path, "--model", GREY, "--out", out, *told, *job).code == 0
     refused = terralink("extract", path, "--model", GREY, "--out", out, *job)
     assert refused.code == 2
+    assert "is a job with scene area" in refused.err or "is a job with scene shape" in refused.err
 
 
 def test_a_folder_of_tiles_is_one_map(terralink: Run, scene: Write, tmp_path: Path) -> None:
