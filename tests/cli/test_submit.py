@@ -48,7 +48,7 @@ def test_images_become_a_table_that_scores_one_against_their_streets(
     out = tmp_path / "submission.csv"
     ended = terralink("submit", images, "--model", grey, "--out", out, "--strategy", strategy)
     assert ended.code == 0, ended.err
-    assert "images   2" in ended.out
+    assert "images    2" in ended.out
     rows = out.read_text().splitlines()
     assert rows[0] == "id,prediction"
     assert len(rows) == 1 + 2 * 1444

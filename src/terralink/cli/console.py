@@ -62,11 +62,12 @@ def of_roads(roads: "RoadGraph") -> dict[str, Any]:
 
 
 def roads_lines(record: Record) -> list[tuple[str, object]]:
-    """The table of a record that holds ``of_roads``, ``seconds`` and ``written``."""
+    """The table of a record with ``of_roads``, ``seconds``, ``written`` and maybe ``provider``."""
     return [
         ("roads", f"{record['roads']:,}, {record['length_m'] / 1000:,.2f} km"),
         ("junctions", f"{record['junctions']:,}"),
         ("CRS", record["crs"] or "none"),
+        *([("provider", record["provider"])] if "provider" in record else []),
         ("took", duration(record["seconds"])),
         ("written", ", ".join(record["written"])),
     ]

@@ -16,6 +16,7 @@ def run(
     ] = 2048,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another town.")] = 7,
     model: options.Model = "roads",
+    provider: options.Provider = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Draw a town, extract its roads, and score them.
@@ -28,8 +29,9 @@ def run(
     from terralink import demo
 
     started = perf_counter()
-    with console.progress("demo") as update:
-        result = demo.walk(out, size_px=size_px, seed=seed, model=model, progress=update)
+    ready = options.loaded([model], provider=provider)
+    with console.progress(f"demo, {ready.provider}") as update:
+        result = demo.walk(out, size_px=size_px, seed=seed, model=ready, progress=update)
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
         page = demo.page(result, command=command)
         page.write(result.files.report)
@@ -38,7 +40,8 @@ def run(
     record = {
         "size_px": size_px,
         "seed": seed,
-        "model": result.model.metadata.name,
+        "model": ready.metadata.name,
+        "provider": ready.provider,
         "precision": lines.precision,
         "recall": lines.recall,
         "f1": lines.f1,

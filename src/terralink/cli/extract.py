@@ -31,6 +31,7 @@ def run(
     what: Annotated[What, typer.Option(help="What to extract.")] = What.ROADS,
     model: options.Models = None,
     weights: options.Weights = None,
+    provider: options.Provider = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = Path("maps"),
     pixel_size_m: options.PixelSize = None,
     bands: options.Bands = None,
@@ -64,7 +65,7 @@ def run(
     chosen = options.band_names(bands)
     from terralink import extract
 
-    ready = options.loaded(model, weights)
+    ready = options.loaded(model, weights, provider=provider)
     how = {
         "pixel_size_m": pixel_size_m,
         "bands": chosen,
@@ -87,6 +88,7 @@ def run(
             "scene": str(scene),
             "what": what.value,
             "model": ready.metadata.name,
+            "provider": ready.provider,
             **console.of_roads(roads),
             "seconds": perf_counter() - started,
             "written": [str(result), str(extract.prob_path(result))],
@@ -109,7 +111,7 @@ def _made(
 
     for scene, result in results.items():
         kept = None if job is None else job / options.stem(scene)
-        with console.progress(scene.name) as update:
+        with console.progress(f"{scene.name}, {model.provider}") as update:
             roads = extract.roads(scene, model=model, out=result, job=kept, progress=update, **how)
         yield scene, roads
 

@@ -20,6 +20,14 @@ class BadTile(StrEnum):
     MASK = "mask"
 
 
+class ComputedBy(StrEnum):
+    """Who computes a model; see ``terralink.providers``."""
+
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+    TORCH = "torch"
+
+
 class StretchBy(StrEnum):
     """How a scene's levels become the 0..255 that a model takes."""
 
@@ -42,15 +50,26 @@ Scenes = Annotated[
 
 Model = Annotated[
     str,
-    typer.Option(help="A shipped model's name (see 'terralink models') or an .onnx file."),
+    typer.Option(
+        help="A shipped model's name (see 'terralink models'), an .onnx file or a run's folder."
+    ),
 ]
 
 Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="A shipped model (see 'terralink models') or an .onnx file; several are averaged.",
+        help="A shipped model (see 'terralink models'), an .onnx file or a run's folder; several "
+        "are averaged.",
         show_default="roads",
+    ),
+]
+
+Provider = Annotated[
+    ComputedBy | None,
+    typer.Option(
+        help="Who computes: 'openvino' or 'onnxruntime' model files, 'torch' a run's folder.",
+        show_default="the best that is here",
     ),
 ]
 
@@ -191,16 +210,18 @@ def area_of(file: Path | None, bounds: str | None) -> "Area | None":
     return None if file is None else Area.from_file(file)
 
 
-def loaded(names: list[str] | None, weights: str | None) -> "Predictor":
+def loaded(
+    names: list[str] | None, weights: str | None = None, *, provider: ComputedBy | None = None
+) -> "Predictor":
     """The model of that name, or the ensemble of several."""
-    from terralink import predict
+    from terralink import predict, providers
 
-    models = [predict.load(name) for name in names or ["roads"]]
-    if len(models) == 1 and weights is None:
+    told = None if provider is None else provider.value
+    models = [providers.load(name, provider=told) for name in names or ["roads"]]
+    shares = None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
+    if len(models) == 1 and shares is None:
         return models[0]
-    return predict.Ensemble(
-        models, None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
-    )
+    return predict.Ensemble(models, shares)
 
 
 def _numbers(text: str, option: str, example: str) -> list[float]:

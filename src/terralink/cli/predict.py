@@ -19,6 +19,7 @@ def run(
     scene: options.Scene,
     model: options.Models = None,
     weights: options.Weights = None,
+    provider: options.Provider = None,
     out: Annotated[Path, typer.Option(metavar="TIF", help="The file to write.")] = Path("prob.tif"),
     pixel_size_m: options.PixelSize = None,
     bands: options.Bands = None,
@@ -39,7 +40,7 @@ def run(
     from terralink import geo, predict
 
     started = perf_counter()
-    ready = options.loaded(model, weights)
+    ready = options.loaded(model, weights, provider=provider)
     with (
         geo.open_scene(
             scene,
@@ -50,7 +51,7 @@ def run(
             area=options.area_of(area, bounds),
             mask_damage=on_bad_tile is options.BadTile.MASK,
         ) as opened,
-        console.progress(scene.name) as update,
+        console.progress(f"{scene.name}, {ready.provider}") as update,
     ):
         done_px = 0
 
@@ -70,6 +71,7 @@ def run(
     record = {
         "scene": str(scene),
         "model": ready.metadata.name,
+        "provider": ready.provider,
         "classes": list(ready.metadata.classes),
         "shape": list(grid.shape),
         "pixel_size_m": list(grid.pixel_size_m),
@@ -83,6 +85,7 @@ def run(
         lines=[
             ("classes", ", ".join(ready.metadata.classes)),
             ("size", f"{grid.width:,} x {grid.height:,} px of {grid.pixel_size_m[0]:.3g} m"),
+            ("provider", ready.provider),
             ("took", console.duration(took_s)),
             ("written", out),
         ],

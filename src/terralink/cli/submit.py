@@ -33,6 +33,7 @@ def run(
         ),
     ],
     model: options.Model,
+    provider: options.Provider = None,
     out: Annotated[Path, typer.Option(metavar="CSV", help="The file to write.")] = Path(
         "submission.csv"
     ),
@@ -59,14 +60,14 @@ def run(
     quarter of it is road. 'terralink unsubmit' makes masks of it again, and 'terralink evaluate
     patches TRUTH CSV' scores it.
     """
-    from terralink import metrics, predict
+    from terralink import metrics
 
     started = perf_counter()
     found = metrics.numbered_images(images)
-    ready = predict.load(model)
+    ready = options.loaded([model], provider=provider)
     level = ready.metadata.threshold if threshold is None else threshold
     masked: dict[int, NDArray[np.bool_]] = {}
-    with console.progress("submit") as update:
+    with console.progress(f"submit, {ready.provider}") as update:
         for number, path in found.items():
             masked[number] = _mask(ready, path, level, strategy, tta=tta)
             if masks is not None:
@@ -78,6 +79,7 @@ def run(
     record = {
         "images": {f"{number:03d}": str(path) for number, path in found.items()},
         "model": ready.metadata.name,
+        "provider": ready.provider,
         "threshold": level,
         "strategy": strategy.value,
         "road": share,
@@ -90,6 +92,7 @@ def run(
         lines=[
             ("images", f"{len(found):,}"),
             ("road", f"{share:.1%} of the pixels, from a probability of {level:g}"),
+            ("provider", ready.provider),
             ("took", console.duration(took_s)),
             ("written", ", ".join(str(path) for path in (out, masks) if path)),
         ],

@@ -42,7 +42,7 @@ class Result:
 
     files: Files
     town: town.Town
-    model: predict.Model
+    model: predict.Predictor
     roads: RoadGraph
     lines: metrics.CentrelineMatch
     pixels: metrics.Confusion
@@ -54,15 +54,16 @@ def walk(
     *,
     size_px: int = 2048,
     seed: int = 7,
-    model: str = "roads",
+    model: str | predict.Predictor = "roads",
     progress: Callable[[float], None] = lambda _part: None,
 ) -> Result:
     """Draw a town of ``size_px`` squared into ``folder``, extract its roads, and score them.
 
-    ``model`` is a shipped name or a file; ``progress`` is told the part done, 0 to 1.
+    ``model`` is a shipped name, a file, or one that is loaded; ``progress`` is told the part done,
+    0 to 1.
     """
     files, clock = Files.of(folder), Clock()
-    loaded = predict.load(model)
+    loaded = predict.load(model) if isinstance(model, str) else model
     with clock.stage("draw the town"):
         drawn = town.draw((size_px, size_px), seed=seed)
         drawn.write(files.scene, lambda done, total: progress(0.7 * done / total))

@@ -92,12 +92,16 @@ def store(
     """Write bands that the model made of the scene to a GeoTIFF, and call ``each`` with them.
 
     The file is uint8 with a scale of 1/255, masked where the scene has no data; its tags say which
-    model and which stretch made it.
+    model, computed by whom, and which stretch made it.
     """
     scene = fitted(model, scene)
     walk = Walk.through(scene.grid, model.metadata)
     card = model.metadata
-    tags = {"TERRALINK_MODEL": card.name, "TERRALINK_CLASSES": ",".join(card.classes)}
+    tags = {
+        "TERRALINK_MODEL": card.name,
+        "TERRALINK_PROVIDER": model.provider,
+        "TERRALINK_CLASSES": ",".join(card.classes),
+    }
     with RasterWriter(
         path,
         scene.grid,
