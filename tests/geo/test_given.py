@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from terralink.errors import SceneError
+from terralink.errors import SceneError, UnreadableWarning
 from terralink.geo import Raster, open_scene
 
 Make = Callable[..., Path]
@@ -183,6 +183,19 @@ def test_a_server_that_stops_in_the_middle_is_one_line(
     address = serve(size // 2)
     with pytest.raises(SceneError, match=r"cannot read rows .*cut\.tif"):
         whole(f"{address}/cut.tif")
+
+
+def test_what_a_server_does_not_send_is_masked_where_that_was_chosen(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = make("cut.tif", NOISE[:, :600, :600], **TILED).stat().st_size
+    monkeypatch.setattr("terralink.geo.source._HTTP", {})
+    address = serve(size // 2)
+    with pytest.warns(UnreadableWarning, match=r"blocks of .*cut\.tif could not be read"):
+        read = whole(f"{address}/cut.tif", mask_damage=True)
+    assert read.valid is not None
+    assert 0.2 < read.valid.mean() < 0.8
+    assert (read.array == NOISE[:, :600, :600] * read.valid).all()
 
 
 def test_a_file_that_is_not_on_the_server_is_one_line(serve: Serve) -> None:
