@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from pyproj import CRS
 
 from terralink import extract, geo, jobs, predict
 from terralink.cli import main
-from terralink.errors import InputError, OutputError, TerralinkError
+from terralink.errors import InputError, OutputError, TerralinkError, UnreadableWarning
 from terralink.predict import walk
 
 SMALL_TILES = "from terralink.predict import walk; walk._TILE_PX = 256"
@@ -168,6 +169,53 @@ def test_a_job_of_something_else_is_refused(
     refused("out", out=None)
     os.utime(scene, ns=(0, 0))
     refused(r"scene files .*scene\.tif mtime_ns")
+
+
+def test_a_job_that_died_while_its_bands_were_removed_has_none_after(
+    scene: Path, model: predict.Model, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, out = tmp_path / "job", tmp_path / "map.gpkg"
+
+    def die(bands: Path, **_: object) -> None:
+        (bands / "000000.npz").unlink()
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("terralink.jobs.shutil.rmtree", die)
+        with pytest.raises(KilledError):
+            extract.roads(scene, model=model, out=out, job=job)
+    assert bands_in(job) >= 2
+    extract.roads(scene, model=model, out=out, job=job)
+    assert not (job / "bands").exists()
+    assert_same(out, plain)
+
+
+def test_what_could_not_be_read_is_told_whoever_read_it(
+    scene: Path, model: predict.Model, tmp_path: Path
+) -> None:
+    spoil(scene, block=(1, 0))
+    job, how = tmp_path / "job", {"stretch": geo.Stretch.none(), "mask_damage": True}
+    lost = r"1 block of .* is masked: rows 512-1024, columns 0-150"
+    with (
+        pytest.warns(UnreadableWarning, match=lost),
+        extract.kept(scene, model=model, job=job, **how) as begun,  # type: ignore[arg-type]
+    ):
+        assert len(list(begun.bands())) > 2
+    with pytest.warns(UnreadableWarning, match=lost):
+        extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=job, **how)  # type: ignore[arg-type]
+    with pytest.warns(UnreadableWarning, match=lost):
+        extract.roads(scene, model=model, out=tmp_path / "plain.gpkg", **how)  # type: ignore[arg-type]
+    assert_same(tmp_path / "map.gpkg", tmp_path / "plain.gpkg")
+
+
+def spoil(path: Path, *, block: tuple[int, int]) -> None:
+    """Overwrite the first bytes of a block (row, col) of a GeoTIFF."""
+    with rasterio.open(path) as dataset:
+        name = "BLOCK_OFFSET_{1}_{0}".format(*block)
+        start = int(dataset.get_tag_item(name, "TIFF", bidx=1))
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(20))
 
 
 def test_a_job_that_died_at_its_first_word_is_begun(
