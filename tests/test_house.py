@@ -35,7 +35,11 @@ def test_starting_up_loads_nothing_heavy(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["geo", "graph", "vectorize", "metrics", "town", "predict", "extract", "demo", "report"]
+    "room",
+    [
+        *("geo", "graph", "vectorize", "metrics", "town", "predict", "providers", "extract"),
+        *("demo", "report"),
+    ],
 )
 def test_what_predicts_loads_no_torch(room: str) -> None:
     assert "torch" not in imported_by(f"import terralink.{room}")

@@ -1,6 +1,7 @@
 """Model files: what they say of themselves, and what is refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,25 @@ def test_a_misspelt_name_is_told_the_nearest() -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model file"):
         predict.load(tmp_path / "mine.onnx")
+
+
+def test_a_folder_is_told_who_takes_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="terralink export"):
+        predict.load(tmp_path)
+
+
+def test_a_misspelt_provider_is_told_the_nearest(grey: Path) -> None:
+    with pytest.raises(ModelError, match="did you mean 'onnxruntime'"):
+        predict.load(grey, provider="onnxrt")
+
+
+def test_a_provider_that_is_not_installed_is_told_how_to_get(
+    grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "terralink.predict.onnx_runtime", raising=False)
+    with pytest.raises(ModelError, match=r"pip install 'terralink\[onnxruntime\]'"):
+        predict.load(grey, provider="onnxruntime")
 
 
 def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:

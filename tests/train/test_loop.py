@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from terralink import predict  # noqa: E402
+from terralink import predict, providers  # noqa: E402
 from terralink.data.samples import Samples  # noqa: E402
 from terralink.errors import InputError, ModelError, RecipeError  # noqa: E402
 from terralink.export.checkpoint import export_checkpoint  # noqa: E402
@@ -98,8 +98,13 @@ def test_the_model_file_gives_what_the_network_gives(run: Path, tmp_path: Path) 
     with torch.no_grad():
         logits = Normalised(pretrained.load(run)[0]).eval()(torch.from_numpy(image)[None].float())
     # bf16 where the CPU has it, hence the wide bound; the float file itself is tested per network.
-    assert np.abs(prob - torch.sigmoid(logits)[0].numpy()).max() < 0.05
+    expected = torch.sigmoid(logits)[0].numpy()
+    assert np.abs(prob - expected).max() < 0.05
     assert model.metadata == card
+    (level,) = predict.load(model.path, provider="onnxruntime").levels([image])
+    assert np.abs(level - 255 * expected).max() < 0.6
+    (prob,) = providers.load(run).stream([image])
+    assert np.abs(prob - expected).max() < 0.05
 
 
 def test_int8_keeps_close_and_is_small(run: Path, tmp_path: Path) -> None:
