@@ -1,28 +1,65 @@
 """Large scenes for the benchmarks: a drawn town, repeated, for a large one takes long to draw."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import CRS
 
-from terralink import geo, town
+from terralink import geo, predict, town
+from terralink.geo.tiling import mirrored
 
 _TOWN_PX = 4096
+_BLOCK_PX = 2048
 
 
-def drawn(folder: Path, shape: tuple[int, int]) -> Path:
+def drawn(folder: Path, shape: tuple[int, int], *, style: str | None = None) -> Path:
     """A scene of ``shape`` (height, width) at 1 m per pixel; kept in the folder and used again."""
-    path = folder / f"town{shape[0]}x{shape[1]}.tif"
+    path = folder / f"town{_size(shape)}{style or ''}.tif"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     side = tuple(min(_TOWN_PX, length) for length in shape)
-    image = town.draw(side, seed=0, pixel_size_m=1.0).image(0, 0, side)
-    grid = geo.Grid(shape, Affine(1, 0, 500_000, 0, -1, 4_000_000), CRS.from_epsg(32611))
-    with geo.RasterWriter(path, grid, bands=3) as writer:
+    image = town.draw(side, seed=0, pixel_size_m=1.0, style=style).image(0, 0, side)
+    with geo.RasterWriter(path, _grid(shape), bands=3) as writer:
         for row in range(0, shape[0], side[0]):
             for col in range(0, shape[1], side[1]):
                 part = image[:, : shape[0] - row, : shape[1] - col]
                 writer.write(row, col, np.ascontiguousarray(part))
     return path
+
+
+def answered(folder: Path, shape: tuple[int, int], *, style: str = "suburb") -> Path:
+    """A scene whose three bands are the shipped model's levels in a drawn town; kept as well.
+
+    With a network that hands its image on, it gives the roads that the shipped one finds, ragged
+    and broken as those are, for next to no time. The town is mirrored at its edges, again and
+    again, so that roads go on there.
+    """
+    path = folder / f"answered{_size(shape)}{style}.tif"
+    if path.exists():
+        return path
+    side = tuple(min(_TOWN_PX, length) for length in shape)
+    with geo.open_scene(drawn(folder, side, style=style)) as scene:
+        levels = predict.scene(predict.load("roads"), scene).array
+    with geo.RasterWriter(path, _grid(shape), bands=3) as writer:
+        for row, rows in _mirrored(shape[0], len(levels)):
+            for col, cols in _mirrored(shape[1], levels.shape[1]):
+                writer.write(row, col, np.stack([levels[np.ix_(rows, cols)]] * 3))
+    return path
+
+
+def _mirrored(length: int, side: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Where each block of a line starts, and the pixels of a side that lie there."""
+    for start in range(0, length, _BLOCK_PX):
+        yield start, mirrored(start, min(start + _BLOCK_PX, length), side)
+
+
+def _grid(shape: tuple[int, int]) -> geo.Grid:
+    return geo.Grid(shape, Affine(1, 0, 500_000, 0, -1, 4_000_000), CRS.from_epsg(32611))
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[0]}x{shape[1]}"

@@ -32,7 +32,8 @@ def traced(mask: Mask, strips: list[int]) -> Traces:
         own = pixels(mask, first, stop)
         parts.append(trace(above + own, seams=(first - 1, stop - 1), pixel_size_m=(1.0, 1.0)))
         above, first = own.in_row(stop - 1), stop
-    return Traces.joined(parts)
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Traces(*(np.concatenate(column) for column in columns))
 
 
 def links(traces: Traces) -> list[tuple[tuple[int, int], ...]]:
@@ -92,3 +93,11 @@ def test_two_ways_between_the_same_branchings_are_two_chains() -> None:
 def test_each_link_is_walked_once_whatever_the_strips(mask: Mask, cuts: list[int]) -> None:
     strips = sorted(cut for cut in cuts if cut < len(mask))
     assert links(traced(mask, strips)) == naive_links(mask)
+
+
+def test_traces_that_were_packed_are_the_same_unpacked() -> None:
+    traces = traced(drawn("##### #...# ####."), [3])
+    again = Traces.unpacked(traces.packed())
+    for name, column in vars(traces).items():
+        assert np.array_equal(column, getattr(again, name))
+        assert column.dtype == getattr(again, name).dtype

@@ -1,7 +1,9 @@
 """What a graph does with arrays of lines: flatten, measure, node, string together, cut."""
 
 import logging
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import shapely
@@ -18,8 +20,11 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Node: TypeAlias = Literal["ends", "vertices", "crossings"]
 
+Kind = TypeVar("Kind", bound=np.generic)
+
 _log = logging.getLogger(__name__)
 _TOUCH_M = 1e-3  # what meets nearer to a line's end meets that end
+_CHUNK_ROWS = 8192  # lines whose points are looked at together
 _LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
 
 
@@ -63,8 +68,28 @@ def reprojected(lines: Lines, crs: CRS, to: CRS) -> Lines:
     return np.asarray(shapely.set_coordinates(lines.copy(), xy), dtype=object)
 
 
+def by_chunks(
+    work: Callable[..., NDArray[Kind]], *columns: NDArray[Any], rows: int = _CHUNK_ROWS
+) -> NDArray[Kind]:
+    """``work(*columns)`` done on some thousand rows of all columns at a time.
+
+    What it holds while it works, as all points of lines, is then small, however many rows there
+    are. The result has a row for each of theirs.
+    """
+    starts = range(0, len(columns[0]), rows)
+    if len(starts) < 2:
+        return work(*columns)
+    return np.concatenate(
+        [work(*(column[start : start + rows] for column in columns)) for start in starts]
+    )
+
+
 def tips(lines: Lines) -> Floats:
     """(m, 2, 2) the first and the last point of each line; raises ``GraphError`` without points."""
+    return by_chunks(_tips, lines)
+
+
+def _tips(lines: Lines) -> Floats:
     count = shapely.get_num_coordinates(lines)
     if not count.all():
         raise GraphError("a line of a road graph is empty")
@@ -89,18 +114,24 @@ def _distinct(points: Floats) -> tuple[Floats, Ints]:
 def strung(lines: Lines, chains: Chains) -> Lines:
     """One line a chain; where two lines meet the shared point is there once."""
     result = lines[chains.edges[chains.starts[:-1]]]
-    count = np.diff(chains.starts)
-    long = count > 1
-    part = np.repeat(long, count)
-    follows = np.ones(len(part), bool)
-    follows[chains.starts[:-1]] = False
+    long = np.flatnonzero(np.diff(chains.starts) > 1)
+    result[long] = by_chunks(partial(_strung, lines, chains), long)
+    return result
+
+
+def _strung(lines: Lines, chains: Chains, which: Ints) -> Lines:
+    """One line for each chain of ``which`` (k,), all of them of several lines."""
+    start, stop = chains.starts[which], chains.starts[which + 1]
+    count = stop - start
+    chain = np.repeat(np.arange(len(which)), count)
+    nth = np.arange(len(chain)) - np.repeat(np.cumsum(count) - count, count)
+    part = start[chain] + nth
     pieces, forward = lines[chains.edges[part]], chains.forward[part]
     pieces[~forward] = shapely.reverse(pieces[~forward])
     points, piece = shapely.get_coordinates(pieces, return_index=True)
-    met = follows[part][piece] & (np.diff(piece, prepend=-1) > 0)
-    chain = np.repeat(np.arange(long.sum()), count[long])[piece]
-    result[long] = shapely.linestrings(points[~met], indices=chain[~met])
-    return result
+    met = (nth > 0)[piece] & (np.diff(piece, prepend=-1) > 0)
+    joined = shapely.linestrings(points[~met], indices=chain[piece][~met])
+    return np.asarray(joined, dtype=object)
 
 
 def measured(lines: Lines) -> tuple[Floats, Ints, Floats, Floats]:
@@ -166,6 +197,18 @@ def cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Int
     Gives the pieces in the order of the lines, the line (p,) that each comes from, and (k, 2) the
     pieces before and after each cut.
     """
+    count = 1 + np.bincount(line, minlength=len(lines))
+    source = np.repeat(np.arange(len(lines)), count)
+    pieces = lines[source]
+    is_cut, number = np.unique(line, return_inverse=True)
+    in_cut = np.isin(source, is_cut)
+    pieces[in_cut], before = _cut(lines[is_cut], number, along, xy)
+    before = np.flatnonzero(in_cut)[before]
+    return pieces, source, np.column_stack([before, before + 1])
+
+
+def _cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Ints]:
+    """Pieces of lines that are all cut, and (k,) the piece before each cut."""
     points, owner, measure, _ = measured(lines)
     # each cut ends one piece and begins the next: it is there twice
     all_owner = np.concatenate([owner, line, line])
@@ -178,12 +221,7 @@ def cut(lines: Lines, line: Ints, along: Floats, xy: Floats) -> tuple[Lines, Int
     pieces = shapely.linestrings(np.concatenate([points, xy, xy])[order], indices=piece)
     place = np.empty(len(order), np.int64)
     place[order] = piece
-    before = place[len(owner) : len(owner) + len(line)]
-    return (
-        np.asarray(pieces, dtype=object),
-        all_owner[order][new_piece],
-        np.column_stack([before, before + 1]),
-    )
+    return np.asarray(pieces, dtype=object), place[len(owner) : len(owner) + len(line)]
 
 
 def _check_degrees(lines: Lines, crs: CRS) -> None:

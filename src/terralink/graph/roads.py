@@ -58,10 +58,14 @@ class RoadGraph:
             raise GraphError(f"{count} lines do not fit ends, widths, probs, junctions of {shapes}")
         if count and not (self.ends.min() >= 0 and self.ends.max() < len(self.junctions)):
             raise GraphError(f"road ends count past the {len(self.junctions)} junctions")
-        if not np.array_equal(on_lines.tips(self.lines), self.junctions[self.ends]):
+        if not on_lines.by_chunks(self._fit, self.lines, self.ends).all():
             raise GraphError("a line does not begin and end at the coordinates of its junctions")
         if count and not self.length_m.min() > 0:
             raise GraphError("a road has no length; RoadGraph.from_lines leaves such lines out")
+
+    def _fit(self, lines: NDArray[np.object_], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+        same = on_lines.tips(lines) == self.junctions[ends]
+        return np.asarray(same.all(axis=(1, 2)))
 
     def __len__(self) -> int:
         """The number of roads."""

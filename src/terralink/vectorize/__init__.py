@@ -7,6 +7,7 @@ junctions  brought to where roads cross
 clean      the chains' graph to a map: spurs, holes, steps, pieces
 gaps       bridges over what trees and shadows hide
 faint      the probability that was seen there
+shelf      where that lies until the scene is whole
 roads      all of it in one: ``roads`` and, streaming, ``RoadTracer``
 polygons   labels to outlines that share their points
 roofs      roofs that touch, told apart

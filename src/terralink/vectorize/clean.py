@@ -9,13 +9,14 @@ Every step takes a graph and gives a new one; lengths are in the unit of the gra
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Lines
+from terralink.graph.lines import Floats, Lines, by_chunks
 from terralink.vectorize.gaps import Along, bridged, unknown
 from terralink.vectorize.junctions import merged, settled, widest_m
 
@@ -38,12 +39,18 @@ def clean(
 
     ``along`` knows what was seen in its gaps.
     """
-    graph = pruned(graph, min_spur_m=min_spur_m)
-    graph = settled(pruned(merged(graph), min_spur_m=min_spur_m))
-    graph = smoothed(graph, pixel_m=pixel_m, simplify_m=simplify_m)
-    graph = bridged(graph, max_gap_m=max_gap_m, along=along)
-    graph = pruned(merged(graph), min_spur_m=min_spur_m)
-    graph = without_pieces(graph, min_piece_m=min_piece_m)
+    for step in (
+        partial(pruned, min_spur_m=min_spur_m),
+        merged,
+        partial(pruned, min_spur_m=min_spur_m),
+        settled,
+        partial(smoothed, pixel_m=pixel_m, simplify_m=simplify_m),
+        partial(bridged, max_gap_m=max_gap_m, along=along),
+        merged,
+        partial(pruned, min_spur_m=min_spur_m),
+        partial(without_pieces, min_piece_m=min_piece_m),
+    ):
+        graph = step(graph)
     return replace(graph, lines=_simplified(graph.lines, simplify_m))
 
 
@@ -58,11 +65,13 @@ def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
 
 def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
     """Lines without the steps of pixels, and with points only where they bend; their ends stay."""
-    chunks = [
-        _simplified(_smoothed(graph.lines[start : start + _CHUNK_ROADS], pixel_m), simplify_m)
-        for start in range(0, len(graph), _CHUNK_ROADS)
-    ]
-    return replace(graph, lines=np.concatenate(chunks)) if chunks else graph
+
+    def smooth(lines: Lines) -> Lines:
+        return _simplified(_smoothed(lines, pixel_m), simplify_m)
+
+    if not len(graph):
+        return graph
+    return replace(graph, lines=by_chunks(smooth, graph.lines, rows=_CHUNK_ROADS))
 
 
 def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
@@ -113,7 +122,8 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 2)."""
     low, high = np.sort(graph.ends, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
-    swept = np.where(graph.ends[:, 0] == low, 1, -1) * _swept_m2(graph)
+    swept_m2 = by_chunks(_swept_m2, graph.lines, graph.junctions[graph.ends[:, 0]])
+    swept = np.where(graph.ends[:, 0] == low, 1, -1) * swept_m2
     pairs = np.column_stack([low, high])[order]
     is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
@@ -125,10 +135,10 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     return noise
 
 
-def _swept_m2(graph: RoadGraph) -> NDArray[np.float64]:
-    """(m,) signed area between each line and the straight way back to its start."""
-    points, owner = shapely.get_coordinates(graph.lines, return_index=True)
-    points = points - graph.junctions[graph.ends[owner, 0]]
+def _swept_m2(lines: Lines, starts: Floats) -> Floats:
+    """(m,) signed area between each line and the straight way back to its start (m, 2)."""
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    points = points - starts[owner]
     cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
     cross[owner[1:] != owner[:-1]] = 0
-    return np.bincount(owner[1:], cross, minlength=len(graph))[: len(graph)] / 2
+    return np.bincount(owner[1:], cross, minlength=len(lines)) / 2

@@ -6,12 +6,13 @@ RULE 6: within half a road's width of a junction the skeleton bends to the corne
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import shapely
 
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Floats, Ints, Lines, measured
+from terralink.graph.lines import Floats, Ints, Lines, by_chunks, measured, tips
 
 # A junction is drawn to where it was with this share of the pull of one road: so it stays where
 # roads that run straight through leave it free to slide
@@ -94,8 +95,15 @@ def _led_to(lines: Lines, ends: Ints, xy: Floats, reach_m: Floats) -> Lines:
     """Lines that run straight to junctions at ``xy`` (n, 2) over their last ``reach_m`` (n,).
 
     That near the skeleton bends to the corners of the crossing. Of a short line each end has a
-    third.
+    third. A line that need not change stays itself, and costs nothing.
     """
+    led = lines.copy()
+    bent = (reach_m[ends] > 0).any(axis=1) | (tips(lines) != xy[ends]).any(axis=(1, 2))
+    led[bent] = by_chunks(partial(_led, xy=xy, reach_m=reach_m), lines[bent], ends[bent])
+    return led
+
+
+def _led(lines: Lines, ends: Ints, *, xy: Floats, reach_m: Floats) -> Lines:
     points, owner, along_m, length_m = measured(lines)
     reach = np.minimum(reach_m[ends], length_m[:, None] / 3)
     inner = (along_m > reach[owner, 0]) & (along_m < (length_m - reach[:, 1])[owner])

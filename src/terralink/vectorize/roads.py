@@ -3,9 +3,11 @@
     bands of rows -> mask -> strips with a halo -> skeleton -> chains of pixels -> graph -> cleaned
 
 The strips are counted from the scene's first row and do not depend on the bands that come in, so
-neither does the graph. Memory depends on the width of the scene, and on the roads found.
+neither does the graph. Memory depends on the width of the scene, and on the roads found: what is
+traced lies on a shelf until the scene is whole.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -16,9 +18,11 @@ from terralink.errors import InputError
 from terralink.geo import Raster
 from terralink.geo.grid import Grid
 from terralink.graph import RoadGraph
+from terralink.graph.lines import Lines, tips
 from terralink.vectorize.bands import Bands, levels
 from terralink.vectorize.clean import clean
 from terralink.vectorize.faint import Faint
+from terralink.vectorize.shelf import Shelf
 from terralink.vectorize.skeleton import centre_pixels
 from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
 from terralink.vectorize.trace import Pixels, Traces, straightened, trace
@@ -115,11 +119,14 @@ class RoadTracer:
         """The graph of all rows that came in."""
         if self._tracing is None:
             return RoadGraph.empty()
-        graph, peak = self._tracing.finish()
-        graph = _strong(graph, peak >= _level(self._strong)).joined()
-        grid = self._tracing.bands.grid
-        along = partial(self._tracing.faint.along, grid=grid)
-        return clean(graph, pixel_m=max(grid.pixel_size_m), along=along, **self._cleaning)
+        grid, faint = self._tracing.bands.grid, self._tracing.faint
+        return clean(
+            # not named here: what cleaning leaves out need not be held until it is done
+            _strong(*self._tracing.finish(), least=_level(self._strong)).joined(),
+            pixel_m=max(grid.pixel_size_m),
+            along=partial(faint.along, grid=grid),
+            **self._cleaning,
+        )
 
 
 class _Tracing:
@@ -132,7 +139,7 @@ class _Tracing:
         self._first = first  # the grid of the first band
         self._strips = Strips(first.width, road=weakest)
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
-        self._traces = [Traces.none()]
+        self._traces = Shelf()
 
     def add(self, levels: NDArray[np.uint8]) -> None:
         for strip in self._strips.add(levels):
@@ -142,7 +149,7 @@ class _Tracing:
         """The raw graph, and the highest probability of each of its roads."""
         for strip in self._strips.rest():
             self._trace(strip)
-        return _graph(Traces.joined(self._traces), self.bands.grid)
+        return _graph((Traces.unpacked(data) for data in self._traces), self.bands.grid)
 
     def _trace(self, strip: Strip) -> None:
         self.faint.add(strip)
@@ -152,7 +159,8 @@ class _Tracing:
         pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
         seams = (first_row - 1, last_row)
         traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
-        self._traces.append(straightened(traces))
+        if len(traces.counts):
+            self._traces.put(straightened(traces).packed())
         self._above = pixels.in_row(last_row)
 
 
@@ -161,29 +169,40 @@ def _level(prob: float) -> int:
     return max(round(prob * 255), 1)
 
 
-def _graph(traces: Traces, grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
+def _graph(strips: Iterable[Traces], grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
     """A road a trace; traces that were cut at a seam meet in one junction there."""
-    xy = np.column_stack(grid.metric_xy(traces.cols + 0.5, traces.rows + 0.5))
-    if not len(xy):
-        return RoadGraph.empty(grid.metric_crs), traces.peak
-    of_point = np.repeat(np.arange(len(traces.counts)), traces.counts)
-    stops = np.cumsum(traces.counts)
-    tips = np.column_stack([stops - traces.counts, stops - 1])
-    pixel = traces.rows[tips].astype(np.int64) * grid.width + traces.cols[tips]
-    _, tip_of_junction, ends = np.unique(pixel, return_index=True, return_inverse=True)
-    graph = RoadGraph(
-        xy[tips.ravel()[tip_of_junction]],
-        ends.reshape(-1, 2),
-        np.asarray(shapely.linestrings(xy, indices=of_point), dtype=object),
-        traces.width_m,
-        traces.prob / 255,
-        grid.metric_crs,
+    parts = [
+        (_tip_pixels(traces, grid), _drawn(traces, grid), traces.width_m, traces.prob, traces.peak)
+        for traces in strips
+    ]
+    if not parts:
+        return RoadGraph.empty(grid.metric_crs), np.empty(0, np.uint8)
+    pixels, lines, width_m, prob, peak = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
     )
-    return graph, traces.peak
+    _, tip_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
+    junctions = tips(lines).reshape(-1, 2)[tip_of_junction]
+    ends = ends.reshape(-1, 2)
+    return RoadGraph(junctions, ends, lines, width_m, prob / 255, grid.metric_crs), peak
 
 
-def _strong(graph: RoadGraph, strong: NDArray[np.bool_]) -> RoadGraph:
-    """Only what hangs together with a strong road."""
+def _tip_pixels(traces: Traces, grid: Grid) -> NDArray[np.int64]:
+    """(k, 2) the numbers of the pixels that each trace begins and ends at."""
+    stops = np.cumsum(traces.counts)
+    tip = np.column_stack([stops - traces.counts, stops - 1])
+    return traces.rows[tip].astype(np.int64) * grid.width + traces.cols[tip]
+
+
+def _drawn(traces: Traces, grid: Grid) -> Lines:
+    """Lines through the middles of the pixels, in metres."""
+    xy = np.column_stack(grid.metric_xy(traces.cols + 0.5, traces.rows + 0.5))
+    of_point = np.repeat(np.arange(len(traces.counts)), traces.counts)
+    return np.asarray(shapely.linestrings(xy, indices=of_point), dtype=object)
+
+
+def _strong(graph: RoadGraph, peak: NDArray[np.uint8], *, least: int) -> RoadGraph:
+    """Only what hangs together with a road whose highest probability is strong."""
+    strong = peak >= least
     if strong.all():
         return graph
     piece = graph.pieces()[graph.ends[:, 0]]

@@ -5,8 +5,8 @@ touches both by its sides. Each link belongs to the strip of its lower pixel, so
 a scene is in exactly one strip, whatever the strips are.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 
 import numpy as np
 import shapely
@@ -64,16 +64,17 @@ class Traces:
     prob: NDArray[np.float64]
     peak: NDArray[np.uint8]
 
-    @classmethod
-    def none(cls) -> "Traces":
-        pixel, mean = np.empty(0, np.int32), np.empty(0)
-        return cls(pixel, pixel, np.empty(0, np.int64), mean, mean, np.empty(0, np.uint8))
+    def packed(self) -> bytes:
+        """The same as bytes, to be put away."""
+        file = BytesIO()
+        np.savez(file, **vars(self))
+        return file.getvalue()
 
     @classmethod
-    def joined(cls, parts: Sequence["Traces"]) -> "Traces":
-        """The traces of several strips as one; ``parts`` are in any order, one at least."""
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(np.concatenate(column) for column in columns))
+    def unpacked(cls, data: bytes) -> "Traces":
+        """What was ``packed``."""
+        with np.load(BytesIO(data)) as columns:
+            return cls(**columns)
 
 
 def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, float]) -> Traces:
