@@ -6,6 +6,7 @@ GDAL says becomes a ``SceneError`` of one line.
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import rasterio
@@ -44,6 +46,7 @@ _MOST_CACHE_BYTES = 512 * 2**20
 # No sensor's level: NaN, or the lowest float, which means nodata even when its tag is lost.
 _NO_LEVEL = 1e38
 _PNG_TAIL_BYTES = 1024  # some writers add a little after the end
+_PNG_IN_VRT = re.compile(r"<SourceFilename[^>]*>([^<]+\.png)</SourceFilename>", re.IGNORECASE)
 _PALETTE_BANDS = ("red", "green", "blue")
 # A server that falters is asked again; beside a scene on one, nothing else is looked for.
 _HTTP = {
@@ -208,14 +211,13 @@ def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
 def _check_ends(dataset: DatasetReader) -> None:
     """GDAL reads a PNG that is cut off without a word, as black: its last chunk is looked for.
 
-    Of a VRT that is done with what it names as PNG.
+    Of a VRT that is done with what it names as PNG; no other of its files is touched.
     """
     if dataset.driver == "PNG":
         _check_end(Path(dataset.name))
     elif dataset.driver == "VRT":
-        for name in dataset.files:
-            if name.lower().endswith(".png"):
-                _check_end(Path(name))
+        for name in _PNG_IN_VRT.findall("".join(dataset.tags(ns="xml:VRT").values())):
+            _check_end(Path(dataset.name).parent / unescape(name))
 
 
 def _check_end(path: Path) -> None:

@@ -31,6 +31,7 @@ _GDAL_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
+_STORES = ("s3", "gs", "az")
 _SAME_SIZE = 1e-4
 _BLOCK_PX = 512
 
@@ -218,9 +219,14 @@ def _dataset(shape: tuple[int, int], transform: Affine, wkt: str, bands: Sequenc
 
 
 def _absolute(path: str) -> str:
-    """GDAL's own names, of what is remote, for what rasterio calls by address."""
-    if path.startswith(("http://", "https://")):
-        return f"/vsicurl/{path}"
+    """GDAL's own names, of what is remote, for what rasterio calls by address.
+
+    >>> _absolute("s3://bucket/a.tif"), _absolute("https://host/a.tif")
+    ('/vsis3/bucket/a.tif', '/vsicurl/https://host/a.tif')
+    """
+    scheme, remote, rest = path.partition("://")
+    if remote:
+        return f"/vsi{scheme}/{rest}" if scheme in _STORES else f"/vsicurl/{path}"
     return path if path.startswith("/vsi") else str(Path(path).resolve())
 
 
