@@ -3,18 +3,24 @@
 import os
 import signal
 import time
+from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
 from pyproj import CRS
 
 from terralink import cluster, extract, geo, graph, predict
 from terralink.cli import main
-from terralink.errors import InputError
+from terralink.cluster.order import even, made
+from terralink.cluster.run import Step, divide
+from terralink.errors import InputError, UnreadableWarning
 
 pytest.importorskip("distributed", reason="needs the extra 'cluster'")
 
@@ -57,21 +63,21 @@ def assert_as_by_one(made: cluster.Order, grey: Path, folder: Path) -> None:
 def test_two_processes_make_the_bytes_of_one(
     two: Client, scene: Path, grey: Path, tmp_path: Path
 ) -> None:
-    given = order(scene, grey, tmp_path)
-    assert list(cluster.extracted([given], two)) == [given]
-    assert_as_by_one(given, grey, tmp_path)
-    assert not (given.job / "bands").exists()
+    wanted = order(scene, grey, tmp_path)
+    assert list(cluster.extracted([wanted], two)) == [wanted]
+    assert_as_by_one(wanted, grey, tmp_path)
+    assert not (wanted.job / "bands").exists()
 
 
 def test_a_worker_that_is_killed_changes_nothing(
     two: Client, scene: Path, grey: Path, tmp_path: Path
 ) -> None:
-    given = order(scene, grey, tmp_path)
+    wanted = order(scene, grey, tmp_path)
     killed = []
 
     def kill() -> None:
         deadline = time.monotonic() + 60
-        while not any((given.job / "bands").glob("[0-9]*.npz")):
+        while not any((wanted.job / "bands").glob("[0-9]*.npz")):
             assert time.monotonic() < deadline
             time.sleep(0.005)
         victim = next(iter(two.run(os.getpid).values()))
@@ -80,15 +86,52 @@ def test_a_worker_that_is_killed_changes_nothing(
 
     killer = Thread(target=kill)
     killer.start()
-    assert list(cluster.extracted([given], two)) == [given]
+    assert list(cluster.extracted([wanted], two)) == [wanted]
     killer.join()
     assert killed
-    assert_as_by_one(given, grey, tmp_path)
+    assert_as_by_one(wanted, grey, tmp_path)
+
+
+def test_what_workers_could_not_read_is_told_here(
+    two: Client, scene: Path, grey: Path, tmp_path: Path
+) -> None:
+    content = bytearray(scene.read_bytes())
+    content[-20:] = bytes(20)  # the last block
+    scene.write_bytes(content)
+    options = {"mask_damage": True, "stretch": geo.Stretch.none()}
+    damaged = replace(order(scene, grey, tmp_path), options=options)
+    with pytest.warns(UnreadableWarning, match=r"1 block of .*scene\.tif .*rows 4608-5000"):
+        assert list(cluster.extracted([damaged], two)) == [damaged]
+
+
+@given(bands=st.integers(1, 40), most=st.integers(1, 16), wanted=st.integers(0, 9))
+def test_no_worker_stands_still_while_bands_can_be_divided(
+    bands: int, most: int, wanted: int
+) -> None:
+    order = cluster.Order(Path("a.tif"), Path("a.gpkg"), Path("job"), cluster.Files(("roads",)))
+    spans = list(even(0, bands, most=most))
+    ready = deque(Step(order, made, span) for span in spans)
+    left = Counter({order: len(ready)})
+    divide(ready, wanted, left)
+    assert len(ready) == left[order] == max(len(spans), min(wanted, bands))
+    spans_made = sorted(step.span for step in ready)
+    assert [band for first, stop in spans_made for band in range(first, stop)] == list(range(bands))
+    assert max(step.bands for step in ready) <= most
 
 
 def test_a_worker_tells_what_is_wrong(two: Client, grey: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(cluster.extracted([order(tmp_path / "none.tif", grey, tmp_path)], two))
+
+
+def test_a_scheduler_at_an_address_is_used(
+    two: Client, scene: Path, grey: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["extract", scene, "--model", grey, "--out", tmp_path, "--job", tmp_path / "job"]
+    address = two.scheduler.address
+    assert main([*map(str, arguments), "--cluster", address]) == 0, capsys.readouterr().err
+    assert str(tmp_path / "scene.gpkg") in capsys.readouterr().out
+    assert len(graph.RoadGraph.from_file(tmp_path / "scene.gpkg")) > 10
 
 
 def test_an_address_that_is_none_is_told(capsys: pytest.CaptureFixture[str], scene: Path) -> None:

@@ -1,0 +1,136 @@
+"""Which step is given out when, and what becomes of it when its worker dies."""
+
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from terralink import geo
+from terralink.cluster import order as work
+from terralink.cluster.order import Order
+from terralink.errors import TerralinkError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_TASKS_PER_WORKER = 2  # one that runs, one that waits
+# A task is given out anew so often, each time after Dask has lost several workers with it.
+_ATTEMPTS = 5
+
+
+def extracted(orders: Iterable[Order], client: "Client") -> Iterator[Order]:
+    """Make the maps; each order is given back when its map is whole.
+
+    Raises what a task raises, and ``TerralinkError`` when a task takes every worker down with it.
+    """
+    from distributed import wait
+
+    fresh = (Step(order, work.looked) for order in orders)
+    ready: deque[Step] = deque()
+    left: Counter[Order] = Counter()
+    running: dict[Future[Any], Step] = {}
+    try:
+        while _fill(running, ready, fresh, left, client):
+            for future in wait(list(running), return_when="FIRST_COMPLETED").done:
+                step = running.pop(future)
+                if future.status != "finished":
+                    ready.appendleft(step.again(future))
+                    continue
+                result = future.result()
+                if isinstance(result, TerralinkError):
+                    raise result
+                if step.does is work.merged:
+                    for category, line in result:
+                        warnings.warn(line, category, stacklevel=2)
+                    yield step.order
+                ready.extendleft(_next(step, result, left))
+    finally:
+        client.cancel(list(running))
+
+
+@dataclass(frozen=True)
+class Step:
+    order: Order
+    does: Callable[..., Any]
+    span: tuple[int, ...] = ()
+    stretch: geo.Stretch | None = None
+    attempt: int = 1
+
+    @property
+    def bands(self) -> int:
+        """How many it makes."""
+        return self.span[1] - self.span[0] if self.span else 0
+
+    @property
+    def halves(self) -> "list[Step]":
+        return [
+            replace(self, span=span) for span in work.even(*self.span, most=-(-self.bands // 2))
+        ]
+
+    def out(self, client: "Client") -> "Future[Any]":
+        order = self.order if self.stretch is None else self.order.looked_at(self.stretch)
+        return client.submit(work.told, self.does, order, *self.span, pure=False)
+
+    def again(self, future: "Future[Any]") -> "Step":
+        """The step once more, where it was not its own fault that it failed."""
+        from distributed import KilledWorker
+
+        error = future.exception() if future.status == "error" else None
+        if error is not None and not isinstance(error, KilledWorker):
+            raise error
+        if self.attempt == _ATTEMPTS:
+            raise TerralinkError(
+                f"{self.order.scene}: the workers die of it; do they have the memory? "
+                "Started again, the work goes on where it was"
+            )
+        return replace(self, attempt=self.attempt + 1)
+
+
+def _fill(
+    running: "dict[Future[Any], Step]",
+    ready: deque[Step],
+    fresh: Iterator[Step],
+    left: Counter[Order],
+    client: "Client",
+) -> bool:
+    """Give out steps, those of scenes that are begun first; whether any are out."""
+    workers = max(1, len(client.nthreads()))
+    bound = _TASKS_PER_WORKER * workers
+    ready.extend(islice(fresh, max(0, bound - len(running) - len(ready))))
+    if len(running) + len(ready) < bound:  # no scene is left to begin
+        divide(ready, workers, left)
+    while ready and len(running) < bound:
+        step = ready.popleft()
+        running[step.out(client)] = step
+    return bool(running)
+
+
+def divide(ready: deque[Step], wanted: int, left: Counter[Order]) -> None:
+    """Divide the longest steps until there are as many as are wanted, or one for each band."""
+    while 0 < len(ready) < wanted:
+        longest = max(ready, key=lambda step: step.bands)
+        if longest.bands < 2:
+            return
+        ready.remove(longest)
+        ready.extendleft(longest.halves)
+        left[longest.order] += 1
+
+
+def _next(step: Step, result: Any, left: Counter[Order]) -> list[Step]:
+    """The steps that can be done now that this one is."""
+    order, stretch = step.order, step.stretch
+    if step.does is work.merged:
+        return []
+    if step.does is work.looked:
+        stretch, spans = result
+        left[order] = len(spans)
+        if spans:
+            return [Step(order, work.made, span, stretch) for span in reversed(spans)]
+    else:
+        left[order] -= 1
+    if left[order]:
+        return []
+    del left[order]
+    return [Step(order, work.merged, stretch=stretch)]
