@@ -11,15 +11,22 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+GREY = Path(__file__).parent / "cli" / "grey.onnx"
 
 # Arguments, what else is made small, and whether torch is needed
 SMALLEST: dict[str, tuple[list[str], dict[str, Any]]] = {
     "apls": (["4", "--sample", "5"], {}),
     "buildings": (["9"], {}),
+    "cluster": (
+        ["--side", "256", "--scenes", "1", "--tile-s", "0", "--workers", "1", "--kill-every", "0"],
+        {},
+    ),
     "memory": (["256x256"], {}),
     "roads": (["256", "--rounds", "1"], {}),
+    "survival": (["--side", "256", "--kills", "1", "--model", str(GREY), "--ends"], {}),
     "towns": (["2", "--side-px", "400", "--sample", "9"], {}),
 }
+EXTRAS = {"cluster": "distributed"}  # what else it needs
 WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
     "augment": ([], {"_ROUNDS": 1}),
     "depthwise": ([], {"_ROUNDS": 1, "_SHAPES": [(8, 16, 3, 2)]}),
@@ -64,6 +71,8 @@ def run(
 def test_a_benchmark_prints_its_table(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     run(name, *SMALLEST[name], monkeypatch)
     _, bar, table = capsys.readouterr().out.partition("|---")
     rule, *rows = (bar + table).splitlines()
@@ -123,5 +132,5 @@ def test_fractions_of_labels_are_read_from_runs_and_drawn(
 
 def test_no_benchmark_is_left_out() -> None:
     there = {path.stem for path in FOLDER.glob("*.py")}
-    shared = {"scenes"}  # what others draw with
+    shared = {"scenes", "sleeper"}  # what others draw with
     assert there - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model"}
