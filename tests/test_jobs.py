@@ -171,6 +171,28 @@ def test_a_job_of_something_else_is_refused(
     refused(r"scene files .*scene\.tif mtime_ns")
 
 
+def test_a_start_gets_on_while_it_reads_what_is_there(
+    scene: Path, model: predict.Model, tmp_path: Path
+) -> None:
+    with geo.open_scene(scene) as opened:
+        job = jobs.opened(tmp_path / "job", model, opened)
+        whole = list(predict.bands(model, opened))
+        assert len(list(job.made(1, 2))) == 1
+        bands = job.bands()
+        assert next(bands).grid == whole[0].grid
+        wait_for(lambda: bands_in(tmp_path / "job") == job.count)  # and nobody asks for more
+        for band, expected in zip(bands, whole[1:], strict=True):
+            assert band.grid == expected.grid
+            assert np.array_equal(band.array, expected.array)
+
+
+def wait_for(happened: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_job_that_died_while_its_bands_were_removed_has_none_after(
     scene: Path, model: predict.Model, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,9 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -48,17 +49,33 @@ class Job:
     def bands(self) -> Iterator[geo.Raster]:
         """All bands from top to bottom: those that are there from disk, the others made and kept.
 
+        Where some are there, the others are made by a thread while those are used, and wait on
+        disk: so every start gets on, also one that is killed before it is where the last one was.
         Raises ``OutputError`` when the disk is full; what was kept stays.
         """
-        row = 0
-        for there, numbers in groupby(range(self.count), self.has):
-            run = list(numbers)
-            coming = self._kept(run, row) if there else self.made(run[0], run[-1] + 1)
-            for band in coming:
-                row += band.grid.height
-                yield band
+        missing = [list(run) for there, run in groupby(range(self.count), self.has) if not there]
+        if missing and len(missing[0]) == self.count:
+            yield from self.made(0, self.count)
+            return
+        with closing(_Maker()) as maker:
+            coming = {
+                number: future
+                for run in missing
+                for number, future in zip(
+                    run, maker.each(self.made(run[0], run[-1] + 1), len(run)), strict=True
+                )
+            }
+            row = 0
+            for number in range(self.count):
+                if number in coming:
+                    coming[number].result()
+                band = self._kept(number, row)
+                # A disk or a machine without power can spoil what was whole.
+                for whole in [band] if band else maker.all(self.made(number, number + 1)):
+                    row += whole.grid.height
+                    yield whole
 
-    def made(self, first: int, stop: int) -> Iterator[geo.Raster]:
+    def made(self, first: int, stop: int) -> Generator[geo.Raster, None, None]:
         """Make the bands from ``first`` up to ``stop``, there or not, and keep each."""
         coming = predict.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
         for number, band in enumerate(coming, first):
@@ -89,18 +106,41 @@ class Job:
         """The bands go."""
         shutil.rmtree(self.folder / "bands", ignore_errors=True)
 
-    def _kept(self, numbers: Sequence[int], row: int) -> Iterator[geo.Raster]:
+    def _kept(self, number: int, row: int) -> geo.Raster | None:
+        """The band that starts at ``row``, from disk; None when it is spoilt."""
         grid = Walk.through(self.scene.grid, self.model.metadata).grid
-        for number in numbers:
-            band, lost = _read(self._path(number), row, grid) or (None, ())
-            self.scene.lose(lost)
-            # A disk or a machine without power can spoil what was whole.
-            for whole in [band] if band else self.made(number, number + 1):
-                row += whole.grid.height
-                yield whole
+        band, lost = _read(self._path(number), row, grid) or (None, ())
+        self.scene.lose(lost)
+        return band
 
     def _path(self, number: int) -> Path:
         return self.folder / "bands" / f"{number:06}.npz"
+
+
+class _Maker:
+    """A thread that makes bands one after another: a scene is for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bands")
+        self._begun: list[Generator[geo.Raster, None, None]] = []
+
+    def each(self, bands: Generator[geo.Raster, None, None], count: int) -> "list[Future[None]]":
+        """A future for each of the bands; it does not hold the band, which is on disk."""
+        self._begun.append(bands)
+        return [self._thread.submit(_forget, bands) for _ in range(count)]
+
+    def all(self, bands: Iterator[geo.Raster]) -> list[geo.Raster]:
+        """The bands, after all that were asked for before."""
+        return self._thread.submit(list[geo.Raster], bands).result()
+
+    def close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        for bands in self._begun:
+            bands.close()
+
+
+def _forget(bands: Iterator[geo.Raster]) -> None:
+    next(bands)
 
 
 def opened(
