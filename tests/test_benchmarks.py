@@ -24,6 +24,7 @@ SMALLEST: dict[str, tuple[list[str], dict[str, Any]]] = {
     "memory": (["256x256"], {}),
     "roads": (["256", "--rounds", "1"], {}),
     "survival": (["--side", "256", "--kills", "1", "--model", str(GREY), "--ends"], {}),
+    "seams": (["--side", "200", "--tile", "384"], {"_SEEDS": (0,)}),
     "towns": (["2", "--side-px", "400", "--sample", "9"], {}),
 }
 EXTRAS = {"cluster": "distributed"}  # what else it needs

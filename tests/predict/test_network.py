@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
+from openvino import opset13 as ops
 
 from terralink import predict
 from terralink.predict import network
@@ -43,3 +44,34 @@ def test_without_bf16_a_tile_agrees_with_the_file_as_it_is() -> None:
     found = core.compile_model(tiled, "CPU", exactly)(image)[0]
     assert float(expected.max()) > 0.01
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_last_layer_makes_blocks_of_pixels_to_the_same_levels() -> None:
+    whole = network.read(predict.shipped()["roads"])
+    tiled = network.for_tiles(whole, bands=3, side_px=64)
+    core, exactly = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64)).astype(np.uint8)
+    expected = core.compile_model(tiled, "CPU", exactly)(image)[0]
+    blocks = network.to_levels(tiled)
+    assert "DepthToSpace" in kinds(blocks)
+    found = core.compile_model(blocks, "CPU", exactly)(image)[0]
+    assert expected.shape == found.shape
+    np.testing.assert_array_equal(found, np.rint(expected * 255))
+
+
+@pytest.mark.parametrize(
+    ("classes", "side"), [(1, 3), (2, 3), (1, 1)], ids=["blocks", "two classes", "one pixel"]
+)
+def test_a_layer_is_made_of_blocks_only_where_that_fits(classes: int, side: int) -> None:
+    image = ops.parameter([1, 3, 32, 32], np.float32)
+    kernels = np.random.default_rng(0).normal(size=(classes, 3, side, side)).astype(np.float32)
+    pads = [side // 2] * 2
+    logits = ops.convolution(image, ops.constant(kernels), [1, 1], pads, pads, [1, 1])
+    plain = openvino.Model([ops.sigmoid(logits)], [image])
+    exactly = {"INFERENCE_PRECISION_HINT": "f32"}
+    given = np.random.default_rng(1).normal(size=(1, 3, 32, 32)).astype(np.float32)
+    expected = openvino.compile_model(plain, "CPU", exactly)(given)[0]
+    levels = network.to_levels(plain)
+    assert ("DepthToSpace" in kinds(levels)) == (classes == 1 and side == 3)
+    found = openvino.compile_model(levels, "CPU", exactly)(given)[0]
+    assert np.abs(found - expected * 255).max() <= 0.501

@@ -3,7 +3,7 @@
     reading -> inference and blending -> bands -> who asked for them: writing, tracing
 
 At the first and the last arrow another thread begins. A tile is read with a margin whose pixels
-see the network's padding and count nothing; neighbours blend over one stride of the network. Only
+see the network's padding and count nothing; neighbours blend over what lies between. Only
 the levels of two bands, a byte a pixel, and a few blended rows are as long as a row of tiles.
 """
 
@@ -26,7 +26,7 @@ from terralink.predict.walk import Walk
 Levels: TypeAlias = NDArray[np.uint8]
 Bools: TypeAlias = NDArray[np.bool_]
 
-_TILES_AHEAD, _BANDS_AHEAD = 4, 1
+_TILES_AHEAD, _BANDS_AHEAD = 2, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 

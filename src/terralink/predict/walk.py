@@ -18,7 +18,11 @@ from terralink.export.metadata import Metadata
 from terralink.geo import Grid, Raster, Scene, TileGrid
 
 _STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
-_TILE_PX = 1024  # or the card's, if larger: of smaller tiles too much is overlap
+_TILE_PX = 1792  # at most, unless the card's is larger: each stream holds 53 bytes of a pixel
+# Networks of this family see 100 px and more around a pixel. Whatever the shape of the ramp, seams
+# are the weaker the more two tiles share; a margin that counts nothing keeps the worst out.
+_MARGIN_PX = 64  # or the card's, if wider
+_RAMP_PX = 64
 _WIDEST_PX = 1 << 15  # what waits for the end of a row of tiles costs kilobytes a column
 _DIAGONAL = Affine(0, 1, 0, 1, 0, 0)
 
@@ -91,11 +95,18 @@ def _phase(grid: Grid) -> tuple[int, int]:
 
 
 def _tiles(shape: tuple[int, int], card: Metadata) -> TileGrid:
-    """Tiles as large as is worth it, or smaller ones for a scene that is smaller."""
-    margin = _to_strides(card.margin_px)
-    overlap = 2 * margin + _STRIDE
-    needed = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
-    return TileGrid(shape, min(max(card.tile_px, _TILE_PX), needed), overlap, margin)
+    """Of tiles that are large enough for few seams, those that see the fewest pixels in all.
+
+    The last tiles stick out of a scene: with the side that fits it best, the least.
+    """
+    margin = _to_strides(max(card.margin_px, _MARGIN_PX))
+    overlap = 2 * margin + _RAMP_PX
+    whole = max(_to_strides(max(shape) + 2 * margin), 2 * overlap)
+    largest = min(whole, max(card.tile_px, _TILE_PX, 2 * overlap))
+    smallest = min(largest, max(_to_strides(largest // 2), 2 * overlap))
+    sides = range(smallest, largest + 1, _STRIDE)
+    grids = [TileGrid(shape, side, overlap, margin) for side in sides]
+    return min(grids, key=lambda tiles: len(tiles) * tiles.tile**2)
 
 
 def _to_strides(pixels: int) -> int:

@@ -1,0 +1,88 @@
+"""What seams do to a prediction: the same scene in tiles and in one tile.
+
+    python benchmarks/seams.py [SCENE...] [--pixel-size M] [--tile PX...] [--side PX] [--model NAME]
+
+Without scenes, two drawn towns of that side. The baseline is the network's answer to one tile that
+covers all tiles, so that both see the same mirrored surroundings; every pixel of the scene counts.
+The first row of a scene is the engine's own choice of tiles, the others are the sides that were
+asked for, with the same margin and ramp. What is to stay below 0.02 is the 99.9th percentile.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terralink import geo, predict, town
+from terralink.predict.walk import Walk
+
+_LEVELS, _ASKED = 255, 0.02
+_SEEDS = (0, 5)
+
+
+def in_tiles(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> NDArray[np.uint8]:
+    """Levels (row, col) of the plane of tiles."""
+    found = np.zeros(walk.plane.shape, np.uint8)
+    levels = model.levels(walk.turn(tile.array) for tile in walk.tiles(scene))
+    for row, col, block in walk.plane.blend(levels):
+        found[row : row + block.shape[1], col : col + block.shape[2]] = block[0]
+    return found
+
+
+def compared(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> str:
+    """The cells that say how far tiles and one tile differ."""
+    plane = walk.plane
+    side = plane.stride_px * (max(plane.counts) - 1) + plane.tile
+    whole = in_tiles(model, scene, replace(walk, plane=replace(plane, tile=side)))
+    apart = np.abs(in_tiles(model, scene, walk).astype(int) - whole) / _LEVELS
+    cells: list[Any] = [
+        f"{plane.counts[0]} x {plane.counts[1]} of {plane.tile} px",
+        f"{plane.border_px}, {plane.ramp_px}",
+        f"{len(plane) * plane.tile**2 / apart.size:.2f}",
+        f"{np.percentile(apart, 99.9):.4f}",
+        f"{100 * (apart >= _ASKED).mean():.3f}%",
+        f"{apart.max():.2f}",
+    ]
+    return " | ".join(cells)
+
+
+def towns(folder: Path, side_px: int) -> Iterator[Path]:
+    """Drawn towns at 1 m per pixel."""
+    for seed in _SEEDS:
+        path = folder / f"town {seed}.tif"
+        town.draw((side_px, side_px), seed=seed, pixel_size_m=1.0).write(path)
+        yield path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("scenes", nargs="*", type=Path)
+    parser.add_argument("--pixel-size", type=float)
+    parser.add_argument("--tile", type=int, nargs="*", default=[], dest="sides")
+    parser.add_argument("--side", type=int, default=3000)
+    parser.add_argument("--model", default="roads")
+    wanted = parser.parse_args()
+    model = predict.load(wanted.model)
+    print(
+        "| scene | tiles | margin, ramp | pixels seen | 99.9th percentile | 0.02 or more | most "
+        "|\n|---|---|---|---|---|---|---|"
+    )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for path in wanted.scenes or towns(folder, wanted.side):
+            with geo.open_scene(path, pixel_size_m=wanted.pixel_size) as opened:
+                scene = predict.fitted(model, opened)
+                own = Walk.through(scene.grid, model.metadata)
+                for side in [own.plane.tile, *wanted.sides]:
+                    walk = replace(own, plane=replace(own.plane, tile=side))
+                    print(f"| {path.stem} | {compared(model, scene, walk)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
