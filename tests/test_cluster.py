@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,10 @@ from threading import Thread
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
-from hypothesis import strategies as st
 from pyproj import CRS
 
 from terralink import cluster, extract, geo, graph, predict
 from terralink.cli import main
-from terralink.cluster.order import even, made
-from terralink.cluster.run import Step, divide
 from terralink.errors import InputError, UnreadableWarning
 
 pytest.importorskip("distributed", reason="needs the extra 'cluster'")
@@ -102,21 +97,6 @@ def test_what_workers_could_not_read_is_told_here(
     damaged = replace(order(scene, grey, tmp_path), options=options)
     with pytest.warns(UnreadableWarning, match=r"1 block of .*scene\.tif .*rows 4608-5000"):
         assert list(cluster.extracted([damaged], two)) == [damaged]
-
-
-@given(bands=st.integers(1, 40), most=st.integers(1, 16), wanted=st.integers(0, 9))
-def test_no_worker_stands_still_while_bands_can_be_divided(
-    bands: int, most: int, wanted: int
-) -> None:
-    order = cluster.Order(Path("a.tif"), Path("a.gpkg"), Path("job"), cluster.Files(("roads",)))
-    spans = list(even(0, bands, most=most))
-    ready = deque(Step(order, made, span) for span in spans)
-    left = Counter({order: len(ready)})
-    divide(ready, wanted, left)
-    assert len(ready) == left[order] == max(len(spans), min(wanted, bands))
-    spans_made = sorted(step.span for step in ready)
-    assert [band for first, stop in spans_made for band in range(first, stop)] == list(range(bands))
-    assert max(step.bands for step in ready) <= most
 
 
 def test_a_worker_tells_what_is_wrong(two: Client, grey: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@
 
 All that a task makes goes into the scene's job (``jobs``) on storage that every machine sees; what
 goes over the wire is names. So a task that is lost, or done twice, costs time and nothing else.
-Only a few tasks for each worker are out at a time, whatever the number of scenes. A task makes as
-many bands as keep its first row cheap, which is computed for blending alone; when no scene is left
-to begin, tasks are divided so that no worker stands still. Needs the extra ``cluster``.
+A worker has one task at a time, whatever the number of scenes. A task makes as many bands as keep
+its first row cheap, which is computed for blending alone; when no scene is left to begin, the bands
+that are left are shared out, so that no worker stands still. Needs the extra ``cluster``.
 """
 
 from terralink.cluster.connect import connected, local_count, threads_at

@@ -19,10 +19,13 @@ def connected(address: str) -> "Iterator[Client]":
     Raises ``InputError`` when there is no such cluster.
     """
     count = local_count(address) if address.startswith("local:") else None
+    import dask
     from distributed import Client, LocalCluster
 
     if count is not None:
+        # A process that was killed comes back, on a busy machine not within Dask's 15 seconds.
         with (
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
             LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,

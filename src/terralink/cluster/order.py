@@ -21,7 +21,7 @@ Span: TypeAlias = tuple[int, int]
 Warned: TypeAlias = tuple[type[Warning], str]
 
 # Of a task's rows of tiles, the one above the first band is computed for its blending alone.
-_BANDS_A_TASK = 16
+BANDS_A_TASK = 16
 
 
 class Loadable(Protocol):
@@ -90,7 +90,7 @@ def looked(order: Order) -> tuple[geo.Stretch, list[Span]]:
         stretch = job.scene.stretch
         if job.finished([order.out, extract.prob_path(order.out)]):
             return stretch, []
-        return stretch, list(spans(job, range(job.count), most=_BANDS_A_TASK))
+        return stretch, list(spans(job, range(job.count), most=BANDS_A_TASK))
 
 
 def made(order: Order, first: int, stop: int) -> None:
@@ -126,7 +126,7 @@ def spans(job: jobs.Job, numbers: Sequence[int], *, most: int) -> Iterator[Span]
 
 
 def even(first: int, stop: int, *, most: int) -> Iterator[Span]:
-    """A span in parts of ``most`` bands at most, as even as can be, the longer ones first.
+    """A span in parts of ``most`` bands at most, as even as can be, the first as long as any.
 
     >>> list(even(0, 13, most=8))
     [(0, 7), (7, 13)]

@@ -15,7 +15,6 @@ from terralink.errors import TerralinkError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_TASKS_PER_WORKER = 2  # one that runs, one that waits
 # A task is given out anew so often, each time after Dask has lost several workers with it.
 _ATTEMPTS = 5
 
@@ -52,22 +51,19 @@ def extracted(orders: Iterable[Order], client: "Client") -> Iterator[Order]:
 
 @dataclass(frozen=True)
 class Step:
+    """A part of an order that one task does; ``is_share`` when it is divided already."""
+
     order: Order
     does: Callable[..., Any]
     span: tuple[int, ...] = ()
     stretch: geo.Stretch | None = None
+    is_share: bool = False
     attempt: int = 1
 
     @property
     def bands(self) -> int:
         """How many it makes."""
         return self.span[1] - self.span[0] if self.span else 0
-
-    @property
-    def halves(self) -> "list[Step]":
-        return [
-            replace(self, span=span) for span in work.even(*self.span, most=-(-self.bands // 2))
-        ]
 
     def out(self, client: "Client") -> "Future[Any]":
         order = self.order if self.stretch is None else self.order.looked_at(self.stretch)
@@ -97,25 +93,28 @@ def _fill(
 ) -> bool:
     """Give out steps, those of scenes that are begun first; whether any are out."""
     workers = max(1, len(client.nthreads()))
-    bound = _TASKS_PER_WORKER * workers
-    ready.extend(islice(fresh, max(0, bound - len(running) - len(ready))))
-    if len(running) + len(ready) < bound:  # no scene is left to begin
-        divide(ready, workers, left)
-    while ready and len(running) < bound:
+    # one more than can be given out, so that it is known whether scenes are left to begin
+    ready.extend(islice(fresh, max(0, workers + 1 - len(running) - len(ready))))
+    if len(running) + len(ready) <= workers:
+        divide(ready, running.values(), workers, left)
+    while ready and len(running) < workers:
         step = ready.popleft()
         running[step.out(client)] = step
     return bool(running)
 
 
-def divide(ready: deque[Step], wanted: int, left: Counter[Order]) -> None:
-    """Divide the longest steps until there are as many as are wanted, or one for each band."""
-    while 0 < len(ready) < wanted:
-        longest = max(ready, key=lambda step: step.bands)
-        if longest.bands < 2:
-            return
-        ready.remove(longest)
-        ready.extendleft(longest.halves)
-        left[longest.order] += 1
+def divide(ready: deque[Step], running: Iterable[Step], workers: int, left: Counter[Order]) -> None:
+    """Divide steps so that each worker gets its share of all bands that are not given out."""
+    looks = sum(step.does is work.looked for step in (*ready, *running))
+    bands = sum(step.bands for step in ready) + looks * work.BANDS_A_TASK
+    share = -(-bands // workers)
+    for step in [step for step in ready if step.bands > share and not step.is_share]:
+        parts = [
+            replace(step, span=span, is_share=True) for span in work.even(*step.span, most=share)
+        ]
+        ready.remove(step)
+        ready.extendleft(reversed(parts))
+        left[step.order] += len(parts) - 1
 
 
 def _next(step: Step, result: Any, left: Counter[Order]) -> list[Step]:
