@@ -37,10 +37,16 @@ def in_tiles(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> NDArray[
 
 def compared(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> str:
     """The cells that say how far tiles and one tile differ."""
+    height, width = walk.plane.shape
+    plane = replace(walk.plane, shape=(max(height, width),) * 2)  # the one tile is square
+    side = plane.stride_px * (plane.counts[0] - 1) + plane.tile
+    tiled, whole = (
+        in_tiles(model, scene, replace(walk, plane=replace(plane, tile=tile)))
+        for tile in (plane.tile, side)
+    )
+    seen = np.s_[walk.first[0] : height, walk.first[1] : width]
+    apart = np.abs(tiled[seen].astype(int) - whole[seen]) / _LEVELS
     plane = walk.plane
-    side = plane.stride_px * (max(plane.counts) - 1) + plane.tile
-    whole = in_tiles(model, scene, replace(walk, plane=replace(plane, tile=side)))
-    apart = np.abs(in_tiles(model, scene, walk).astype(int) - whole) / _LEVELS
     cells: list[Any] = [
         f"{plane.counts[0]} x {plane.counts[1]} of {plane.tile} px",
         f"{plane.border_px}, {plane.ramp_px}",

@@ -9,6 +9,7 @@ from affine import Affine
 from pyproj import CRS
 
 from terralink import extract, geo, graph, metrics, town
+from terralink.predict import walk
 
 UTM = CRS.from_epsg(32611)
 SIDE_PX = 900
@@ -55,17 +56,18 @@ def inside(
     ids=["left half", "right half", "shifted by (1, 2)", "shifted by (37, 101)"],
 )
 def test_a_scene_that_is_cut_or_shifted_gives_the_same_map_inside(
-    picture: geo.Raster, rows: slice, cols: slice, tmp_path: Path
+    picture: geo.Raster, rows: slice, cols: slice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(walk, "_TILE_PX", 384)  # the smallest: a seam every 192 px, elsewhere each
     everything = slice(0, SIDE_PX)
     whole = extracted(picture, everything, everything, tmp_path)
     part = extracted(picture, rows, cols, tmp_path)
     rim_px = 100  # what lies beyond the cut is seen this far inside, and no farther
     expected, found = (inside(roads, picture, rows, cols, rim_px) for roads in (whole, part))
     assert expected.length_m.sum() > 1000
-    match = metrics.centreline_match(expected, found, within_m=1.0)
-    assert match.precision > 0.99
-    assert match.recall > 0.99
+    match = metrics.centreline_match(expected, found, within_m=1.0)  # a pixel
+    assert match.precision > 0.995
+    assert match.recall > 0.995
 
 
 def test_the_map_lies_on_the_roads_of_a_town(tmp_path: Path) -> None:
