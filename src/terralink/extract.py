@@ -9,9 +9,11 @@ import ctypes
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from terralink import geo, jobs, predict, vectorize
@@ -145,21 +147,26 @@ def _mapped(
     out: str | os.PathLike[str] | None,
     progress: Progress,
 ) -> RoadGraph:
-    """The bands to the probability file and to the tracer; then the graph to its file."""
+    """The bands to the probability file and to the tracer; then the graph to its file.
+
+    Another thread writes: GDAL copies the whole file in the end while the graph is made here.
+    """
     done_px = 0
 
-    def take(band: geo.Raster) -> None:
+    def take(some: Iterable[geo.Raster]) -> None:
         nonlocal done_px
-        tracer.add(band)
-        done_px += math.prod(band.grid.shape)
-        progress(done_px / math.prod(scene.grid.shape))
+        for band in some:
+            tracer.add(band)
+            done_px += math.prod(band.grid.shape)
+            progress(done_px / math.prod(scene.grid.shape))
 
     if out is None:
-        for band in bands:
-            take(band)
+        take(bands)
         return tracer.finish()
-    predict.store(prob_path(out), model, scene, bands, each=take)
-    _give_back()
-    graph = tracer.finish()
+    with closing(predict.ahead(predict.stored(prob_path(out), model, scene, bands), 1)) as stored:
+        take(islice(stored, predict.band_count(model, scene)))
+        _give_back()
+        graph = tracer.finish()
+        deque(stored, maxlen=0)
     graph.to_file(out)
     return graph

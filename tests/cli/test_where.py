@@ -118,7 +118,7 @@ def test_what_makes_no_sense_is_one_line(
     assert ended.err.count("\n") == 1
 
 
-def told_as(by: str, bounds: tuple[float, ...], folder: Path) -> tuple[str, ...]:
+def told_as(by: str, bounds: tuple[float, float, float, float], folder: Path) -> tuple[str, ...]:
     """Bounds in UTM as the option that names a file, or a box, in degrees."""
     degrees = TO_DEGREES.transform_bounds(*bounds)
     if by == "bounds":

@@ -29,7 +29,7 @@ def test_no_more_are_made_than_were_allowed() -> None:
     next(coming)
     assert all(made.acquire(timeout=10) for _ in range(3))  # one was taken, two wait
     assert not made.acquire(timeout=0.05)
-    coming.close()  # type: ignore[attr-defined]
+    coming.close()
 
 
 def test_an_error_comes_where_its_item_is_asked_for() -> None:

@@ -107,5 +107,6 @@ def _kept(
     kept = jobs.opened(job, model, scene, tta=tta)
     with jobs.alone(kept, [out]):
         if not kept.finished([out]):
-            predict.store(out, model, scene, kept.bands(), each=each)
+            for band in predict.stored(out, model, scene, kept.bands()):
+                each(band)
             kept.finish([out])

@@ -212,7 +212,7 @@ def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
 
 def _copy(draft: Path, path: Path, *, overviews: str) -> None:
     """Each overview is made of the one before by this way of resampling; masks have their own."""
-    options = {"compress": "zstd", "level": 1, "predictor": "yes", "bigtiff": "if_safer"}
+    options = {"compress": "zstd", "level": 1, "predictor": "yes", "num_threads": "all_cpus", "bigtiff": "if_safer"}
     with gdal(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         gdal_copy(

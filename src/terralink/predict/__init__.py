@@ -1,15 +1,17 @@
 """Prediction: a model file and a scene to probabilities. Needs no torch."""
 
+from terralink.predict.ahead import ahead
 from terralink.predict.choice import load, shipped
 from terralink.predict.corners import corners
 from terralink.predict.ensemble import Ensemble
 from terralink.predict.model import Model, Predictor
-from terralink.predict.scene import band_count, bands, fitted, scene, store, write
+from terralink.predict.scene import band_count, bands, fitted, scene, stored, write
 
 __all__ = [
     "Ensemble",
     "Model",
     "Predictor",
+    "ahead",
     "band_count",
     "bands",
     "corners",
@@ -17,6 +19,6 @@ __all__ = [
     "load",
     "scene",
     "shipped",
-    "store",
+    "stored",
     "write",
 ]

@@ -4,7 +4,7 @@ The libraries that do the work (GDAL, OpenVINO, NumPy's loops) let go of Python'
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 _END: Final = object()
 
 
-def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+def ahead(items: Iterable[Item], count: int) -> Generator[Item]:
     """The same items, of which up to ``count`` are made before they are asked for, by a thread.
 
     What is raised while an item is made is raised where the item is asked for. When the iterator

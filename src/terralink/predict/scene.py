@@ -76,23 +76,19 @@ def write(
 ) -> None:
     """Stream the probability into a GeoTIFF; ``each`` is called with every band that is written.
 
-    See ``store``.
+    See ``stored``.
     """
-    store(path, model, scene, bands(model, scene, tta=tta), each=each)
+    for band in stored(path, model, scene, bands(model, scene, tta=tta)):
+        each(band)
 
 
-def store(
-    path: str | os.PathLike[str],
-    model: Predictor,
-    scene: Scene,
-    bands: Iterable[Raster],
-    *,
-    each: Callable[[Raster], None] = lambda _band: None,
-) -> None:
-    """Write bands that the model made of the scene to a GeoTIFF, and call ``each`` with them.
+def stored(
+    path: str | os.PathLike[str], model: Predictor, scene: Scene, bands: Iterable[Raster]
+) -> Iterator[Raster]:
+    """The bands that the model made of the scene, each once a GeoTIFF has it.
 
-    The file is uint8 with a scale of 1/255, masked where the scene has no data; its tags say which
-    model, computed by whom, and which stretch made it.
+    The file has its name when the bands have ended; it is uint8 with a scale of 1/255, masked where
+    the scene has no data; its tags say which model, computed by whom, and which stretch made it.
     """
     scene = fitted(model, scene)
     walk = Walk.through(scene.grid, model.metadata)
@@ -114,7 +110,7 @@ def store(
         for band in bands:
             valid = None if band.valid is None else walk.turn(band.valid)
             writer.write(*walk.place(row), walk.turn(band.array), valid)
-            each(band)
+            yield band
             row += band.grid.height
 
 
