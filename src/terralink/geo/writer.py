@@ -212,11 +212,17 @@ def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
 
 def _copy(draft: Path, path: Path, *, overviews: str) -> None:
     """Each overview is made of the one before by this way of resampling; masks have their own."""
-    options = {"compress": "zstd", "level": 1, "predictor": "yes", "num_threads": "all_cpus", "bigtiff": "if_safer"}
+    packed = {"compress": "zstd", "level": 1, "predictor": "yes", "num_threads": "all_cpus"}
     with gdal(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         gdal_copy(
-            draft, path, driver="COG", blocksize=_BLOCK_PX, overview_resampling=overviews, **options
+            draft,
+            path,
+            driver="COG",
+            blocksize=_BLOCK_PX,
+            bigtiff="if_safer",
+            overview_resampling=overviews,
+            **packed,
         )
 
 

@@ -1,10 +1,11 @@
 """From a scene to the probability of each class, in bands of rows that stream.
 
-    reading -> inference and blending -> bands -> who asked for them: writing, tracing
+    reading -> inference and blending -> blocks ----------> who asked for them: writing
+                                                  -> bands -> writing and tracing
 
 At the first and the last arrow another thread begins. A tile is read with a margin whose pixels
-see the network's padding and count nothing; neighbours blend over what lies between. Only
-the levels of two bands, a byte a pixel, and a few blended rows are as long as a row of tiles.
+see the network's padding and count nothing; neighbours blend over what lies between. Only a
+few blended rows are as long as a row of tiles, and the levels of bands where bands are asked for.
 """
 
 import os
@@ -26,7 +27,7 @@ from terralink.predict.walk import Walk
 Levels: TypeAlias = NDArray[np.uint8]
 Bools: TypeAlias = NDArray[np.bool_]
 
-_TILES_AHEAD, _BANDS_AHEAD = 2, 1
+_TILES_AHEAD, _BLOCKS_AHEAD, _BANDS_AHEAD = 2, 2, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
@@ -74,20 +75,25 @@ def write(
     tta: bool = False,
     each: Callable[[Raster], None] = lambda _band: None,
 ) -> None:
-    """Stream the probability into a GeoTIFF; ``each`` is called with every band that is written.
+    """Stream the probability into a GeoTIFF; ``each`` is called with every part that is written.
 
-    See ``stored``.
+    See ``stored``. Parts are no wider than a tile, so that memory does not know how wide the scene
+    is.
     """
-    for band in stored(path, model, scene, bands(model, scene, tta=tta)):
-        each(band)
+    fit = fitted(model, scene)
+    walk = Walk.through(fit.grid, model.metadata)
+    tiles = ahead(walk.tiles(fit), _TILES_AHEAD)
+    parts = ahead(_blocks(model, walk, tiles, first=0, tta=tta), _BLOCKS_AHEAD)
+    for part in stored(path, model, fit, parts):
+        each(part)
 
 
 def stored(
-    path: str | os.PathLike[str], model: Predictor, scene: Scene, bands: Iterable[Raster]
+    path: str | os.PathLike[str], model: Predictor, scene: Scene, parts: Iterable[Raster]
 ) -> Iterator[Raster]:
-    """The bands that the model made of the scene, each once a GeoTIFF has it.
+    """The bands, or other parts, that the model made of the scene, each once a GeoTIFF has it.
 
-    The file has its name when the bands have ended; it is uint8 with a scale of 1/255, masked where
+    The file has its name when they have ended; it is uint8 with a scale of 1/255, masked where
     the scene has no data; its tags say which model, computed by whom, and which stretch made it.
     """
     scene = fitted(model, scene)
@@ -106,12 +112,10 @@ def stored(
         tags={**tags, **scene.stretch.to_tags()},
         description=f"probability of {card.classes[0]}",
     ) as writer:
-        row = 0
-        for band in bands:
-            valid = None if band.valid is None else walk.turn(band.valid)
-            writer.write(*walk.place(row), walk.turn(band.array), valid)
-            yield band
-            row += band.grid.height
+        for part in parts:
+            valid = None if part.valid is None else walk.turn(part.valid)
+            writer.write(*walk.place(part.grid), walk.turn(part.array), valid)
+            yield part
 
 
 def fitted(model: Predictor, scene: Scene) -> Scene:

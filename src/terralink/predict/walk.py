@@ -73,9 +73,10 @@ class Walk:
         """(..., row, col) as it lies on the ground to how it is walked, or back."""
         return array.swapaxes(-1, -2) if self.turned else array
 
-    def place(self, row: int) -> tuple[int, int]:
-        """Where on the scene (row, col) the band that starts at ``row`` does."""
-        return self._upright((row, 0))
+    def place(self, part: Grid) -> tuple[int, int]:
+        """Where on the scene (row, col) a part that was walked begins."""
+        col, row = ~self.grid.transform @ (part.transform.c, part.transform.f)
+        return self._upright((round(row), round(col)))
 
     def _upright(self, place: tuple[int, int]) -> tuple[int, int]:
         return place[::-1] if self.turned else place
