@@ -44,6 +44,23 @@ def test_only_the_area_is_predicted(by: str, predicted: Run, scene: Write, tmp_p
     assert part.any()
 
 
+@pytest.mark.parametrize("job", [False, True])
+def test_a_finer_scene_gets_its_own_pixels_back(
+    job: bool, predicted: Run, scene: Write, crossing: Any, tmp_path: Path
+) -> None:
+    fine = scene(image=crossing.repeat(2, 1).repeat(2, 2), pixel_size_m=0.5)
+    on_model = predicted(fine)[0]
+    more = ("--job", tmp_path / "job") if job else ()
+    native, valid, place, _ = predicted(fine, "--native", *more)
+    assert native.shape == (800, 800)
+    assert valid.all()
+    assert place == (600000, 3999600, 600400, 4000000)
+    assert on_model.shape == (400, 400)
+    each = native.astype(int).reshape(400, 2, 400, 2).mean(axis=(1, 3))
+    assert np.abs(each - on_model).mean() < 10  # edges are smoothed
+    assert {path.suffix for path in tmp_path.glob(".*")} == set()
+
+
 def test_tiles_without_data_are_not_inferred(
     predicted: Run, scene: Write, crossing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

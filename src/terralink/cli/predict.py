@@ -1,7 +1,8 @@
 """``terralink predict``: a scene to the probability of road in each pixel."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terralink.cli import console, options
+from terralink.files import written_whole
 
 if TYPE_CHECKING:
-    from terralink.geo import Raster, Scene
+    from terralink.geo import Grid, Raster, Scene
     from terralink.predict import Predictor
 
 
@@ -29,12 +31,15 @@ def run(
     bounds: options.Bounds = None,
     on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
     job: options.Job = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="On the scene's own pixels, not the model's.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the probability of road in each pixel of a scene.
 
-    The result is a GeoTIFF at the model's pixel size: uint8 with a scale of 1/255, masked where the
-    scene has no data. 'terralink vectorize' makes a road map of it.
+    The result is a GeoTIFF at the model's pixel size, or with --native at the scene's: uint8 with a
+    scale of 1/255, masked where the scene has no data. 'terralink vectorize' makes a road map.
     """
     chosen = options.band_names(bands)
     from terralink import geo, predict
@@ -60,11 +65,12 @@ def run(
             done_px += math.prod(band.grid.shape)
             update(done_px / math.prod(opened.grid.shape))
 
+        grid = opened.native_grid if native else opened.grid
         if job is None:
-            predict.write(out, ready, opened, tta=tta, each=count)
+            with _brought_to(grid, out, native=native) as path:
+                predict.write(path, ready, opened, tta=tta, each=count)
         else:
-            _kept(out, ready, opened, tta=tta, job=job, each=count)
-        grid = opened.grid
+            _kept(out, ready, opened, tta=tta, job=job, native=native, each=count)
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene)
     took_s = perf_counter() - started
@@ -99,14 +105,30 @@ def _kept(
     *,
     tta: bool,
     job: Path,
+    native: bool,
     each: "Callable[[Raster], None]",
 ) -> None:
     """What is done is kept in the folder ``job``."""
     from terralink import jobs, predict
 
-    kept = jobs.opened(job, model, scene, tta=tta)
+    kept = jobs.opened(job, model, scene, tta=tta, settings={"native": native})
     with jobs.alone(kept, [out]):
         if not kept.finished([out]):
-            for band in predict.stored(out, model, scene, kept.bands()):
-                each(band)
+            with _brought_to(scene.native_grid, out, native=native) as path:
+                for band in predict.stored(path, model, scene, kept.bands()):
+                    each(band)
             kept.finish([out])
+
+
+@contextmanager
+def _brought_to(grid: "Grid", out: Path, *, native: bool) -> "Iterator[Path]":
+    """Where to write the probability: ``out``, or beside it, from where it comes on ``grid``."""
+    from terralink import geo
+
+    if not native:
+        yield out
+        return
+    with written_whole(out) as part:
+        on_model = part.with_name(f"{part.name}.model.tif")  # goes with the part
+        yield on_model
+        geo.brought_to(grid, on_model, part)

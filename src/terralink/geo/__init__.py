@@ -1,6 +1,7 @@
 """The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
 
 from terralink.geo.area import Area
+from terralink.geo.back import brought_to
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster, read_raster
 from terralink.geo.scene import Scene, open_scene
@@ -17,6 +18,7 @@ __all__ = [
     "Scene",
     "Stretch",
     "TileGrid",
+    "brought_to",
     "open_scene",
     "read_raster",
     "tile_grid",

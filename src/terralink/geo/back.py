@@ -1,0 +1,73 @@
+"""Results on a model's pixels brought to those of another grid, as the scene's own."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from terralink.geo.grid import Grid
+from terralink.geo.source import gdal, gdal_dataset
+from terralink.geo.writer import RasterWriter
+
+_BLOCK_PX = 2048
+_ANY_CRS = "EPSG:3857"  # of two grids without one: both lie in the same plane
+
+
+def brought_to(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Write the levels of the raster at ``path`` to ``out`` on the pixels of ``grid``.
+
+    Both lie on the same ground, in the same CRS. Finer pixels are interpolated linearly, coarser
+    ones are means; what is invalid counts nothing and stays so. Scale, description and tags come
+    along. Raises ``OutputError`` when ``out`` cannot be written.
+    """
+    with (
+        gdal_dataset(path) as made,
+        _warped(made, grid) as warped,
+        RasterWriter(
+            out,
+            grid,
+            bands=made.count,
+            dtype=made.dtypes[0],
+            scale=made.scales[0],
+            tags={key: tag for key, tag in made.tags().items() if key.startswith("TERRALINK_")},
+            description=made.descriptions[0],
+        ) as writer,
+    ):
+        for window in _windows(grid):
+            with gdal():
+                *levels, alpha = warped.read(window=window)
+            valid = alpha > 0
+            known = None if valid.all() else valid
+            writer.write(window.row_off, window.col_off, np.stack(levels) * valid, known)
+
+
+@contextmanager
+def _warped(made: DatasetReader, grid: Grid) -> Iterator[WarpedVRT]:
+    finer = abs(grid.transform.determinant) < abs(made.transform.determinant)
+    crs = _ANY_CRS if grid.crs is None else grid.crs.to_wkt()
+    with (
+        gdal(),
+        WarpedVRT(
+            made,
+            src_crs=crs,
+            crs=crs,
+            transform=grid.transform,
+            height=grid.height,
+            width=grid.width,
+            resampling=Resampling.bilinear if finer else Resampling.average,
+            add_alpha=True,
+        ) as warped,
+    ):
+        yield warped
+
+
+def _windows(grid: Grid) -> Iterator[Window]:
+    for row in range(0, grid.height, _BLOCK_PX):
+        for col in range(0, grid.width, _BLOCK_PX):
+            height, width = min(_BLOCK_PX, grid.height - row), min(_BLOCK_PX, grid.width - col)
+            yield Window(col, row, width, height)
