@@ -21,8 +21,12 @@ from scenes import answered, drawn
 
 from terralink.export import Metadata
 
-# The peak resident memory of this process, in MB; Linux counts in kB.
-_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, roads)"
+# The peak resident memory of this process, in MB, as Linux tells it. What getrusage tells is at
+# least the memory of the process that started this one.
+_PEAK = """
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) / 1000, roads)
+"""
 _START = """
 import sys
 from pathlib import Path
