@@ -5,6 +5,8 @@ strides, and where its kernel is wider than 3: they take 10 to 30 times the time
 itself (benchmarks/depthwise.py). The layer here computes the same gradients by ways that are fast.
 """
 
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -54,70 +56,61 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        features, weight = ctx.saved_tensors
-        (slope,) = slopes
-        by_features = _by_features(slope, features, weight, ctx.stride, ctx.padding)
-        return by_features, _by_weight(slope, features, weight, ctx.stride, ctx.padding), None, None
+        (slope,), (features, weight) = slopes, ctx.saved_tensors
+        done = _Done(features, weight, ctx.stride, ctx.padding)
+        return done.by_features(slope), done.by_weight(slope), None, None
 
 
-def _by_features(
-    slope: Tensor,
-    features: Tensor,
-    weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> Tensor:
-    """The gradient by the input: in fp32 where there are strides."""
-    dtype = features.dtype if stride == (1, 1) else torch.float32
-    like = features.to(dtype)
-    found = _gradients(slope.to(dtype), like, weight.to(dtype), stride, padding, which=0)
-    return found.to(features.dtype)
+@dataclass(frozen=True)
+class _Done:
+    """A convolution that was done, of features (N, C, H, W) with a weight (C, 1, k, k).
 
-
-def _by_weight(
-    slope: Tensor,
-    features: Tensor,
-    weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> Tensor:
-    """The gradient by the kernel, in tiles of 3 x 3.
-
-    A tap's gradient knows only of the input shifted by that tap, so a tile of the kernel's gradient
-    is the whole gradient of a kernel of 3 x 3 over an input that begins at the tile's corner.
+    ``slope`` is the gradient by its result.
     """
-    taps = weight.shape[-1]
-    if taps == _TILE:
-        return _gradients(slope, features, weight, stride, padding, which=1)
-    found = torch.empty_like(weight)
-    tile = weight[..., :_TILE, :_TILE].contiguous()
-    padded = F.pad(features, (padding[1], padding[1], padding[0], padding[0]))
-    height, width = (
-        (length - 1) * step + _TILE for length, step in zip(slope.shape[2:], stride, strict=True)
-    )
-    corners = sorted({*range(0, taps - _TILE, _TILE), taps - _TILE})
-    for row in corners:
-        for column in corners:
-            seen = padded[..., row : row + height, column : column + width]
-            seen = seen.contiguous(memory_format=torch.channels_last)
-            found[..., row : row + _TILE, column : column + _TILE] = _gradients(
-                slope, seen, tile, stride, (0, 0), which=1
-            )
-    return found
 
+    features: Tensor
+    weight: Tensor
+    stride: tuple[int, int]
+    padding: tuple[int, int]
 
-def _gradients(
-    slope: Tensor,
-    features: Tensor,
-    weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    *,
-    which: int,
-) -> Tensor:
-    """torch's own gradient, by the features (0) or by the weight (1)."""
-    wanted = [which == 0, which == 1, False]
-    found: Tensor = torch.ops.aten.convolution_backward(
-        slope, features, weight, None, stride, padding, (1, 1), False, (0, 0), len(weight), wanted
-    )[which]
-    return found
+    def by_features(self, slope: Tensor) -> Tensor:
+        """The gradient by the features: in fp32 where there are strides."""
+        dtype = self.features.dtype if self.stride == (1, 1) else torch.float32
+        finer = replace(self, features=self.features.to(dtype), weight=self.weight.to(dtype))
+        return finer._gradient(slope.to(dtype), 0).to(self.features.dtype)
+
+    def by_weight(self, slope: Tensor) -> Tensor:
+        """The gradient by the weight, in tiles of 3 x 3 taps.
+
+        A tap's gradient knows only of the features shifted by that tap, so a tile of the gradient
+        is the whole gradient of a kernel of 3 x 3 over features that begin at the tile's corner.
+        """
+        taps = self.weight.shape[-1]
+        if taps == _TILE:
+            return self._gradient(slope, 1)
+        down, across = self.padding
+        padded = F.pad(self.features, (across, across, down, down))
+        found = torch.empty_like(self.weight)
+        corners = sorted({*range(0, taps - _TILE, _TILE), taps - _TILE})
+        for row, col in product(corners, corners):
+            tile = ..., slice(row, row + _TILE), slice(col, col + _TILE)
+            found[tile] = self._tile(padded[..., row:, col:], slope)
+        return found
+
+    def _tile(self, features: Tensor, slope: Tensor) -> Tensor:
+        """The gradient of a kernel of 3 x 3 over the first of the features, as far as they go."""
+        height, width = (
+            (length - 1) * step + _TILE
+            for length, step in zip(slope.shape[2:], self.stride, strict=True)
+        )
+        seen = features[..., :height, :width].contiguous(memory_format=torch.channels_last)
+        like = self.weight[..., :_TILE, :_TILE].contiguous()
+        return replace(self, features=seen, weight=like, padding=(0, 0))._gradient(slope, 1)
+
+    def _gradient(self, slope: Tensor, by: int) -> Tensor:
+        """torch's own gradient, by the features (0) or by the weight (1)."""
+        settings = self.stride, self.padding, (1, 1), False, (0, 0), len(self.weight)
+        found: Tensor = torch.ops.aten.convolution_backward(
+            slope, self.features, self.weight, None, *settings, [by == 0, by == 1, False]
+        )[by]
+        return found
