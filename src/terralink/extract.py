@@ -159,6 +159,7 @@ def _mapped(
             tracer.add(band)
             done_px += math.prod(band.grid.shape)
             progress(done_px / math.prod(scene.grid.shape))
+            del band  # it is large, and would wait here for the next
 
     if out is None:
         take(bands)

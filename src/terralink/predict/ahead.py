@@ -25,8 +25,12 @@ def ahead(items: Iterable[Item], count: int) -> Generator[Item]:
     thread = ThreadPoolExecutor(1, thread_name_prefix="ahead")
     try:
         coming = deque(thread.submit(next, source, _END) for _ in range(count))
-        while (item := coming.popleft().result()) is not _END:
+        while True:
+            item = coming.popleft().result()
+            if item is _END:
+                return
             coming.append(thread.submit(next, source, _END))
             yield item  # type: ignore[misc]  # mypy does not see that it is no longer _END
+            del item  # it may be large, and would wait here for the next
     finally:
         thread.shutdown(cancel_futures=True)

@@ -116,6 +116,7 @@ def stored(
             valid = None if part.valid is None else walk.turn(part.valid)
             writer.write(*walk.place(part.grid), walk.turn(part.array), valid)
             yield part
+            del part, valid  # a band is large, and would wait here for the next
 
 
 def fitted(model: Predictor, scene: Scene) -> Scene:
