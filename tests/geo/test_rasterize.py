@@ -1,7 +1,6 @@
 """What is drawn on a grid, against distances and shapely at pixel centres, and against PIL."""
 
 import json
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,13 +148,14 @@ def test_buildings_keep_their_courtyards() -> None:
         ("hotosm/ggaba-kampala-ug/labels.geojson", "hotosm/ggaba-kampala-ug/images"),
     ],
 )
-def test_real_buildings_are_drawn_as_a_second_rasteriser_does(labels: str, images: str) -> None:
-    root = Path(os.environ["TERRALINK_DATA"])
-    features = json.loads((root / labels).read_text())["features"]
+def test_real_buildings_are_drawn_as_a_second_rasteriser_does(
+    labels: str, images: str, data_root: Path
+) -> None:
+    features = json.loads((data_root / labels).read_text())["features"]
     shapes = np.array([shapely.geometry.shape(each["geometry"]) for each in features])
-    buildings = read(root / labels).buildings
+    buildings = read(data_root / labels).buildings
     same, both, either = [], 0, 0
-    for path in sorted((root / images).iterdir())[::24]:
+    for path in sorted((data_root / images).iterdir())[::24]:
         tile = tile_of(path)
         ours = drawn.buildings(buildings, tile_grid(*tile)).array > 0
         houses = shapely.transform(shapes, lambda lonlat, tile=tile: _tile_colrow(lonlat, *tile))
