@@ -1,6 +1,7 @@
 """What part of a scene a verb looks at, and what it does about parts that cannot be read."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import rasterio
 import shapely
 from pyproj import Transformer
 
+from terralink import geo
 from terralink.predict import Model
 
 GREY = Path(__file__).with_name("grey.onnx")
@@ -59,6 +61,30 @@ def test_a_finer_scene_gets_its_own_pixels_back(
     each = native.astype(int).reshape(400, 2, 400, 2).mean(axis=(1, 3))
     assert np.abs(each - on_model).mean() < 10  # edges are smoothed
     assert {path.suffix for path in tmp_path.glob(".*")} == set()
+
+
+def test_what_a_killed_native_one_leaves_has_names_that_the_next_sweeps(
+    predicted: Run, scene: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left: list[str] = []
+    brought_to = geo.brought_to
+
+    def watched(*given: Any) -> None:
+        left.extend(path.name for path in tmp_path.glob(".*"))
+        brought_to(*given)
+        left.extend(path.name for path in tmp_path.glob(".*"))
+
+    monkeypatch.setattr(geo, "brought_to", watched)
+    predicted(scene(pixel_size_m=0.5), "--native")
+    assert left
+    assert all(re.fullmatch(r"\.prob\.[0-9a-f]{8}\.tif.*", name) for name in left)
+
+
+def test_native_is_nothing_more_where_the_pixels_are_the_models(
+    predicted: Run, scene: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geo, "brought_to", None)
+    assert (predicted(scene(), "--native")[0] == predicted(scene())[0]).all()
 
 
 def test_tiles_without_data_are_not_inferred(

@@ -67,10 +67,10 @@ def run(
 
         grid = opened.native_grid if native else opened.grid
         if job is None:
-            with _brought_to(grid, out, native=native) as path:
+            with _on(grid, opened, out) as path:
                 predict.write(path, ready, opened, tta=tta, each=count)
         else:
-            _kept(out, ready, opened, tta=tta, job=job, native=native, each=count)
+            _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene)
     took_s = perf_counter() - started
@@ -105,30 +105,32 @@ def _kept(
     *,
     tta: bool,
     job: Path,
-    native: bool,
+    grid: "Grid",
     each: "Callable[[Raster], None]",
 ) -> None:
     """What is done is kept in the folder ``job``."""
     from terralink import jobs, predict
 
-    kept = jobs.opened(job, model, scene, tta=tta, settings={"native": native})
+    settings = {"native": grid != scene.grid}
+    kept = jobs.opened(job, model, scene, tta=tta, settings=settings)
     with jobs.alone(kept, [out]):
         if not kept.finished([out]):
-            with _brought_to(scene.native_grid, out, native=native) as path:
+            with _on(grid, scene, out) as path:
                 for band in predict.stored(path, model, scene, kept.bands()):
                     each(band)
             kept.finish([out])
 
 
 @contextmanager
-def _brought_to(grid: "Grid", out: Path, *, native: bool) -> "Iterator[Path]":
-    """Where to write the probability: ``out``, or beside it, from where it comes on ``grid``."""
+def _on(grid: "Grid", scene: "Scene", out: Path) -> "Iterator[Path]":
+    """Where to write on the scene's working grid, so that ``out`` comes to be on ``grid``."""
     from terralink import geo
 
-    if not native:
+    if grid == scene.grid:
         yield out
         return
     with written_whole(out) as part:
-        on_model = part.with_name(f"{part.name}.model.tif")  # goes with the part
-        yield on_model
-        geo.brought_to(grid, on_model, part)
+        steps = part.with_name(f"{part.name}.steps")  # goes with the part, also after a kill
+        yield steps / "model.tif"
+        geo.brought_to(grid, steps / "model.tif", steps / "native.tif")
+        (steps / "native.tif").replace(part)

@@ -19,9 +19,7 @@ from terralink.export.metadata import Metadata
 
 LEVELS = 255  # a probability p is the level round(255 p)
 _BLOCK_PX = 4  # its square is how many channels a CPU's vectors make at once
-_PIXEL_BY_PIXEL = {
-    *("Add", "Convert", "FakeQuantize", "Multiply", "Round", "Sigmoid", "Subtract"),
-}
+_PIXEL_BY_PIXEL = ["Add", "Convert", "FakeQuantize", "Multiply", "Round", "Sigmoid", "Subtract"]
 
 
 def read(path: str | os.PathLike[str]) -> openvino.Model:

@@ -82,9 +82,8 @@ def write(
     """
     fit = fitted(model, scene)
     walk = Walk.through(fit.grid, model.metadata)
-    tiles = ahead(walk.tiles(fit), _TILES_AHEAD)
-    parts = ahead(_blocks(model, walk, tiles, first=0, tta=tta), _BLOCKS_AHEAD)
-    for part in stored(path, model, fit, parts):
+    blocks = _blocks(model, walk, walk.tiles(fit), first=0, tta=tta)
+    for part in stored(path, model, fit, ahead(blocks, _BLOCKS_AHEAD)):
         each(part)
 
 
@@ -148,7 +147,7 @@ def _bands(
     first = max(wanted.start - 1, 0)  # a band blends with the row of tiles above
     across = walk.plane.counts[1]
     tiles = islice(walk.tiles(scene, first=first), across * (wanted.stop - first))
-    blocks = _blocks(model, walk, ahead(tiles, _TILES_AHEAD), first=first, tta=tta)
+    blocks = _blocks(model, walk, tiles, first=first, tta=tta)
     deque(islice(blocks, across * (wanted.start - first)), maxlen=0)
     for _ in wanted:
         # Not named: the band would wait here through the whole next row of tiles.
@@ -160,7 +159,7 @@ def _blocks(
 ) -> Iterator[Raster]:
     """Finished parts of the scene, from left to right, row by row; (class, row, col) always."""
     waiting: deque[Bools] = deque()
-    upright = _upright(model, walk, tiles, waiting, tta=tta)
+    upright = _upright(model, walk, ahead(tiles, _TILES_AHEAD), waiting, tta=tta)
     border = walk.plane.border_px
     for row, col, levels in walk.plane.blend(upright, first=first):
         valid = waiting.popleft()[border:, border:][: levels.shape[1], : levels.shape[2]]

@@ -14,7 +14,6 @@ from pathlib import Path
 from terralink import predict
 from terralink.errors import ModelError
 
-NAMES = ("openvino", "onnxruntime", "torch")
 _TORCH = "torch"
 
 
@@ -26,8 +25,8 @@ def load(
 ) -> predict.Model:
     """A shipped model by its name, a model file, or the folder of a run that 'train' made.
 
-    ``provider`` is one of ``NAMES``; None takes the best that is here. ``threads`` bounds the CPU
-    cores that inference takes; None takes all.
+    ``provider`` is "openvino", "onnxruntime" or "torch"; None takes the best that is here.
+    ``threads`` bounds the CPU cores that inference takes; None takes all.
     Raises ``ModelError`` when there is no such model, when that provider does not take it, or is
     not installed.
     """
