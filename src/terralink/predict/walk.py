@@ -18,11 +18,11 @@ from terralink.export.metadata import Metadata
 from terralink.geo import Grid, Raster, Scene, TileGrid
 
 _STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
-_TILE_PX = 1792  # at most, unless the card's is larger: each stream holds 53 bytes of a pixel
+_TILE_PX = 2304  # at most, unless the card's is larger: each stream holds 53 bytes of a pixel
 # Networks of this family see 100 px and more around a pixel. Whatever the shape of the ramp, seams
 # are the weaker the more two tiles share; a margin that counts nothing keeps the worst out.
 _MARGIN_PX = 64  # or the card's, if wider
-_RAMP_PX = 64
+_RAMP_PX = 128
 _WIDEST_PX = 1 << 15  # what waits for the end of a row of tiles costs kilobytes a column
 _DIAGONAL = Affine(0, 1, 0, 1, 0, 0)
 
