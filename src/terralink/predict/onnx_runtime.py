@@ -82,6 +82,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, threads // _AT_ONCE)
     options.log_severity_level = _ERRORS
+    options.enable_mem_pattern = False  # it would keep a plan, and memory, for each size of tile
     wanted = [name for name in (_CUDA, _CPU) if name in onnxruntime.get_available_providers()]
     try:
         return onnxruntime.InferenceSession(os.fspath(path), options, providers=wanted)

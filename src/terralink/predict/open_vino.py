@@ -18,11 +18,15 @@ from terralink.predict.model import Model
 
 # More requests than run at once: the next is there before Python has looked at the last.
 _WAITING_PER_STREAM = 1
+# Compiling takes as long as three large tiles. After so many it is cheap to do again, and what they
+# were computed in, hundreds of MB, is better given to the roads of so large a scene.
+_MANY_TILES = 64
 
 
 class OpenVino(Model):
     """An ONNX file compiled by OpenVINO for tiles of any size that is a multiple of 32.
 
+    What it is compiled to for the last size is kept for the next images, unless many came.
     ``threads`` bounds the cores; None takes all. Raises ``ModelError`` when the file is no model.
     """
 
@@ -32,7 +36,7 @@ class OpenVino(Model):
         self._network, metadata = network.checked(path)
         super().__init__(path, metadata)
         self._threads = threads
-        self._compiled: dict[tuple[int, bool], openvino.CompiledModel] = {}
+        self._last: tuple[tuple[int, bool], openvino.CompiledModel] | None = None
 
     @property
     def provider(self) -> str:
@@ -47,32 +51,49 @@ class OpenVino(Model):
         first = next(coming, None)
         if first is None:
             return
+        seen = 0
         compiled = self._for_side(first.shape[-1], as_levels=as_levels)
-        idle = [compiled.create_infer_request() for _ in range(_held(compiled))]
-        running: deque[openvino.InferRequest] = deque()
-        for image in chain([first], coming):
-            if not idle:
-                done = running.popleft()
-                yield _result(done)
-                idle.append(done)
-            request = idle.pop()
-            request.start_async({0: image[None]})
-            running.append(request)
-        while running:
-            yield _result(running.popleft())
+        try:
+            for result in _computed(compiled, chain([first], coming)):
+                seen += 1
+                yield result
+        finally:
+            if seen >= _MANY_TILES:
+                self._last = None
 
     def _for_side(self, side_px: int, *, as_levels: bool) -> openvino.CompiledModel:
-        key = side_px, as_levels
-        if key not in self._compiled:
-            bands = len(self.metadata.bands)
-            fixed = network.for_tiles(self._network, bands=bands, side_px=side_px)
-            config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
-            if self._threads:
-                config["INFERENCE_NUM_THREADS"] = self._threads
-            self._compiled[key] = openvino.Core().compile_model(
-                network.to_levels(fixed) if as_levels else fixed, "CPU", config
-            )
-        return self._compiled[key]
+        wanted = side_px, as_levels
+        if self._last is None or self._last[0] != wanted:
+            self._last = None  # before the next is made: each holds memory for its tiles
+            self._last = wanted, self._compiled(side_px, as_levels=as_levels)
+        return self._last[1]
+
+    def _compiled(self, side_px: int, *, as_levels: bool) -> openvino.CompiledModel:
+        bands = len(self.metadata.bands)
+        fixed = network.for_tiles(self._network, bands=bands, side_px=side_px)
+        config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+        if self._threads:
+            config["INFERENCE_NUM_THREADS"] = self._threads
+        return openvino.Core().compile_model(
+            network.to_levels(fixed) if as_levels else fixed, "CPU", config
+        )
+
+
+def _computed(
+    compiled: openvino.CompiledModel, images: Iterable[NDArray[np.uint8]]
+) -> Iterator[NDArray[Any]]:
+    idle = [compiled.create_infer_request() for _ in range(_held(compiled))]
+    running: deque[openvino.InferRequest] = deque()
+    for image in images:
+        if not idle:
+            done = running.popleft()
+            yield _result(done)
+            idle.append(done)
+        request = idle.pop()
+        request.start_async({0: image[None]})
+        running.append(request)
+    while running:
+        yield _result(running.popleft())
 
 
 def _held(compiled: openvino.CompiledModel) -> int:
