@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from terralink.errors import GraphError, OutputError
 from terralink.graph import RoadGraph
 from terralink.graph.chains import string
+from terralink.graph.polylines import Polylines
 
 UTM = CRS.from_epsg(32611)
 WGS84 = CRS.from_epsg(4326)
@@ -123,7 +124,7 @@ def test_a_line_that_ends_beside_its_junction_is_refused() -> None:
         RoadGraph(
             np.array([[0.0, 0], [1, 0]]),
             np.array([[0, 1]]),
-            np.array([LineString([(0, 0), (1, 1e-9)])], dtype=object),
+            Polylines.of(np.array([LineString([(0, 0), (1, 1e-9)])], dtype=object)),
             np.array([np.nan]),
             np.array([np.nan]),
         )

@@ -13,7 +13,7 @@ from shapely import LineString
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Lines
+from terralink.graph.polylines import Lines
 from terralink.metrics import CentrelineMatch, centreline_match
 
 UTM = CRS.from_epsg(32611)

@@ -11,7 +11,8 @@ from pyproj.exceptions import CRSError
 from terralink.errors import GraphError
 from terralink.files import written_whole
 from terralink.geo.osm import Elements, Way, read_elements, read_xml, write_elements
-from terralink.graph.lines import Lines, reprojected
+from terralink.graph.lines import reprojected
+from terralink.graph.polylines import Lines
 from terralink.graph.store import LineTable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Parallel roads, loops and closed rings are all there: a road is a row, not a pai
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from terralink.errors import GraphError
 from terralink.graph import formats, networks, store
 from terralink.graph import lines as on_lines
 from terralink.graph.chains import string
+from terralink.graph.polylines import Polylines
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,41 +36,39 @@ class RoadGraph:
 
     junctions (n, 2)  x, y in metres of ``crs`` (in the grid's own unit where there is no CRS)
     ends (m, 2)       the junctions at the first and the last point of each road
-    lines (m,)        shapely LineStrings, two-dimensional, of more than no length
+    polylines (m)     its points from there to there; ``lines`` has them as shapely's
     width_m (m,)      mean width, nan where unknown
     prob (m,)         mean probability of road along it, nan where unknown
     crs               a CRS in true metres (see ``Grid.metric_crs``), or None
 
-    Raises ``GraphError`` where these do not fit each other: a line begins and ends exactly at the
-    coordinates of its junctions.
+    Raises ``GraphError`` where these do not fit each other: a line has some length, and begins and
+    ends exactly at the coordinates of its junctions.
     """
 
     junctions: NDArray[np.float64]
     ends: NDArray[np.int64]
-    lines: NDArray[np.object_]
+    polylines: Polylines
     width_m: NDArray[np.float64]
     prob: NDArray[np.float64]
     crs: CRS | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.lines)
+        count = len(self.polylines)
         shapes = [self.ends.shape, self.width_m.shape, self.prob.shape, self.junctions.shape[1:]]
         if shapes != [(count, 2), (count,), (count,), (2,)]:
             raise GraphError(f"{count} lines do not fit ends, widths, probs, junctions of {shapes}")
         if count and not (self.ends.min() >= 0 and self.ends.max() < len(self.junctions)):
             raise GraphError(f"road ends count past the {len(self.junctions)} junctions")
-        if not on_lines.by_chunks(self._fit, self.lines, self.ends).all():
+        if count and self.polylines.counts.min() < 2:
+            raise GraphError("a line of a road graph has two points or more")
+        if not np.array_equal(self.polylines.tips(), self.junctions[self.ends]):
             raise GraphError("a line does not begin and end at the coordinates of its junctions")
         if count and not self.length_m.min() > 0:
             raise GraphError("a road has no length; RoadGraph.from_lines leaves such lines out")
 
-    def _fit(self, lines: NDArray[np.object_], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-        same = on_lines.tips(lines) == self.junctions[ends]
-        return np.asarray(same.all(axis=(1, 2)))
-
     def __len__(self) -> int:
         """The number of roads."""
-        return len(self.lines)
+        return len(self.polylines)
 
     def __repr__(self) -> str:
         place = self.crs.to_string() if self.crs else "no CRS"
@@ -80,9 +79,14 @@ class RoadGraph:
         )
 
     @cached_property
+    def lines(self) -> NDArray[np.object_]:
+        """(m,) shapely LineStrings, made when they are first asked for."""
+        return self.polylines.drawn()
+
+    @cached_property
     def length_m(self) -> NDArray[np.float64]:
         """(m,) length of each road."""
-        return np.asarray(shapely.length(self.lines), dtype=np.float64)
+        return self.polylines.length()
 
     @cached_property
     def degree(self) -> NDArray[np.int64]:
@@ -95,7 +99,7 @@ class RoadGraph:
         return cls(
             np.empty((0, 2)),
             np.empty((0, 2), np.int64),
-            np.empty(0, object),
+            Polylines.of(np.empty(0, object)),
             np.empty(0),
             np.empty(0),
             crs,
@@ -138,10 +142,10 @@ class RoadGraph:
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
-        parts, piece_of = on_lines.cut_where(parts[whole], node)
+        pieces, piece_of = on_lines.cut_where(parts[whole], node)
         source = source[whole][piece_of]
-        junctions, ends = on_lines.noded(on_lines.tips(parts))
-        return cls(junctions, ends, parts, columns[0, source], columns[1, source], metric)
+        junctions, ends = on_lines.noded(pieces.tips())
+        return cls(junctions, ends, pieces, columns[0, source], columns[1, source], metric)
 
     @classmethod
     def from_file(
@@ -216,14 +220,17 @@ class RoadGraph:
         """
         if self.crs is None:
             raise GraphError("a graph without a CRS lies nowhere: it cannot be brought to another")
-        lines = on_lines.reprojected(self.lines, self.crs, crs)
+        points = on_lines.brought(self.polylines.points, self.crs, crs)
+        polylines = replace(self.polylines, points=points)
         junctions = np.empty_like(self.junctions)
-        junctions[self.ends] = on_lines.tips(lines)
-        return RoadGraph(junctions, self.ends, lines, self.width_m, self.prob, crs)
+        junctions[self.ends] = polylines.tips()
+        return RoadGraph(junctions, self.ends, polylines, self.width_m, self.prob, crs)
 
-    def select(self, keep: NDArray[np.bool_]) -> "RoadGraph":
-        """Only the roads that ``keep`` (m,) marks, and the junctions that they need."""
-        return self._with(self.ends[keep], self.lines[keep], self.width_m[keep], self.prob[keep])
+    def select(self, keep: NDArray[np.bool_ | np.int64]) -> "RoadGraph":
+        """Only the roads that ``keep`` marks (m,) or names, and the junctions that they need."""
+        return self._with(
+            self.ends[keep], self.polylines[keep], self.width_m[keep], self.prob[keep]
+        )
 
     def pieces(self, roads: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """(n,) for each junction the number of the piece it hangs together with.
@@ -235,18 +242,19 @@ class RoadGraph:
         links = coo_array((np.ones(len(u)), (u, v)), shape=(size, size))
         return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
-    def joined(self) -> "RoadGraph":
-        """The same lines with no junction left where just two road ends meet.
+    def joined(self, keep: NDArray[np.bool_] | None = None) -> "RoadGraph":
+        """The lines, or those that ``keep`` (m,) marks, joined where just two road ends meet.
 
-        A ring keeps one. Widths and probabilities become means weighted by length.
+        A ring keeps one junction. Widths and probabilities become means weighted by length.
         """
-        chains = string(self.ends)
-        if len(chains) == len(self):
-            return self.select(np.ones(len(self), bool))
-        width_m, prob = (chains.mean(column, self.length_m) for column in (self.width_m, self.prob))
-        return self._with(
-            chains.ends(self.ends), on_lines.strung(self.lines, chains), width_m, prob
-        )
+        kept = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
+        ends, length_m = self.ends[kept], self.length_m[kept]
+        chains = string(ends)
+        if len(chains) == len(kept):
+            return self.select(kept)
+        width_m, prob = (chains.mean(c[kept], length_m) for c in (self.width_m, self.prob))
+        polylines = self.polylines.strung(replace(chains, edges=kept[chains.edges]))
+        return self._with(chains.ends(ends), polylines, width_m, prob)
 
     def split(self, road: NDArray[np.int64], along_m: NDArray[np.float64]) -> "RoadGraph":
         """Roads cut in two at new junctions, which are numbered on in the order given.
@@ -254,8 +262,8 @@ class RoadGraph:
         ``road`` (k,) and ``along_m`` (k,) name the places, strictly inside their roads and no
         place twice.
         """
-        xy = shapely.get_coordinates(shapely.line_interpolate_point(self.lines[road], along_m))
-        pieces, source, cuts = on_lines.cut(self.lines, road, along_m, xy)
+        xy = self.polylines.at(road, along_m)
+        pieces, source, cuts = on_lines.cut(self.polylines, road, along_m, xy)
         new = np.arange(len(road)) + len(self.junctions)
         ends = self.ends[source]
         ends[cuts[:, 0], 1] = new
@@ -263,13 +271,13 @@ class RoadGraph:
         columns = self.width_m[source], self.prob[source]
         return RoadGraph(np.concatenate([self.junctions, xy]), ends, pieces, *columns, self.crs)
 
-    def with_roads(self, ends: NDArray[np.int64], lines: NDArray[np.object_]) -> "RoadGraph":
+    def with_roads(self, ends: NDArray[np.int64], polylines: Polylines) -> "RoadGraph":
         """More roads between junctions that are there; their width and probability are unknown."""
-        unknown = np.full(len(lines), np.nan)
+        unknown = np.full(len(polylines), np.nan)
         return RoadGraph(
             self.junctions,
             np.concatenate([self.ends, ends]),
-            np.concatenate([self.lines, lines]),
+            Polylines.together([self.polylines, polylines]),
             np.concatenate([self.width_m, unknown]),
             np.concatenate([self.prob, unknown]),
             self.crs,
@@ -278,13 +286,13 @@ class RoadGraph:
     def _with(
         self,
         ends: NDArray[np.int64],
-        lines: NDArray[np.object_],
+        polylines: Polylines,
         width_m: NDArray[np.float64],
         prob: NDArray[np.float64],
     ) -> "RoadGraph":
         used, ends = np.unique(ends, return_inverse=True)
         ends = ends.reshape(-1, 2)
-        return RoadGraph(self.junctions[used], ends, lines, width_m, prob, self.crs)
+        return RoadGraph(self.junctions[used], ends, polylines, width_m, prob, self.crs)
 
     def roads_layer(self) -> store.Layer:
         """The roads with their columns, as files have them."""

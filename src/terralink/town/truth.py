@@ -11,7 +11,6 @@ from rasterio.features import rasterize
 from terralink.geo import Grid
 from terralink.graph import RoadGraph
 from terralink.graph.chains import string
-from terralink.graph.lines import strung
 from terralink.town import paving
 from terralink.town.curves import Points, circle
 from terralink.town.district import District
@@ -59,7 +58,8 @@ def _joined(pieces: RoadGraph) -> RoadGraph:
         return pieces
     # A mean of equal widths is one of them, but for rounding.
     widths_m = chains.mean(pieces.width_m, pieces.length_m).round(6)
-    return RoadGraph.from_lines(strung(pieces.lines, chains), pieces.crs, width_m=widths_m)
+    lines = pieces.polylines.strung(chains).drawn()
+    return RoadGraph.from_lines(lines, pieces.crs, width_m=widths_m)
 
 
 def footprints(polygons: Sequence[shapely.Polygon], whole: Block, grid: Grid) -> gpd.GeoDataFrame:

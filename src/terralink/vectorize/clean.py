@@ -10,13 +10,15 @@ Every step takes a graph and gives a new one; lengths are in the unit of the gra
 
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Floats, Lines, by_chunks
+from terralink.graph.chunks import by_chunks
+from terralink.graph.polylines import Floats, Lines, Polylines
 from terralink.vectorize.gaps import Along, bridged, unknown
 from terralink.vectorize.junctions import merged, settled, widest_m
 
@@ -25,20 +27,21 @@ SMOOTH_PX = 5
 _CHUNK_ROADS = 2048  # smoothed at a time: in between a line has a point a pixel
 
 
-def clean(
-    graph: RoadGraph,
-    *,
-    pixel_m: float,
-    min_spur_m: float,
-    max_gap_m: float,
-    min_piece_m: float,
-    simplify_m: float,
-    along: Along = unknown,
-) -> RoadGraph:
+class Rules(NamedTuple):
+    """Lengths that decide what is road, see ``RoadTracer``."""
+
+    min_spur_m: float
+    max_gap_m: float
+    min_piece_m: float
+    simplify_m: float
+
+
+def clean(graph: RoadGraph, rules: Rules, *, pixel_m: float, along: Along = unknown) -> RoadGraph:
     """The graph of a skeleton of pixels of ``pixel_m`` made into a map.
 
     ``along`` knows what was seen in its gaps.
     """
+    min_spur_m, max_gap_m, min_piece_m, simplify_m = rules
     for step in (
         partial(pruned, min_spur_m=min_spur_m),
         merged,
@@ -51,7 +54,8 @@ def clean(
         partial(without_pieces, min_piece_m=min_piece_m),
     ):
         graph = step(graph)
-    return replace(graph, lines=_simplified(graph.lines, simplify_m))
+    simplified = graph.polylines.changed(partial(_simplified, simplify_m=simplify_m))
+    return replace(graph, polylines=simplified)
 
 
 def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
@@ -60,18 +64,18 @@ def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
         noise = _spurs(graph, min_spur_m) | _around_holes(graph)
         if not noise.any():
             return graph
-        graph = graph.select(~noise).joined()
+        graph = graph.joined(~noise)
 
 
 def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
     """Lines without the steps of pixels, and with points only where they bend; their ends stay."""
 
-    def smooth(lines: Lines) -> Lines:
+    def smooth(lines: Polylines) -> Polylines:
         return _simplified(_smoothed(lines, pixel_m), simplify_m)
 
     if not len(graph):
         return graph
-    return replace(graph, lines=by_chunks(smooth, graph.lines, rows=_CHUNK_ROADS))
+    return replace(graph, polylines=graph.polylines.changed(smooth, rows=_CHUNK_ROADS))
 
 
 def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
@@ -80,26 +84,26 @@ def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
     return graph.select(np.bincount(piece, graph.length_m)[piece] >= min_piece_m)
 
 
-def _smoothed(lines: Lines, pixel_m: float) -> Lines:
+def _smoothed(lines: Polylines, pixel_m: float) -> Polylines:
     """A moving mean along each line, over less and less towards its ends."""
-    points, owner = shapely.get_coordinates(shapely.segmentize(lines, pixel_m), return_index=True)
-    count = np.bincount(owner)
-    first = np.repeat(np.cumsum(count) - count, count)
+    dense = Polylines.of(shapely.segmentize(lines.drawn(), pixel_m))
+    points, owner = dense.points, dense.owner
     at = np.arange(len(points))
-    reach = np.minimum(SMOOTH_PX, np.minimum(at - first, first + count[owner] - 1 - at))
+    nearer_end = np.minimum(at - dense.starts[owner], dense.starts[owner + 1] - 1 - at)
+    reach = np.minimum(SMOOTH_PX, nearer_end)
     origin = points.mean(axis=0)  # sums of large coordinates lose digits
     sums = np.concatenate([np.zeros((1, 2)), np.cumsum(points - origin, axis=0)])
     mean = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)[:, None] + origin
-    mean = np.where(reach[:, None] > 0, mean, points)
-    return np.asarray(shapely.linestrings(mean, indices=owner), dtype=object)
+    return replace(dense, points=np.where(reach[:, None] > 0, mean, points))
 
 
-def _simplified(lines: Lines, simplify_m: float) -> Lines:
+def _simplified(polylines: Polylines, simplify_m: float) -> Polylines:
     """Lines at most ``simplify_m`` aside with as few points (Douglas and Peucker 1973)."""
+    lines: Lines = polylines.drawn()
     fewer = shapely.simplify(lines, simplify_m, preserve_topology=False)
     loop = shapely.is_closed(lines)
     fewer[loop] = shapely.simplify(lines[loop], simplify_m, preserve_topology=True)
-    return np.where(shapely.length(fewer) > 0, fewer, lines)
+    return Polylines.of(np.where(shapely.length(fewer) > 0, fewer, lines))
 
 
 def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:
@@ -122,7 +126,7 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 2)."""
     low, high = np.sort(graph.ends, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
-    swept_m2 = by_chunks(_swept_m2, graph.lines, graph.junctions[graph.ends[:, 0]])
+    swept_m2 = by_chunks(_swept_m2, graph.polylines)
     swept = np.where(graph.ends[:, 0] == low, 1, -1) * swept_m2
     pairs = np.column_stack([low, high])[order]
     is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]
@@ -135,10 +139,10 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     return noise
 
 
-def _swept_m2(lines: Lines, starts: Floats) -> Floats:
-    """(m,) signed area between each line and the straight way back to its start (m, 2)."""
-    points, owner = shapely.get_coordinates(lines, return_index=True)
-    points = points - starts[owner]
+def _swept_m2(lines: Polylines) -> Floats:
+    """(m,) signed area between each line and the straight way back to its start."""
+    owner = lines.owner
+    points = lines.points - lines.points[lines.starts[owner]]
     cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
     cross[owner[1:] != owner[:-1]] = 0
     return np.bincount(owner[1:], cross, minlength=len(lines)) / 2

@@ -15,7 +15,8 @@ import shapely
 from numpy.typing import NDArray
 
 from terralink.geo.grid import Grid
-from terralink.graph.lines import Floats, Ints, Lines, by_chunks
+from terralink.graph.chunks import by_chunks
+from terralink.graph.polylines import Floats, Ints, Lines
 from terralink.vectorize.shelf import Shelf
 from terralink.vectorize.strips import Strip
 

@@ -11,6 +11,7 @@ a skeleton turns to one of the corners that the road's mask ends in.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Floats, Ints, Lines
+from terralink.graph.chunks import by_chunks, spans
+from terralink.graph.polylines import Floats, Ints, Lines, Polylines
 
 # A dead end's direction is that of its last stretch, this long
 LAST_STRETCH_M = 15.0
@@ -60,8 +62,7 @@ class DeadEnds(NamedTuple):
 
         def back(distance_m: Floats) -> Floats:
             along_m = np.where(side == 0, distance_m, length_m - distance_m)
-            place = shapely.line_interpolate_point(graph.lines[road], along_m)
-            return np.asarray(shapely.get_coordinates(place))
+            return graph.polylines.at(road, along_m)
 
         inside = back(skipped_m)
         heading = _unit(inside - back(np.minimum(skipped_m + LAST_STRETCH_M, length_m)))
@@ -99,7 +100,7 @@ def _between_ends(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph
     ]
     chosen = clear[_first_come(np.column_stack([a, b])[clear], bridges[clear])]
     junctions = np.column_stack([ends.junction[a[chosen]], ends.junction[b[chosen]]])
-    return graph.with_roads(junctions, bridges[chosen])
+    return graph.with_roads(junctions, Polylines.of(bridges[chosen]))
 
 
 def _facing(ends: DeadEnds, reach_m: float) -> tuple[Ints, Ints]:
@@ -123,9 +124,10 @@ def _crossing(
     bridges: NDArray[np.object_], graph: RoadGraph, from_road: Ints, to_road: Ints
 ) -> NDArray[np.bool_]:
     """RULE 9: whether each bridge meets a road; those that it joins may only touch it."""
-    bridge, road = shapely.STRtree(graph.lines).query(bridges, predicate="intersects")
+    bridge, road = _meeting(bridges, graph.polylines)
     foreign = (road != from_road[bridge]) & (road != to_road[bridge])
-    foreign[~foreign] = shapely.crosses(bridges[bridge[~foreign]], graph.lines[road[~foreign]])
+    joined = graph.polylines[road[~foreign]].drawn()
+    foreign[~foreign] = shapely.crosses(bridges[bridge[~foreign]], joined)
     crossing = np.zeros(len(bridges), bool)
     crossing[bridge[foreign]] = True
     return crossing
@@ -149,30 +151,54 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
     """RULE 8: straight on from each dead end to the first road in the way."""
     ends = DeadEnds.of(graph)
     reach = EASIEST * max_gap_m * ends.heading
-    rays = shapely.linestrings(np.stack([ends.xy, ends.xy + reach], axis=1))
-    ray, road = shapely.STRtree(graph.lines).query(rays, predicate="intersects")
-    met = _further_on(shapely.intersection(rays[ray], graph.lines[road]), ends, ray, road)
-    there = ~shapely.is_empty(met)
-    ray, road, met = ray[there], road[there], met[there]
-    way = shapely.shortest_line(shapely.points(ends.xy[ray]), met)
+    rays = np.asarray(shapely.linestrings(np.stack([ends.xy, ends.xy + reach], axis=1)))
+    ray, road = _meeting(rays, graph.polylines)
+    way = by_chunks(partial(_ways, graph, ends, rays), ray, road)
+    there = ~shapely.is_missing(way)
+    ray, road, way = ray[there], road[there], way[there]
     nearest = np.lexsort((shapely.length(way), ray))
     nearest = nearest[np.diff(ray[nearest], prepend=-1) > 0]
     seems_m = _seems_m(way[nearest], along)
     nearest = nearest[np.argsort(seems_m, kind="stable")][: np.count_nonzero(seems_m <= max_gap_m)]
     clear = nearest[_first_come(ray[nearest][:, None], way[nearest])]
     hit = shapely.get_point(way[clear], 1)
-    along_m = np.round(shapely.line_locate_point(graph.lines[road[clear]], hit), 2)
+    along_m = np.round(shapely.line_locate_point(graph.polylines[road[clear]].drawn(), hit), 2)
     more = _met(graph, ends.junction[ray[clear]], road[clear], along_m)
     # what would have crossed a bridge meets it, now that it is a road (RULE 9)
     return more if len(clear) == len(nearest) else _to_sides(more, max_gap_m, along)
 
 
-def _further_on(met: Lines, ends: DeadEnds, ray: Ints, road: Ints) -> Lines:
-    """Where rays meet roads; of their own roads not the end that they leave from."""
+def _meeting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
+    """All pairs of a line (k,) and a road (k,) that have a point in common, line by line.
+
+    It goes from the south to the north, so that few roads are shapely's at a time.
+    """
+    if not len(lines):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    south, north = shapely.bounds(lines).T[[1, 3]]
+    low, high = (
+        side.reduceat(roads.points[:, 1], roads.starts[:-1]) for side in (np.minimum, np.maximum)
+    )
+    pairs = []
+    northwards = np.argsort(south, kind="stable")
+    for part in spans(len(lines)):
+        some = northwards[part]
+        near = np.flatnonzero((high >= south[some].min()) & (low <= north[some].max()))
+        tree = shapely.STRtree(roads[near].drawn())
+        line, road = tree.query(lines[some], predicate="intersects")
+        pairs.append(np.column_stack([some[line], near[road]]))
+    line, road = np.concatenate(pairs).T
+    in_order = np.lexsort((road, line))
+    return line[in_order], road[in_order]
+
+
+def _ways(graph: RoadGraph, ends: DeadEnds, rays: Lines, ray: Ints, road: Ints) -> Lines:
+    """From dead ends to where rays meet roads: None where only the end that they leave is met."""
+    met = shapely.intersection(rays[ray], graph.polylines[road].drawn())
     own = road == ends.road[ray]
     around = shapely.buffer(shapely.points(ends.xy[ray[own]]), NEAR_END_M)
     met[own] = shapely.difference(met[own], around)
-    return met
+    return np.asarray(shapely.shortest_line(shapely.points(ends.xy[ray]), met), dtype=object)
 
 
 def _met(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadGraph:
@@ -186,7 +212,7 @@ def _met(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadG
     graph = graph.split(places[:, 0].astype(np.int64), places[:, 1])
     lines = shapely.linestrings(np.stack([graph.junctions[junction], graph.junctions[to]], axis=1))
     apart = shapely.length(lines) > 0
-    return graph.with_roads(np.column_stack([junction, to])[apart], lines[apart])
+    return graph.with_roads(np.column_stack([junction, to])[apart], Polylines.of(lines[apart]))
 
 
 def _unit(vectors: Floats) -> Floats:

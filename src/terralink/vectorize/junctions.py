@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Floats, Ints, Lines, by_chunks, measured, tips
+from terralink.graph.polylines import Bools, Floats, Ints, Polylines
 
 # A junction is drawn to where it was with this share of the pull of one road: so it stays where
 # roads that run straight through leave it free to slide
@@ -28,24 +28,27 @@ def merged(graph: RoadGraph) -> RoadGraph:
     short = narrow & (graph.degree[graph.ends] > 2).all(axis=1)
     if not short.any():
         return graph
-    cluster = graph.pieces(short)
+    return _clustered(graph, graph.pieces(short), short=short, narrow=narrow).joined()
+
+
+def _clustered(graph: RoadGraph, cluster: Ints, *, short: Bools, narrow: Bools) -> RoadGraph:
+    """The junctions of each cluster (n,) made one, without short roads and narrow loops."""
     xy = graph.junctions
     size = np.bincount(cluster)[:, None]
     middle = np.column_stack([np.bincount(cluster, axis) for axis in xy.T]) / size
     radius = np.zeros(len(middle))
     np.maximum.at(radius, cluster, np.hypot(*(xy - middle[cluster]).T))
     ends = cluster[graph.ends]
-    lines = _led_to(graph.lines, ends, middle, radius)
-    kept = ~short & ~(narrow & (ends[:, 0] == ends[:, 1])) & (shapely.length(lines) > 0)
-    moved = replace(
+    led = _led_to(graph.polylines, ends, middle, radius)
+    kept = ~short & ~(narrow & (ends[:, 0] == ends[:, 1])) & (led.length() > 0)
+    return replace(
         graph,
         junctions=middle,
         ends=ends[kept],
-        lines=lines[kept],
+        polylines=led[kept],
         width_m=graph.width_m[kept],
         prob=graph.prob[kept],
     )
-    return moved.joined()
 
 
 def settled(graph: RoadGraph) -> RoadGraph:
@@ -57,17 +60,14 @@ def settled(graph: RoadGraph) -> RoadGraph:
     near_m = np.minimum(reach_m[at], length_m / 3)
     far_m = np.minimum(near_m + 1.5 * widest[at], length_m * 2 / 3)
     near, far = (
-        shapely.get_coordinates(
-            shapely.line_interpolate_point(
-                graph.lines[road], np.where(side == 0, along_m, length_m - along_m)
-            )
-        )
+        graph.polylines.at(road, np.where(side == 0, along_m, length_m - along_m))
         for along_m in (near_m, far_m)
     )
     xy = _pointed_at(graph.junctions, at, near, near - far)
     strayed = np.hypot(*(xy - graph.junctions).T) > widest / 2
     xy[strayed] = graph.junctions[strayed]
-    return replace(graph, junctions=xy, lines=_led_to(graph.lines, graph.ends, xy, reach_m))
+    led = _led_to(graph.polylines, graph.ends, xy, reach_m)
+    return replace(graph, junctions=xy, polylines=led)
 
 
 def widest_m(graph: RoadGraph) -> Floats:
@@ -91,29 +91,31 @@ def _pointed_at(junctions: Floats, at: Ints, points: Floats, directions: Floats)
     return np.asarray(np.linalg.solve(pull, target)[:, :, 0])
 
 
-def _led_to(lines: Lines, ends: Ints, xy: Floats, reach_m: Floats) -> Lines:
+def _led_to(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Polylines:
     """Lines that run straight to junctions at ``xy`` (n, 2) over their last ``reach_m`` (n,).
 
     That near the skeleton bends to the corners of the crossing. Of a short line each end has a
-    third. A line that need not change stays itself, and costs nothing.
+    third. A line that need not change stays as it is.
     """
-    led = lines.copy()
-    bent = (reach_m[ends] > 0).any(axis=1) | (tips(lines) != xy[ends]).any(axis=(1, 2))
-    led[bent] = by_chunks(partial(_led, xy=xy, reach_m=reach_m), lines[bent], ends[bent])
-    return led
+    return lines.changed(partial(_led, xy=xy, reach_m=reach_m), ends)
 
 
-def _led(lines: Lines, ends: Ints, *, xy: Floats, reach_m: Floats) -> Lines:
-    points, owner, along_m, length_m = measured(lines)
+def _led(lines: Polylines, ends: Ints, *, xy: Floats, reach_m: Floats) -> Polylines:
+    bent = (reach_m[ends] > 0).any(axis=1) | (lines.tips() != xy[ends]).any(axis=(1, 2))
+    return lines.replaced(bent, _bent(lines[bent], ends[bent], xy, reach_m))
+
+
+def _bent(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Polylines:
+    owner, (along_m, length_m) = lines.owner, lines.measured()
     reach = np.minimum(reach_m[ends], length_m[:, None] / 3)
     inner = (along_m > reach[owner, 0]) & (along_m < (length_m - reach[:, 1])[owner])
     turns_m = np.column_stack([reach[:, 0], length_m - reach[:, 1]])
-    turns = shapely.get_coordinates(shapely.line_interpolate_point(lines[:, None], turns_m))
+    turns = shapely.get_coordinates(shapely.line_interpolate_point(lines.drawn()[:, None], turns_m))
     each = np.repeat(np.arange(len(lines)), 2)
     beyond = np.column_stack([-np.ones(len(lines)), length_m + 1])
     turning = (reach > 0).ravel()
     owners = np.concatenate([owner[inner], each[turning], each])
     place = np.concatenate([along_m[inner], turns_m.ravel()[turning], beyond.ravel()])
-    coordinates = np.concatenate([points[inner], turns[turning], xy[ends].reshape(-1, 2)])
+    points = np.concatenate([lines.points[inner], turns[turning], xy[ends].reshape(-1, 2)])
     order = np.lexsort((place, owners))
-    return np.asarray(shapely.linestrings(coordinates[order], indices=owners[order]), dtype=object)
+    return Polylines.counted(points[order], np.bincount(owners, minlength=len(lines)))

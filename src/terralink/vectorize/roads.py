@@ -7,20 +7,20 @@ neither does the graph. Memory depends on the width of the scene, and on the roa
 traced lies on a shelf until the scene is whole.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.geo import Raster
 from terralink.geo.grid import Grid
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Lines, tips
+from terralink.graph.chunks import by_chunks
+from terralink.graph.polylines import Polylines
 from terralink.vectorize.bands import Bands, levels
-from terralink.vectorize.clean import clean
+from terralink.vectorize.clean import Rules, clean
 from terralink.vectorize.faint import Faint
 from terralink.vectorize.shelf import Shelf
 from terralink.vectorize.skeleton import centre_pixels
@@ -28,6 +28,7 @@ from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
 from terralink.vectorize.trace import Pixels, Traces, straightened, trace
 
 _CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
+_CHUNK_POINTS = 1 << 18  # and pixels to metres
 
 
 def roads(
@@ -92,12 +93,7 @@ class RoadTracer:
                 f"thresholds are 0 < weak_threshold <= threshold <= 1, not {self._weak} and "
                 f"{self._strong}"
             )
-        self._cleaning = {
-            "min_spur_m": min_spur_m,
-            "max_gap_m": max_gap_m,
-            "min_piece_m": min_piece_m,
-            "simplify_m": simplify_m,
-        }
+        self._rules = Rules(min_spur_m, max_gap_m, min_piece_m, simplify_m)
         self._tracing: _Tracing | None = None
 
     def add(self, band: Raster) -> None:
@@ -123,9 +119,9 @@ class RoadTracer:
         return clean(
             # not named here: what cleaning leaves out need not be held until it is done
             _strong(*self._tracing.finish(), least=_level(self._strong)).joined(),
+            self._rules,
             pixel_m=max(grid.pixel_size_m),
             along=partial(faint.along, grid=grid),
-            **self._cleaning,
         )
 
 
@@ -149,7 +145,7 @@ class _Tracing:
         """The raw graph, and the highest probability of each of its roads."""
         for strip in self._strips.rest():
             self._trace(strip)
-        return _graph((Traces.unpacked(data) for data in self._traces), self.bands.grid)
+        return _graph([Traces.unpacked(data) for data in self._traces], self.bands.grid)
 
     def _trace(self, strip: Strip) -> None:
         self.faint.add(strip)
@@ -169,21 +165,17 @@ def _level(prob: float) -> int:
     return max(round(prob * 255), 1)
 
 
-def _graph(strips: Iterable[Traces], grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
+def _graph(strips: Sequence[Traces], grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
     """A road a trace; traces that were cut at a seam meet in one junction there."""
-    parts = [
-        (_tip_pixels(traces, grid), _drawn(traces, grid), traces.width_m, traces.prob, traces.peak)
-        for traces in strips
-    ]
-    if not parts:
+    if not strips:
         return RoadGraph.empty(grid.metric_crs), np.empty(0, np.uint8)
-    pixels, lines, width_m, prob, peak = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    traces = Traces.together(strips)
+    polylines = _drawn(traces, grid)
+    pixels = _tip_pixels(traces, grid)
     _, tip_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
-    junctions = tips(lines).reshape(-1, 2)[tip_of_junction]
-    ends = ends.reshape(-1, 2)
-    return RoadGraph(junctions, ends, lines, width_m, prob / 255, grid.metric_crs), peak
+    junctions = polylines.tips().reshape(-1, 2)[tip_of_junction]
+    columns = ends.reshape(-1, 2), polylines, traces.width_m, traces.prob / 255
+    return RoadGraph(junctions, *columns, grid.metric_crs), traces.peak
 
 
 def _tip_pixels(traces: Traces, grid: Grid) -> NDArray[np.int64]:
@@ -193,11 +185,14 @@ def _tip_pixels(traces: Traces, grid: Grid) -> NDArray[np.int64]:
     return traces.rows[tip].astype(np.int64) * grid.width + traces.cols[tip]
 
 
-def _drawn(traces: Traces, grid: Grid) -> Lines:
+def _drawn(traces: Traces, grid: Grid) -> Polylines:
     """Lines through the middles of the pixels, in metres."""
-    xy = np.column_stack(grid.metric_xy(traces.cols + 0.5, traces.rows + 0.5))
-    of_point = np.repeat(np.arange(len(traces.counts)), traces.counts)
-    return np.asarray(shapely.linestrings(xy, indices=of_point), dtype=object)
+
+    def middles(cols: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        return np.column_stack(grid.metric_xy(cols + 0.5, rows + 0.5))
+
+    xy = by_chunks(middles, traces.cols, traces.rows, rows=_CHUNK_POINTS)
+    return Polylines.counted(xy, traces.counts)
 
 
 def _strong(graph: RoadGraph, peak: NDArray[np.uint8], *, least: int) -> RoadGraph:

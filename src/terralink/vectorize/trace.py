@@ -5,6 +5,7 @@ touches both by its sides. Each link belongs to the strip of its lower pixel, so
 a scene is in exactly one strip, whatever the strips are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -63,6 +64,12 @@ class Traces:
     width_m: NDArray[np.float64]
     prob: NDArray[np.float64]
     peak: NDArray[np.uint8]
+
+    @classmethod
+    def together(cls, strips: Sequence["Traces"]) -> "Traces":
+        """All chains of one strip or more."""
+        columns = zip(*(vars(strip).values() for strip in strips), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
 
     def packed(self) -> bytes:
         """The same as bytes, to be put away."""
