@@ -80,6 +80,23 @@ def test_the_map_lies_on_the_roads_of_a_town(tmp_path: Path) -> None:
     assert len(graph.RoadGraph.from_file(tmp_path / "town.gpkg")) == len(roads)
 
 
+def test_the_map_is_the_same_whether_probabilities_go_to_a_file_or_not(
+    picture: geo.Raster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "_TILE_PX", 512)
+    part = picture.rows(0, 600)  # two rows of tiles
+    with geo.RasterWriter(tmp_path / "part.tif", part.grid, bands=3) as writer:
+        writer.write(0, 0, part.array)
+    done: list[float] = []
+    alone = extract.roads(tmp_path / "part.tif")
+    beside = extract.roads(tmp_path / "part.tif", out=tmp_path / "map.gpkg", progress=done.append)
+    assert len(alone) == len(beside) > 10
+    np.testing.assert_array_equal(alone.length_m, beside.length_m)
+    np.testing.assert_array_equal(alone.width_m, beside.width_m)
+    assert done == sorted(done)
+    assert done[-1] == 1
+
+
 @pytest.mark.data
 def test_vegas_is_on_the_map_and_measured_in_metres(data_root: Path) -> None:
     folder = data_root / "spacenet-vegas"

@@ -1,8 +1,8 @@
 """From a scene to a map, end to end. Read this file first: every room of the house is in it.
 
-    scene (file) -> tiles -> probability in row bands -> skeleton -> RoadGraph -> GeoPackage
+    scene (file) -> tiles -> probability -> skeleton -> RoadGraph -> GeoPackage
 
-The bands go to the probability file and to the tracer as they come, and are forgotten.
+Blocks of probability go to their file as they come, and from there in whole rows to the tracer.
 """
 
 import ctypes
@@ -70,7 +70,8 @@ def roads(
     ) as opened:
         if job is None or out is None:
             scene = predict.fitted(ready, opened)
-            return mapped(predict.bands(ready, scene, tta=tta), scene)
+            parts = predict.bands if out is None else predict.blocks
+            return mapped(parts(ready, scene, tta=tta), scene)
         settings = _settings(threshold, min_spur_m, max_gap_m)
         work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
         results = [out, prob_path(out)]
@@ -139,7 +140,7 @@ def _give_back() -> None:
 
 
 def _mapped(
-    bands: Iterable[geo.Raster],
+    parts: Iterable[geo.Raster],
     scene: geo.Scene,
     *,
     model: predict.Predictor,
@@ -147,27 +148,28 @@ def _mapped(
     out: str | os.PathLike[str] | None,
     progress: Progress,
 ) -> RoadGraph:
-    """The bands to the probability file and to the tracer; then the graph to its file.
+    """Parts to the probability file, and from there to the tracer; then the graph to its file.
 
-    Another thread writes: GDAL copies the whole file in the end while the graph is made here.
+    Without a file they are bands. Another thread writes and reads: GDAL copies the whole file in
+    the end while the graph is made here.
     """
     done_px = 0
 
     def take(some: Iterable[geo.Raster]) -> None:
         nonlocal done_px
-        for band in some:
-            tracer.add(band)
-            done_px += math.prod(band.grid.shape)
+        for rows in some:
+            tracer.add(rows)
+            done_px += math.prod(rows.grid.shape)
             progress(done_px / math.prod(scene.grid.shape))
-            del band  # it is large, and would wait here for the next
+            del rows  # they are large, and would wait here for the next
 
     if out is None:
-        take(bands)
+        take(parts)
         return tracer.finish()
-    with closing(predict.ahead(predict.stored(prob_path(out), model, scene, bands), 1)) as stored:
-        take(islice(stored, predict.band_count(model, scene)))
+    with closing(predict.ahead(predict.strips(prob_path(out), model, scene, parts), 1)) as coming:
+        take(islice(coming, predict.strip_count(model, scene)))
         _give_back()
         graph = tracer.finish()
-        deque(stored, maxlen=0)
+        deque(coming, maxlen=0)
     graph.to_file(out)
     return graph

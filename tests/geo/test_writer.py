@@ -59,6 +59,26 @@ def test_a_mask_that_comes_late_leaves_earlier_windows_valid(tmp_path: Path) -> 
     np.testing.assert_array_equal(raster.valid[300:], VALID[300:])
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_was_written_can_be_read_before_the_file_is_whole(
+    tmp_path: Path, masked: bool
+) -> None:
+    with RasterWriter(tmp_path / "p.tif", GRID) as out:
+        out.write(0, 0, LEVELS[:300, :500])
+        out.write(0, 500, LEVELS[:300, 500:], VALID[:300, 500:] if masked else None)
+        levels, valid = out.read(100, 400, (200, 300))
+        np.testing.assert_array_equal(levels, LEVELS[None, 100:300, 400:700])
+        assert (valid is not None) == masked
+        if valid is not None:
+            assert valid[:, :100].all()
+            np.testing.assert_array_equal(valid[:, 100:], VALID[100:300, 500:700])
+            assert out.read(0, 0, (300, 500))[1] is None
+        out.write(300, 0, LEVELS[300:])
+    raster = read_raster(tmp_path / "p.tif")
+    np.testing.assert_array_equal(raster.array, LEVELS)
+    assert (raster.valid is not None) == masked
+
+
 def test_a_raster_without_crs_stays_in_pixels(tmp_path: Path) -> None:
     with RasterWriter(tmp_path / "p.tif", Grid(GRID.shape, Affine.identity())) as out:
         out.write(0, 0, LEVELS)

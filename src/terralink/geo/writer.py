@@ -3,7 +3,7 @@
     windows -> a draft, a plain GeoTIFF beside -> GDAL's copy, with overviews
 
 The order of bytes in a COG is overviews first, so it cannot be written as the windows come. The
-draft is gone in the end; until then there must be room for both.
+draft is gone in the end; until then there must be room for both, and it can be read.
 
 When a disk runs full GDAL may only log it, and leave a file with holes. RULE 1: a window is refused
 while there is clearly no room for it. RULE 2: before the file gets its name, every window is read
@@ -122,6 +122,22 @@ class RasterWriter:
             )
         )
 
+    def read(
+        self, row: int, col: int, shape: tuple[int, int]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read what was written from pixel (row, col) on: levels (band, row, col) and valid.
+
+        ``valid`` is None where all are. Only for the thread that writes, and what was written.
+        """
+        window = Window(col, row, *shape[::-1])
+        try:
+            with gdal():
+                levels = self._dataset.read(window=window)
+                valid = self._dataset.read_masks(1, window=window) > 0 if self._masked else None
+        except RasterioError as error:
+            raise self._told(reason(error)) from error
+        return levels, None if valid is None or valid.all() else valid
+
     def _write_mask(self, window: Window, valid: NDArray[np.bool_] | None) -> None:
         """The mask is made when it is first needed: then earlier windows are marked valid."""
         if valid is not None and not self._masked:
@@ -207,7 +223,7 @@ def _size_bytes(path: Path) -> int:
 def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
     with gdal(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may be without CRS
-        return rasterio.open(path, "w", **profile)
+        return rasterio.open(path, "w+", **profile)
 
 
 def _copy(draft: Path, path: Path, *, overviews: str) -> None:

@@ -4,8 +4,9 @@ from terralink.predict.ahead import ahead
 from terralink.predict.choice import load, shipped
 from terralink.predict.corners import corners
 from terralink.predict.ensemble import Ensemble
+from terralink.predict.geotiff import stored, strip_count, strips, write
 from terralink.predict.model import Model, Predictor
-from terralink.predict.scene import band_count, bands, fitted, scene, stored, write
+from terralink.predict.scene import band_count, bands, blocks, fitted, scene
 
 __all__ = [
     "Ensemble",
@@ -14,11 +15,14 @@ __all__ = [
     "ahead",
     "band_count",
     "bands",
+    "blocks",
     "corners",
     "fitted",
     "load",
     "scene",
     "shipped",
     "stored",
+    "strip_count",
+    "strips",
     "write",
 ]

@@ -1,16 +1,15 @@
 """From a scene to the probability of each class, in bands of rows that stream.
 
-    reading -> inference and blending -> blocks ----------> who asked for them: writing
-                                                  -> bands -> writing and tracing
+    reading -> inference and blending -> blocks ----------> who asked for them
+                                                  -> bands ->
 
 At the first and the last arrow another thread begins. A tile is read with a margin whose pixels
 see the network's padding and count nothing; neighbours blend over what lies between. Only a
 few blended rows are as long as a row of tiles, and the levels of bands where bands are asked for.
 """
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TypeAlias
 
@@ -18,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError
-from terralink.geo import Grid, Raster, RasterWriter, Scene
+from terralink.geo import Grid, Raster, Scene
 from terralink.predict.ahead import ahead
 from terralink.predict.model import Predictor
-from terralink.predict.network import LEVELS
 from terralink.predict.walk import Walk
 
 Levels: TypeAlias = NDArray[np.uint8]
@@ -67,55 +65,14 @@ def band_count(model: Predictor, scene: Scene) -> int:
     return Walk.through(fitted(model, scene).grid, model.metadata).plane.counts[0]
 
 
-def write(
-    path: str | os.PathLike[str],
-    model: Predictor,
-    scene: Scene,
-    *,
-    tta: bool = False,
-    each: Callable[[Raster], None] = lambda _band: None,
-) -> None:
-    """Stream the probability into a GeoTIFF; ``each`` is called with every part that is written.
+def blocks(model: Predictor, scene: Scene, *, tta: bool = False) -> Iterator[Raster]:
+    """The same in blocks no wider than a tile, from left to right, row by row of tiles.
 
-    See ``stored``. Parts are no wider than a tile, so that memory does not know how wide the scene
-    is.
-    """
-    fit = fitted(model, scene)
-    walk = Walk.through(fit.grid, model.metadata)
-    blocks = _blocks(model, walk, walk.tiles(fit), first=0, tta=tta)
-    for part in stored(path, model, fit, ahead(blocks, _BLOCKS_AHEAD)):
-        each(part)
-
-
-def stored(
-    path: str | os.PathLike[str], model: Predictor, scene: Scene, parts: Iterable[Raster]
-) -> Iterator[Raster]:
-    """The bands, or other parts, that the model made of the scene, each once a GeoTIFF has it.
-
-    The file has its name when they have ended; it is uint8 with a scale of 1/255, masked where
-    the scene has no data; its tags say which model, computed by whom, and which stretch made it.
+    Memory does not know how wide the scene is. Some are made while the last is used.
     """
     scene = fitted(model, scene)
     walk = Walk.through(scene.grid, model.metadata)
-    card = model.metadata
-    tags = {
-        "TERRALINK_MODEL": card.name,
-        "TERRALINK_PROVIDER": model.provider,
-        "TERRALINK_CLASSES": ",".join(card.classes),
-    }
-    with RasterWriter(
-        path,
-        scene.grid,
-        bands=len(card.classes),
-        scale=1 / LEVELS,
-        tags={**tags, **scene.stretch.to_tags()},
-        description=f"probability of {card.classes[0]}",
-    ) as writer:
-        for part in parts:
-            valid = None if part.valid is None else walk.turn(part.valid)
-            writer.write(*walk.place(part.grid), walk.turn(part.array), valid)
-            yield part
-            del part, valid  # a band is large, and would wait here for the next
+    return ahead(_blocks(model, walk, walk.tiles(scene), first=0, tta=tta), _BLOCKS_AHEAD)
 
 
 def fitted(model: Predictor, scene: Scene) -> Scene:

@@ -57,7 +57,7 @@ class Walk:
         side = (self.plane.tile, self.plane.tile)
         for tile in self.plane.from_row(first):
             place = (tile.row - self.first[0], tile.col - self.first[1])
-            yield scene.read(*self._upright(place), side)
+            yield scene.read(*self.upright(place), side)
 
     def inside(self, row: int, col: int, array: NDArray[Any], valid: NDArray[np.bool_]) -> Raster:
         """A part of the plane, without what lies before the scene's first row and column."""
@@ -73,12 +73,17 @@ class Walk:
         """(..., row, col) as it lies on the ground to how it is walked, or back."""
         return array.swapaxes(-1, -2) if self.turned else array
 
-    def place(self, part: Grid) -> tuple[int, int]:
-        """Where on the scene (row, col) a part that was walked begins."""
+    def start(self, part: Grid) -> tuple[int, int]:
+        """The first pixel (row, col) of a part, as it is walked."""
         col, row = ~self.grid.transform @ (part.transform.c, part.transform.f)
-        return self._upright((round(row), round(col)))
+        return round(row), round(col)
 
-    def _upright(self, place: tuple[int, int]) -> tuple[int, int]:
+    def place(self, part: Grid) -> tuple[int, int]:
+        """The same on the scene, as it lies on the ground."""
+        return self.upright(self.start(part))
+
+    def upright(self, place: tuple[int, int]) -> tuple[int, int]:
+        """(row, col), or a height and width, as it is walked to how it lies on the ground."""
         return place[::-1] if self.turned else place
 
 
