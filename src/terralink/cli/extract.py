@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from terralink.cli import console, options
+from terralink.cli import console, memory, options
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(
     """
     results = _results(scenes, out)
     chosen = options.band_names(bands)
+    memory.share_freed()
     from terralink import extract
 
     ready = options.loaded(model, weights, provider=provider)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terralink.cli import console, options
+from terralink.cli import console, memory, options
 from terralink.files import written_whole
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run(
     scale of 1/255, masked where the scene has no data. 'terralink vectorize' makes a road map.
     """
     chosen = options.band_names(bands)
+    memory.share_freed()
     from terralink import geo, predict
 
     started = perf_counter()

@@ -1,8 +1,6 @@
 """What the verbs that train share: their options, their quiet, and how a setting is written."""
 
-import ctypes
 import logging
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -11,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from terralink.cli import console
+from terralink.cli import console, memory
 from terralink.errors import InputError
 
 RecipeName = Annotated[
@@ -35,18 +33,10 @@ def training() -> Iterator[None]:
     """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
     with console.extra("train"):
         import lightning  # noqa: F401
-    _keep_freed_memory()
+    memory.keep_freed()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
         yield
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: each step wants it again, and fresh pages cost 10 to 20%."""
-    if platform.libc_ver()[0] == "glibc":
-        libc, trim_threshold, mmap_max = ctypes.CDLL(None), -1, -4  # names and numbers of malloc.h
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def changes(settings: Sequence[str] | None) -> dict[str, str]:
