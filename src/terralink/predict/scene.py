@@ -25,7 +25,7 @@ from terralink.predict.walk import Walk
 Levels: TypeAlias = NDArray[np.uint8]
 Bools: TypeAlias = NDArray[np.bool_]
 
-_TILES_AHEAD, _BLOCKS_AHEAD, _BANDS_AHEAD = 2, 2, 1
+_TILES_AHEAD, _BLOCKS_AHEAD, _BANDS_AHEAD = 1, 2, 1
 _DIHEDRAL = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
@@ -132,13 +132,13 @@ def _upright(
     count: a valid pixel that two tiles share is valid in both.
     """
     nothing = np.zeros((len(model.metadata.classes), *[walk.plane.tile] * 2), np.uint8)
-    unseen = np.broadcast_to(np.bool_(False), nothing.shape[1:])  # many may wait, none held
     seen: deque[bool] = deque()
 
     def images() -> Iterator[Levels]:
         for tile in tiles:
-            seen.append(tile.valid is None or bool(tile.valid.any()))
-            waiting.append(walk.turn(_valid(tile)) if seen[-1] else unseen)
+            valid = _alike(_valid(tile))
+            seen.append(bool(valid.any()))
+            waiting.append(walk.turn(valid))
             if seen[-1]:
                 yield tile.array
 
@@ -147,6 +147,12 @@ def _upright(
             yield nothing
         yield walk.turn(levels)
     yield from (nothing for _ in seen)
+
+
+def _alike(valid: Bools) -> Bools:
+    """The same, held in a byte where all are valid or none is, for many wait."""
+    first = valid.flat[0]
+    return np.broadcast_to(first, valid.shape) if (valid == first).all() else valid
 
 
 def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:
