@@ -70,3 +70,11 @@ def test_nothing_is_held_after_many_tiles(
     assert compiled.held == 1
     del broken_off
     assert compiled.held == 0
+
+
+def test_streams_are_bounded_and_with_them_what_a_machine_of_many_cores_holds(
+    grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_vino, "_MOST_STREAMS", 1)
+    model = open_vino.OpenVino(grey)
+    assert model._for_side(64, as_levels=True).get_property("NUM_STREAMS") == 1

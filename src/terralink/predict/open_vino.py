@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from terralink.predict import network
 from terralink.predict.model import Model
 
+# Each stream holds all layers of its tile: on many cores it is threads that are added to them.
+_MOST_STREAMS = 4
 # More requests than run at once: the next is there before Python has looked at the last.
 _WAITING_PER_STREAM = 1
 # Compiling takes as long as three large tiles. After so many it is cheap to do again, and what they
@@ -71,7 +73,10 @@ class OpenVino(Model):
     def _compiled(self, side_px: int, *, as_levels: bool) -> openvino.CompiledModel:
         bands = len(self.metadata.bands)
         fixed = network.for_tiles(self._network, bands=bands, side_px=side_px)
-        config: dict[str, object] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+        config: dict[str, object] = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "PERFORMANCE_HINT_NUM_REQUESTS": _MOST_STREAMS,
+        }
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = self._threads
         return openvino.Core().compile_model(
