@@ -171,19 +171,20 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
 def _meeting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
     """All pairs of a line (k,) and a road (k,) that have a point in common, line by line.
 
-    It goes from the south to the north, so that few roads are shapely's at a time.
+    It goes along the longer side of the map, so that few roads are shapely's at a time.
     """
     if not len(lines):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    south, north = shapely.bounds(lines).T[[1, 3]]
+    axis = int(np.argmax(np.ptp(roads.points, axis=0)))
+    begin, end = shapely.bounds(lines).T[[axis, axis + 2]]
     low, high = (
-        side.reduceat(roads.points[:, 1], roads.starts[:-1]) for side in (np.minimum, np.maximum)
+        side.reduceat(roads.points[:, axis], roads.starts[:-1]) for side in (np.minimum, np.maximum)
     )
     pairs = []
-    northwards = np.argsort(south, kind="stable")
+    in_turn = np.argsort(begin, kind="stable")
     for part in spans(len(lines)):
-        some = northwards[part]
-        near = np.flatnonzero((high >= south[some].min()) & (low <= north[some].max()))
+        some = in_turn[part]
+        near = np.flatnonzero((high >= begin[some].min()) & (low <= end[some].max()))
         tree = shapely.STRtree(roads[near].drawn())
         line, road = tree.query(lines[some], predicate="intersects")
         pairs.append(np.column_stack([some[line], near[road]]))
