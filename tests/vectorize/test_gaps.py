@@ -1,11 +1,16 @@
 """Bridges over gaps: what they may join, and what they may not cross."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import shapely
 from shapely import LineString
 
 from terralink.graph import RoadGraph
+from terralink.graph.chunks import spans
+from terralink.graph.polylines import Polylines
+from terralink.vectorize import gaps
 from terralink.vectorize.gaps import bridged
 
 HOOK = [(0, 20), (-20, 20), (-20, -60), (12, -60), (12, 60)]
@@ -40,3 +45,21 @@ def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
     one, _ = shapely.STRtree(graph.lines).query(graph.lines, predicate="crosses")
     assert not len(one)
     assert sorted(graph.degree.tolist()).count(3) == 2
+
+
+@pytest.mark.parametrize("size", [(900, 90), (90, 900)], ids=["wide", "high"])
+def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "spans", partial(spans, rows=7))
+    rng = np.random.default_rng(0)
+    start = rng.uniform(0, size, (2, 60, 2))
+    stop = start + rng.uniform(-40, 40, (2, 60, 2))
+    lines, roads = (
+        np.asarray(shapely.linestrings(np.stack(both, axis=1)))
+        for both in zip(start, stop, strict=True)
+    )
+    line, road = gaps._meeting(lines, Polylines.of(roads))
+    meets = shapely.intersects(lines[:, None], roads)
+    assert len(line) > 10
+    assert np.array_equal(np.argwhere(meets), np.column_stack([line, road]))
