@@ -25,6 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from terralink import models
+from terralink.predict.network import core
 
 _ROOT = Path(__file__).parents[1]
 _KEPT = _ROOT / "src" / "terralink" / "models" / "figures.json"
@@ -69,7 +70,7 @@ def seconds(name: str, *, tile_px: int, rounds: int) -> float:
     image = torch.rand(1, 3, tile_px, tile_px)
     with torch.no_grad():
         program = torch.export.export(network, (image,))
-    compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU")
+    compiled = core().compile_model(openvino.convert_model(program), "CPU")
     del network, program
     levels = image.numpy()
     _timed(compiled, levels)

@@ -77,13 +77,14 @@ def test_it_has_a_line_that_says_what_it_is(name: str) -> None:
 def runs_alike(path: Path, network: Any, image: Any) -> None:
     """OpenVINO and ONNX Runtime give what torch gives, within 1e-3 of its spread."""
     import onnxruntime
-    import openvino
+
+    from terralink.predict.network import core
 
     with torch.no_grad():
         wanted = network(image).numpy()
     session = onnxruntime.InferenceSession(path)
     (from_onnxruntime,) = session.run(None, {"image": image.numpy()})
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for came in (from_onnxruntime, compiled(image.numpy())[0]):
         np.testing.assert_allclose(came, wanted, rtol=1e-3, atol=1e-3 * max(1, wanted.std()))
 

@@ -1,5 +1,7 @@
 """A network made ready for tiles computes what the file says."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ def test_levels_are_rounded_probabilities(grey: Path) -> None:
 def test_without_bf16_a_tile_agrees_with_the_file_as_it_is() -> None:
     whole = network.read(predict.shipped()["roads"])
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64)).astype(np.uint8)
-    core, exactly = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    core, exactly = network.core(), {"INFERENCE_PRECISION_HINT": "f32"}
     expected = core.compile_model(whole, "CPU", exactly)(image.astype(np.float32))[0]
     tiled = network.for_tiles(whole, bands=3, side_px=64)
     found = core.compile_model(tiled, "CPU", exactly)(image)[0]
@@ -49,7 +51,7 @@ def test_without_bf16_a_tile_agrees_with_the_file_as_it_is() -> None:
 def test_the_last_layer_makes_blocks_of_pixels_to_the_same_levels() -> None:
     whole = network.read(predict.shipped()["roads"])
     tiled = network.for_tiles(whole, bands=3, side_px=64)
-    core, exactly = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    core, exactly = network.core(), {"INFERENCE_PRECISION_HINT": "f32"}
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64)).astype(np.uint8)
     expected = core.compile_model(tiled, "CPU", exactly)(image)[0]
     blocks = network.to_levels(tiled)
@@ -75,3 +77,24 @@ def test_a_layer_is_made_of_blocks_only_where_that_fits(classes: int, side: int)
     assert ("DepthToSpace" in kinds(levels)) == (classes == 1 and side == 3)
     found = openvino.compile_model(levels, "CPU", exactly)(given)[0]
     assert np.abs(found - expected * 255).max() <= 0.501
+
+
+_A_SIGNAL_AFTER_NETWORKS = """
+import os, signal
+import numpy as np
+from terralink import predict
+
+first, second = (predict.load("roads", provider="openvino") for _ in range(2))
+for model in (first, second):
+    next(model.levels([np.zeros((3, 64, 64), np.uint8)]))
+del model, first  # as they came, not as stacks are taken down
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_signal_finds_its_stack_when_networks_have_gone() -> None:
+    done = subprocess.run([sys.executable, "-c", _A_SIGNAL_AFTER_NETWORKS], stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (0, b"handled\n")

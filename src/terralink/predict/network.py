@@ -5,6 +5,7 @@ it changes what is computed, but for the rounding of a probability p to round(25
 """
 
 import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,22 @@ _BLOCK_PX = 4  # its square is how many channels a CPU's vectors make at once
 _PIXEL_BY_PIXEL = ["Add", "Convert", "FakeQuantize", "Multiply", "Round", "Sigmoid", "Subtract"]
 
 
+@cache
+def core() -> openvino.Core:
+    """The one of this process; never make another.
+
+    With a Core a thread gets a stack for signals, and when that Core goes, the stack of before. Of
+    two that go in the order they came the second leaves the thread with that of the first, which is
+    no longer there: the next signal, as of Ctrl-C or of a child that ends, kills the process or
+    writes over what lies there by then.
+    """
+    return openvino.Core()
+
+
 def read(path: str | os.PathLike[str]) -> openvino.Model:
     """The network of an ONNX file. Raises ``ModelError`` when it is none."""
     try:
-        return openvino.Core().read_model(path)
+        return core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{path} is not a model that can be read: {reason}") from error
@@ -61,7 +74,7 @@ def is_int8(network: openvino.Model) -> bool:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU computes in bf16."""
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def for_tiles(network: openvino.Model, *, bands: int, side_px: int) -> openvino.Model:

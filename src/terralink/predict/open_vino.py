@@ -79,7 +79,7 @@ class OpenVino(Model):
         }
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = self._threads
-        return openvino.Core().compile_model(
+        return network.core().compile_model(
             network.to_levels(fixed) if as_levels else fixed, "CPU", config
         )
 
