@@ -13,6 +13,7 @@ markup     GraphML and OSM XML
 networks   networkx and osmnx
 """
 
+from terralink.graph.polylines import Polylines
 from terralink.graph.roads import RoadGraph
 
-__all__ = ["RoadGraph"]
+__all__ = ["Polylines", "RoadGraph"]
