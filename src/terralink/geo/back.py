@@ -12,9 +12,10 @@ from rasterio.windows import Window
 
 from terralink.geo.grid import Grid
 from terralink.geo.source import gdal, gdal_dataset
+from terralink.geo.tiling import windows
 from terralink.geo.writer import RasterWriter
 
-_BLOCK_PX = 2048
+_WINDOW_PX = 2048, 2048
 _ANY_CRS = "EPSG:3857"  # of two grids without one: both lie in the same plane
 
 
@@ -38,12 +39,11 @@ def brought_to(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[
             description=made.descriptions[0],
         ) as writer,
     ):
-        for window in _windows(grid):
+        for row, col, (height, width) in windows(grid.shape, _WINDOW_PX):
             with gdal():
-                *levels, alpha = warped.read(window=window)
+                *levels, alpha = warped.read(window=Window(col, row, width, height))
             valid = alpha > 0
-            known = None if valid.all() else valid
-            writer.write(window.row_off, window.col_off, np.stack(levels) * valid, known)
+            writer.write(row, col, np.stack(levels) * valid, None if valid.all() else valid)
 
 
 @contextmanager
@@ -64,10 +64,3 @@ def _warped(made: DatasetReader, grid: Grid) -> Iterator[WarpedVRT]:
         ) as warped,
     ):
         yield warped
-
-
-def _windows(grid: Grid) -> Iterator[Window]:
-    for row in range(0, grid.height, _BLOCK_PX):
-        for col in range(0, grid.width, _BLOCK_PX):
-            height, width = min(_BLOCK_PX, grid.height - row), min(_BLOCK_PX, grid.width - col)
-            yield Window(col, row, width, height)

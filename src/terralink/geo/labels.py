@@ -7,7 +7,7 @@ show is masked in its label too. Labels are drawn in windows: memory does not de
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from terralink.geo.raster import Raster
 from terralink.geo.rasterize import Shapes, building_shapes, road_shapes
 from terralink.geo.source import Source
 from terralink.geo.tiles import tile_grid, tile_of
+from terralink.geo.tiling import windows
 from terralink.geo.writer import RGB, RasterWriter
 
 _WINDOW_PX = (512, 4096)
@@ -82,7 +83,7 @@ def write(
     grid = grid or place(scene)
     counts = np.zeros(256, np.int64)
     with RasterWriter(path, grid, tags=_tags(classes), colours=_palette(classes)) as writer:
-        for row, col, shape in _windows(grid.shape):
+        for row, col, shape in windows(grid.shape, _WINDOW_PX):
             label = draw(classes, grid.window(row, col, shape)).array
             _, valid = scene.read((row, row + shape[0]), (col, col + shape[1]))
             label[~valid] = 0
@@ -108,14 +109,6 @@ def tile_place(scene: Source) -> Grid:
     if height != width:
         raise SceneError(f"a tile is square, {scene.path} is {width} x {height} px")
     return tile_grid(*tile_of(scene.path), side_px=height)
-
-
-def _windows(shape: tuple[int, int]) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Row, column and shape of the windows that a label is written in."""
-    (height, width), (down, across) = shape, _WINDOW_PX
-    for row in range(0, height, down):
-        for col in range(0, width, across):
-            yield row, col, (min(down, height - row), min(across, width - col))
 
 
 def _tags(classes: Sequence[LabelClass]) -> dict[str, str]:

@@ -36,6 +36,20 @@ def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
     return np.minimum(index, 2 * size - 1 - index).astype(np.intp)
 
 
+def windows(
+    shape: tuple[int, int], largest: tuple[int, int]
+) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Row, column and shape of windows that cover a plane once, row by row; none sticks out.
+
+    >>> list(windows((5, 4), (4, 3)))
+    [(0, 0, (4, 3)), (0, 3, (4, 1)), (4, 0, (1, 3)), (4, 3, (1, 1))]
+    """
+    (height, width), (down, across) = shape, largest
+    for row in range(0, height, down):
+        for col in range(0, width, across):
+            yield row, col, (min(down, height - row), min(across, width - col))
+
+
 def read_mirrored(
     read: Callable[[Span, Span], tuple[NDArray[Any], Bools]],
     size: tuple[int, int],

@@ -15,6 +15,7 @@ from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
 from terralink.geo import Grid, RasterWriter
+from terralink.geo.tiling import windows
 from terralink.graph import RoadGraph
 from terralink.town import paint, styles, truth
 from terralink.town.canopy import Canopy
@@ -118,12 +119,10 @@ class Town:
         """
         height, width = self.grid.shape
         with RasterWriter(path, self.grid, bands=3, dtype="uint8") as writer:
-            for row in range(0, height, BLOCK_PX):
-                for col in range(0, width, BLOCK_PX):
-                    size = (min(BLOCK_PX, height - row), min(BLOCK_PX, width - col))
-                    writer.write(row, col, self.image(row, col, size))
-                    if progress is not None:
-                        progress(row * width + size[0] * (col + size[1]), height * width)
+            for row, col, size in windows(self.grid.shape, (BLOCK_PX, BLOCK_PX)):
+                writer.write(row, col, self.image(row, col, size))
+                if progress is not None:
+                    progress(row * width + size[0] * (col + size[1]), height * width)
 
     @cached_property
     def _lattice(self) -> Lattice:
