@@ -1,5 +1,7 @@
 """Lines as arrays do what shapely's do, one by one."""
 
+from typing import Any
+
 import numpy as np
 import shapely
 from hypothesis import given
@@ -18,21 +20,28 @@ def drawn(lines: list[list[tuple[float, float]]]) -> Lines:
     return np.array([shapely.LineString(line) for line in lines], dtype=object)
 
 
+def with_marks(lines: list[list[tuple[float, float]]]) -> st.SearchStrategy[Any]:
+    """The lines, and a mark at some of them."""
+    marks = st.lists(st.booleans(), min_size=len(lines), max_size=len(lines))
+    return st.tuples(st.just(drawn(lines)), marks.map(np.array))
+
+
+MARKED = LINES.flatmap(with_marks)
+
+
 def same(found: Polylines, wanted: Lines) -> bool:
     return len(found) == len(wanted) and bool(shapely.equals_exact(found.drawn(), wanted).all())
 
 
-@given(LINES, st.data())
+@given(MARKED, st.lists(st.integers(0, 99)), st.integers(0, 9), st.integers(0, 9))
 def test_some_of_them_are_the_same_lines(
-    lines: list[list[tuple[float, float]]], data: st.DataObject
+    marked: tuple[Lines, NDArray[np.bool_]], numbers: list[int], first: int, stop: int
 ) -> None:
-    wanted = drawn(lines)
+    wanted, mask = marked
     given_lines = Polylines.of(wanted)
-    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines))))
-    numbers = np.array(data.draw(st.lists(st.integers(0, len(lines) - 1))), np.int64)
-    first, stop = data.draw(st.tuples(st.integers(0, 9), st.integers(0, 9)))
+    chosen = np.array(numbers, np.int64) % len(wanted)
     assert same(given_lines, wanted)
-    for rows in (mask, numbers, slice(first, stop)):
+    for rows in (mask, chosen, slice(first, stop)):
         assert same(given_lines[rows], wanted[rows])
     assert same(Polylines.together([given_lines[mask], given_lines[~mask]]), np.concatenate(
         [wanted[mask], wanted[~mask]]
@@ -56,21 +65,20 @@ def test_lengths_and_places_are_those_of_shapely(
     assert np.array_equal(by_chunks(Polylines.length, found, rows=rows), found.length())
 
 
-@given(LINES, st.data())
+@given(MARKED)
 def test_those_that_are_replaced_or_changed_keep_their_place(
-    lines: list[list[tuple[float, float]]], data: st.DataObject
+    marked: tuple[Lines, NDArray[np.bool_]],
 ) -> None:
-    wanted = drawn(lines)
+    wanted, mask = marked
     found = Polylines.of(wanted)
-    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines))))
-    others = drawn([[(0, 0), (1, 1), (5, 5)]] * int(mask.sum()))
-    replaced = found.replaced(mask, Polylines.of(others))
-    assert same(replaced, np.where(mask, drawn([[(0, 0), (1, 1), (5, 5)]] * len(lines)), wanted))
+    others = drawn([[(0, 0), (1, 1), (5, 5)]] * len(wanted))
+    replaced = found.replaced(mask, Polylines.of(others[mask]))
+    assert same(replaced, np.where(mask, others, wanted))
 
     def aside(some: Polylines, by: NDArray[np.float64]) -> Polylines:
         return Polylines(some.points + by[some.owner, None], some.starts)
 
-    by = np.arange(len(lines), dtype=float)
+    by = np.arange(len(wanted), dtype=float)
     assert np.array_equal(found.changed(aside, by, rows=2).points, aside(found, by).points)
 
 

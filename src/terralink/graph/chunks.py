@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-_CHUNK_ROWS = 8192
+CHUNK_ROWS = 8192
 
 
-def spans(count: int, rows: int = _CHUNK_ROWS) -> Iterator[slice]:
+def spans(count: int, rows: int = CHUNK_ROWS) -> Iterator[slice]:
     """Slices that cover ``count`` rows in order; one, of nothing, where there are none.
 
     >>> [(span.start, span.stop) for span in spans(5, rows=2)]
@@ -21,7 +21,7 @@ def spans(count: int, rows: int = _CHUNK_ROWS) -> Iterator[slice]:
 
 
 def by_chunks(
-    work: Callable[..., NDArray[Kind]], *columns: Any, rows: int = _CHUNK_ROWS
+    work: Callable[..., NDArray[Kind]], *columns: Any, rows: int = CHUNK_ROWS
 ) -> NDArray[Kind]:
     """``work(*columns)`` done on some thousand rows of all columns at a time.
 

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from terralink.graph.chains import Chains
-from terralink.graph.chunks import by_chunks, spans
+from terralink.graph.chunks import CHUNK_ROWS, by_chunks, spans
 
 Lines: TypeAlias = NDArray[np.object_]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -123,7 +123,7 @@ class Polylines:
         return Polylines.counted(points, counts)
 
     def changed(
-        self, work: Callable[..., "Polylines"], *columns: NDArray[Any], rows: int = 8192
+        self, work: Callable[..., "Polylines"], *columns: NDArray[Any], rows: int = CHUNK_ROWS
     ) -> "Polylines":
         """``work(lines, *columns)``, a line a line, done on ``rows`` lines at a time."""
         parts = spans(len(self), rows)
@@ -152,4 +152,4 @@ def _length(lines: Polylines) -> Floats:
     step = np.sqrt(dx * dx + dy * dy)  # not hypot: GEOS rounds so
     owner = lines.owner
     step[owner[1:] != owner[:-1]] = 0
-    return np.bincount(owner[1:], step, minlength=len(lines)).astype(np.float64)
+    return np.asarray(np.bincount(owner[1:], step, minlength=len(lines)), dtype=np.float64)

@@ -220,6 +220,8 @@ class RoadGraph:
         """
         if self.crs is None:
             raise GraphError("a graph without a CRS lies nowhere: it cannot be brought to another")
+        if crs == self.crs:
+            return self
         points = on_lines.brought(self.polylines.points, self.crs, crs)
         polylines = replace(self.polylines, points=points)
         junctions = np.empty_like(self.junctions)
