@@ -1,10 +1,12 @@
 """What the verbs that train share: their options, their quiet, and how a setting is written."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -31,12 +33,15 @@ Hosts = Annotated[int, typer.Option(min=1, help="Hosts that run this same comman
 @contextmanager
 def training() -> Iterator[None]:
     """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
-    with console.extra("train"):
-        import lightning  # noqa: F401
-    memory.keep_freed()
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
-        yield
+    with TemporaryDirectory(prefix="terralink_fonts_") as fonts:
+        # matplotlib lists the machine's fonts in a file, by default in the home folder
+        os.environ.setdefault("MPLCONFIGDIR", fonts)
+        with console.extra("train"):
+            import lightning  # noqa: F401
+        memory.keep_freed()
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
+            yield
 
 
 def changes(settings: Sequence[str] | None) -> dict[str, str]:
