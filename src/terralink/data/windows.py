@@ -14,14 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.data.blank import wide
+from terralink.data.blank import find_blank
 from terralink.data.chips import IGNORE, Chip
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster, Stretch
 from terralink.geo.source import Source, opened
 from terralink.geo.tiling import read_mirrored
 
-_BLANK_SIDE_PX = 15  # a square of one level of this size is no roof and no shadow
 # The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
 _MEASURED_SCENES, _PATCHES, _PATCH_PX = 32, 4, 64
 
@@ -90,7 +89,7 @@ class Scenes:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
             levels, valid = read_window(source, row, col, shape)
-        valid &= ~_blank(levels, self.no_data)
+        valid &= ~find_blank(levels, self.no_data)
         image = np.where(valid, self.stretch(np.where(valid, levels, 0)), np.uint8(0))
         window = Window(path, row, col, whole.window(row, col, shape), whole)
         mask = np.zeros(shape, np.uint8) if self.labels is None else self.labels(window)
@@ -163,16 +162,6 @@ def pixel_size_m(grid: Grid) -> float | None:
     return float(np.sqrt(across_m * down_m))
 
 
-def _blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
-    """True (row, col) where all bands are ``no_data``, over an area."""
-    if no_data is None:
-        return np.zeros(levels.shape[1:], bool)
-    empty = (levels == no_data).all(axis=0)
-    # Continued at the border, where an area may be narrower than the square.
-    inner = slice(_BLANK_SIDE_PX, -_BLANK_SIDE_PX)
-    return wide(np.pad(empty, _BLANK_SIDE_PX, mode="edge"), _BLANK_SIDE_PX)[inner, inner]
-
-
 def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
     with opened(path, bands=bands) as source:
         height, width = source.grid.shape
@@ -182,7 +171,7 @@ def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> N
             for row in np.unique(np.linspace(0, height - shape[0], _PATCHES).astype(int)).tolist()
             for col in np.unique(np.linspace(0, width - shape[1], _PATCHES).astype(int)).tolist()
         ]
-    known = [levels[:, valid & ~_blank(levels, no_data)] for levels, valid in patches]
+    known = [levels[:, valid & ~find_blank(levels, no_data)] for levels, valid in patches]
     return np.concatenate(known, axis=1)
 
 

@@ -7,17 +7,19 @@ scenes  images/a.tif  masks/a.tif      what GDAL reads, of any size, any bands, 
         images/a.tif  osm.geojson      one file of shapes for all
 """
 
+import re
 from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from terralink.data import classes
-from terralink.data.chips import Chips, Pairs, files, paired
+from terralink.data.blank import find_blank
+from terralink.data.chips import IGNORE, Chips, Pairs, files, paired
 from terralink.data.cutting import MANIFEST, scene_of_chips
 from terralink.data.masks import Drawn, DrawnMasks, labels_of
 from terralink.data.sources.source import SceneSource, Source, folder_of
@@ -32,7 +34,9 @@ class Pictures(Source):
     """Pictures and masks of the same stem.
 
     ``values`` map what a mask stores to classes, 255 to what counts nowhere; without them it
-    stores class indices. Masks of 0 and 255 want ``values: {0: 0, 255: 1}``.
+    stores class indices. Masks of 0 and 255 want ``values: {0: 0, 255: 1}``. Areas where all bands
+    of the picture have the level ``no_data`` count nowhere. A split keeps together the chips in
+    whose names the regular expression ``group_by`` matches the same text.
     """
 
     folder: str
@@ -40,11 +44,21 @@ class Pictures(Source):
     masks: str = "masks"
     values: Values | None = None
     pixel_size_m: PositiveFloat | None = None
+    no_data: Annotated[int, Field(ge=0, le=255)] | None = None
+    group_by: re.Pattern[str] | None = None
 
     def read(self, root: Path) -> Pairs:
         folder = folder_of(root, self.folder)
         found = paired(files(folder / self.images), files(folder / self.masks))
-        return Pairs(*found, partial(_indices, self.values), pixel_size_m=self.pixel_size_m)
+        read_mask = partial(_indices, self.values, self.no_data)
+        return Pairs(*found, read_mask, pixel_size_m=self.pixel_size_m)
+
+    def groups(self, chips: Chips) -> Sequence[Hashable]:
+        """What ``group_by`` matches in the name of each chip; each alone where it is not given."""
+        if self.group_by is None:
+            return super().groups(chips)
+        assert isinstance(chips, Pairs)
+        return [_group(self.group_by, path) for path in chips.images]
 
 
 class PairFolders(Pictures):
@@ -106,6 +120,17 @@ class SceneFolder(SceneSource):
 
 
 def _indices(
-    values: Values | None, mask: NDArray[np.uint8], _image: NDArray[np.uint8]
+    values: Values | None, no_data: int | None, mask: NDArray[np.uint8], image: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    return classes.indices(mask, values)
+    found = classes.indices(mask, values)
+    found[find_blank(image.transpose(2, 0, 1), no_data)] = IGNORE
+    return found
+
+
+def _group(pattern: re.Pattern[str], path: Path) -> str:
+    if (match := pattern.search(path.stem)) is None:
+        raise InputError(
+            f"group_by {pattern.pattern!r} matches nothing in {path.stem!r}; it has to match in "
+            f"the name of every picture of {path.parent}"
+        )
+    return match[0]

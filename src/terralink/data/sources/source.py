@@ -45,12 +45,14 @@ class Split(Strict):
 
 
 class Source(Strict):
-    """Chips of one kind. ``take`` is the part by the recipe's split, ``fraction`` how much of it.
+    """Chips of one kind. ``take`` is the part by a split, ``fraction`` how much of it.
 
-    Smaller fractions are parts of larger ones, drawn by ``fraction_seed``; at least one chip stays.
+    The split is the source's own ``split``, or else the recipe's. Smaller fractions are parts of
+    larger ones, drawn by ``fraction_seed``; at least one chip stays.
     """
 
     take: Take = "all"
+    split: Split | None = None
     fraction: Share = 1.0
     fraction_seed: NonNegativeInt = 0
 
@@ -68,9 +70,12 @@ class Source(Strict):
         return self
 
     def chips(self, root: Path, split: Split | None) -> Part:
-        """The chips that the entry asks for. Raises ``InputError`` where nothing is left."""
+        """The chips that the entry asks for, by its own split or else by ``split``.
+
+        Raises ``InputError`` where nothing is left.
+        """
         every = self.read(root)
-        indices = self._taken(every, split)
+        indices = self._taken(every, self.split or split)
         count = -(-len(indices) * self.fraction // 1)  # upwards
         drawn = np.random.default_rng(self.fraction_seed).permutation(len(indices))[: int(count)]
         if not len(drawn):
@@ -84,7 +89,10 @@ class Source(Strict):
         if self.take == "all":
             return list(range(len(every)))
         if split is None:
-            raise InputError(f"take: {self.take} wants a split in the recipe, such as held_out: 20")
+            raise InputError(
+                f"take: {self.take} wants a split in the recipe or in the source, such as "
+                "split: {held_out: 20}"
+            )
         groups = self.groups(every)
         names = list(dict.fromkeys(groups))
         held = {names[place] for place in split.held(len(names))}
