@@ -52,6 +52,16 @@ def test_what_is_kept_and_what_is_held_out_are_all_of_a_source() -> None:
     assert sorted([*parts[0].indices, *parts[1].indices]) == list(range(10))
 
 
+def test_a_source_has_its_own_split_or_else_that_of_the_recipe() -> None:
+    def held(own: Split | None, of_recipe: Split | None) -> int:
+        towns = Towns(kind="towns", count=10, side_px=64, take="held_out", split=own)
+        return len(towns.chips(Path(), of_recipe))
+
+    assert held(Split(held_out=3), None) == 3
+    assert held(Split(held_out=3), Split(held_out=2)) == 3
+    assert held(None, Split(held_out=2)) == 2
+
+
 def test_a_smaller_fraction_is_part_of_a_larger_one_and_never_empty() -> None:
     def taken(fraction: float) -> set[int]:
         source = Towns(kind="towns", count=64, fraction=fraction)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from terralink.data.chips import IGNORE
 from terralink.data.sources import (
@@ -18,6 +18,7 @@ from terralink.data.sources import (
     Fields,
     Inria,
     Massachusetts,
+    PairFolders,
     Split,
 )
 from terralink.errors import InputError
@@ -147,6 +148,57 @@ def test_fields_are_pairs_of_which_a_fifth_is_held_out(picture: Write, tmp_path:
     ]
     assert [len(part) for part in parts] == [8, 2]
     assert set(np.unique(parts[0][0].mask)) == {0, 1}
+
+
+def test_pairs_that_belong_together_are_on_one_side_of_a_split(
+    picture: Write, tmp_path: Path
+) -> None:
+    for name in ("8_a", "8_b", "8_c", "9_a", "10_a", "10_b"):
+        picture(f"own/images/{name}.png")
+        picture(f"own/masks/{name}.png", np.zeros((16, 16), np.uint8))
+    for seed in range(4):
+        own = PairFolders(
+            kind="pairs", folder="own", group_by=r"^\d+", split={"held_out": 1, "seed": seed}
+        )
+        kept, held = (
+            {Path(part[index].name).stem.split("_")[0] for index in range(len(part))}
+            for part in (
+                own.model_copy(update={"take": take}).chips(tmp_path, None)
+                for take in ("kept", "held_out")
+            )
+        )
+        assert len(held) == 1
+        assert kept | held == {"8", "9", "10"}
+        assert not kept & held
+
+
+def test_a_group_that_a_name_does_not_have_is_refused(picture: Write, tmp_path: Path) -> None:
+    picture("own/images/town.png")
+    picture("own/masks/town.png", np.zeros((16, 16), np.uint8))
+    own = PairFolders(kind="pairs", folder="own", group_by=r"^\d+", take="kept")
+    with pytest.raises(InputError, match=r"group_by .* matches nothing in 'town'"):
+        own.chips(tmp_path, Split(held_out=1))
+
+
+def test_a_group_is_a_regular_expression_and_a_level_is_of_eight_bits() -> None:
+    for wrong in ({"group_by": "("}, {"no_data": 256}):
+        with pytest.raises(ValidationError):
+            PairFolders(kind="pairs", folder="own", **wrong)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_areas_without_data_of_pairs_count_nowhere_but_dark_pixels_do(
+    level: int, picture: Write, tmp_path: Path
+) -> None:
+    image = np.full((60, 60, 3), 90, np.uint8)
+    image[:, :20] = level
+    image[40:45, 40:45] = level  # a roof, or its shadow
+    picture("own/images/a.png", image)
+    picture("own/masks/a.png", np.full((60, 60), 255, np.uint8))
+    own = PairFolders(kind="pairs", folder="own", values={255: 1}, no_data=level)
+    mask = own.read(tmp_path)[0].mask
+    assert (mask[:, :20] == IGNORE).all()
+    assert (mask[:, 20:] == 1).all()
 
 
 def test_inria_is_cut_in_windows_that_count_each_pixel_once(tif: Write, tmp_path: Path) -> None:

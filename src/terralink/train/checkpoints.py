@@ -40,7 +40,9 @@ class WholeCheckpoints(TorchCheckpointIO):
 def callbacks(recipe: Recipe, out: Path) -> list[Any]:
     """Keep the last checkpoint, the best one by the recipe's figure, and averaged weights."""
     wanted = recipe.trainer
-    kept: list[Any] = [ModelCheckpoint(out, LAST, enable_version_counter=False)]
+    kept: list[Any] = [
+        ModelCheckpoint(out, LAST, enable_version_counter=False, save_on_train_epoch_end=True)
+    ]
     if wanted.monitor:
         kept.append(
             ModelCheckpoint(

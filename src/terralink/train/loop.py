@@ -156,6 +156,7 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
     spread = processes.count > 1
     return L.Trainer(
         max_steps=batches.steps,
+        check_val_every_n_epoch=wanted.val_every_epochs,
         devices=processes.devices,
         num_nodes=processes.hosts,
         strategy="ddp" if spread else "auto",

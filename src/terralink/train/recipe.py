@@ -66,6 +66,7 @@ class Trainer(Strict):
     epochs: PositiveInt | None = None
     batch_size: PositiveInt = 16
     steps_per_epoch: PositiveInt | None = None
+    val_every_epochs: PositiveInt = 1  # last.ckpt is written after each epoch all the same
     accumulate: PositiveInt = 1  # batches a step
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
