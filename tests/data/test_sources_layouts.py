@@ -158,7 +158,7 @@ def test_pairs_that_belong_together_are_on_one_side_of_a_split(
         picture(f"own/masks/{name}.png", np.zeros((16, 16), np.uint8))
     for seed in range(4):
         own = PairFolders(
-            kind="pairs", folder="own", group_by=r"^\d+", split={"held_out": 1, "seed": seed}
+            kind="pairs", folder="own", group_by=r"^\d+", split=Split(held_out=1, seed=seed)
         )
         kept, held = (
             {Path(part[index].name).stem.split("_")[0] for index in range(len(part))}

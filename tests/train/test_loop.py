@@ -15,6 +15,7 @@ from terralink.export.checkpoint import export_checkpoint  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
+from terralink.train.checkpoints import moving_average  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -52,9 +53,16 @@ def test_a_run_leaves_its_recipe_and_a_checkpoint_without_code(recipe: Recipe, r
     assert config["card"]["name"] == "tiny"
 
 
+@pytest.mark.parametrize("val_every_epochs", [1, 2])
 def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
-    recipe: Recipe, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    val_every_epochs: int,
+    recipe: Recipe,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    trainer = recipe.trainer.model_copy(update={"val_every_epochs": val_every_epochs})
+    recipe = recipe.model_copy(update={"trainer": trainer})
     assert recipe.trainer.steps_per_epoch
     second_epoch = recipe.trainer.steps_per_epoch * recipe.trainer.batch_size
     drawn = Samples.__getitem__
@@ -68,10 +76,20 @@ def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
         patched.setattr(Samples, "__getitem__", dying)
         with pytest.raises(OSError, match="died"):
             fit(recipe, tmp_path, tmp_path)
+    assert (tmp_path / "last.ckpt").exists()
     fit(recipe, tmp_path, tmp_path, resume=True)
     resumed, never = (pretrained.load(folder)[0].state_dict() for folder in (tmp_path, run))
     # Sums over threads may come in another order, hence not to the last bit.
     assert all(torch.allclose(resumed[key], never[key], atol=1e-5) for key in never)
+
+
+def test_averaged_weights_forget_the_start_and_then_have_the_recipe_s_memory() -> None:
+    take_in = moving_average(0.998)
+    average = torch.tensor(0.0)
+    for count in range(1, 101):
+        average = take_in(average, torch.tensor(1.0), count)
+        assert average > 1 - 10 / (count + 9)
+    assert take_in(torch.tensor(0.0), torch.tensor(1.0), 10**5).item() == pytest.approx(0.002)
 
 
 def test_a_second_stage_goes_on_from_the_weights_of_the_first(

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from terralink.data import classes
 from terralink.data.blank import find_blank
@@ -28,6 +28,17 @@ from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
 Values = dict[int, int]
+
+
+def _check_pattern(written: str) -> str:
+    try:
+        re.compile(written)
+    except re.error as error:
+        raise ValueError(f"{written!r} is no regular expression: {error}") from error
+    return written
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
 class Pictures(Source):
@@ -45,7 +56,7 @@ class Pictures(Source):
     values: Values | None = None
     pixel_size_m: PositiveFloat | None = None
     no_data: Annotated[int, Field(ge=0, le=255)] | None = None
-    group_by: re.Pattern[str] | None = None
+    group_by: Pattern | None = None
 
     def read(self, root: Path) -> Pairs:
         folder = folder_of(root, self.folder)
@@ -127,10 +138,10 @@ def _indices(
     return found
 
 
-def _group(pattern: re.Pattern[str], path: Path) -> str:
-    if (match := pattern.search(path.stem)) is None:
+def _group(pattern: str, path: Path) -> str:
+    if (match := re.search(pattern, path.stem)) is None:
         raise InputError(
-            f"group_by {pattern.pattern!r} matches nothing in {path.stem!r}; it has to match in "
+            f"group_by {pattern!r} matches nothing in {path.stem!r}; it has to match in "
             f"the name of every picture of {path.parent}"
         )
     return match[0]
