@@ -63,6 +63,7 @@ def run(
     min_area_m2: Annotated[
         float, typer.Option("--min-area-m2", min=0.0, help="Leave out smaller buildings.")
     ] = 0.0,
+    pixel_size_m: options.PixelSize = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -92,12 +93,17 @@ def run(
             iou=iou,
             min_area_m2=min_area_m2,
             sample=sample,
+            pixel_size_m=pixel_size_m,
         )
         result = evaluate.evaluate(kind.value, pairs, rules, progress=update)
         if report is not None:
             command = f"terralink evaluate {kind.value} {truth} {pred}"
             evaluate.page(result, command=command, worst=worst).write(report)
     _note("without a partner, and not scored", [str(path) for path in pairs.alone])
+    _note(
+        "rasters that say nothing of their place, so lengths are in pixels (--pixel-size METRES)",
+        result.unmeasured,
+    )
     took_s = perf_counter() - started
     record = {
         "kind": kind.value,
@@ -105,6 +111,7 @@ def run(
         "rules": dict(result.judged_by),
         "alone": [str(path) for path in pairs.alone],
         "apart": list(result.apart),
+        "masked": list(result.masked),
         "figures": dict(result.figures),
         "cases": [{"name": case.pair.name, **case.figures} for case in result.cases],
         "seconds": took_s,
@@ -115,17 +122,17 @@ def run(
         as_json=as_json,
         lines=[
             ("pairs", f"{len(result.cases):,}"),
-            *((name, evaluate.number(value)) for name, value in result.figures.items()),
-            *([("do not overlap", _apart(result.apart))] if result.apart else []),
+            *((name, evaluate.number(name, value)) for name, value in result.figures.items()),
+            *([("do not overlap", _some(result.apart, "scored as 0"))] if result.apart else []),
+            *([("all masked", _some(result.masked, "left out"))] if result.masked else []),
             ("took", console.duration(took_s)),
             *([("to look at", report)] if report else []),
         ],
     )
 
 
-def _apart(names: Sequence[str]) -> str:
-    first = console.first_of(names, _MOST_NAMED)
-    return f"{len(names):,} of the pairs, scored as 0: {first}"
+def _some(names: Sequence[str], how: str) -> str:
+    return f"{len(names):,} of the pairs, {how}: {console.first_of(names, _MOST_NAMED)}"
 
 
 def _note(what: str, names: Sequence[str]) -> None:

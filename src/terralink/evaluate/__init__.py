@@ -9,7 +9,8 @@ kinds        what is scored, and how: pixels, patches, roads, topo, buildings
 sheet        a report with the worst cases drawn
 """
 
-from terralink.evaluate.kinds import KINDS, Case, Kind, Result, Rules, evaluate
+from terralink.evaluate.inputs import Rules
+from terralink.evaluate.kinds import KINDS, Case, Kind, Result, evaluate
 from terralink.evaluate.pairs import Pair, Pairs, paired
 from terralink.evaluate.sheet import number, page
 from terralink.evaluate.submissions import unpacked

@@ -1,9 +1,9 @@
 """Masks, roads and buildings of a pair of files, whatever form they have."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pyproj import CRS
 
 from terralink import vectorize
 from terralink.errors import InputError
+from terralink.evaluate import grids
 from terralink.evaluate.pairs import VECTORS, Pair
 from terralink.geo import Grid, Raster
 from terralink.geo.buildings import read_buildings
@@ -20,9 +21,23 @@ from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
 
 Mask = NDArray[np.bool_]
-Found: TypeAlias = RoadGraph | Buildings
+Found = TypeVar("Found", RoadGraph, Buildings)
+Traced = TypeVar("Traced", covariant=True)
 
 _ROWS = 1024  # a multiple of every usual patch
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to judge: see the options of ``terralink evaluate``."""
+
+    threshold: float | None = None
+    patch_px: int = 16
+    within_m: float = 4.0
+    iou: float = 0.5
+    min_area_m2: float = 0.0
+    sample: int | None = None
+    pixel_size_m: float | None = None
 
 
 class Band(NamedTuple):
@@ -34,72 +49,135 @@ class Band(NamedTuple):
     grid: Grid
 
 
-def bands(pair: Pair, threshold: float | None, *, rows: int = _ROWS) -> Iterator[Band]:
+@dataclass(frozen=True)
+class Side(Generic[Found]):
+    """What a file of a pair holds.
+
+    found     its roads or buildings
+    extent    where it lies: around the shapes of a vector file, or all of a raster; a file without
+              shapes is nowhere, and belongs to any other
+    measured  False for a raster that counts pixels, since nothing says how large they are
+    masked    True for a raster that has no valid pixel, of its own or together with the other one
+    """
+
+    found: Found
+    extent: Extent | None
+    measured: bool = True
+    masked: bool = False
+
+
+def bands(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
     """Both masks in whole-width rows; raises ``InputError`` where they are not of one place."""
     for path in (pair.truth, pair.pred):
         if _is_vector(path):
             raise InputError(f"{path} is not a raster: pixels and patches are scored on masks")
-    with ExitStack() as both:
-        truth, pred = (
-            both.enter_context(opened(path, expand_palette=False))
-            for path in (pair.truth, pair.pred)
-        )
-        _check_same_place(pair, truth.grid, pred.grid)
-        height, width = truth.grid.shape
+    truth, pred = grids.find_grids(pair, rules.pixel_size_m)
+    assert truth is not None
+    assert pred is not None
+    grids.check_one_grid(pair, truth, pred)
+    both = zip(
+        _mask_bands(pair.truth, truth, rules.threshold, rows=rows),
+        _mask_bands(pair.pred, pred, rules.threshold, rows=rows),
+        strict=True,
+    )
+    for t, p in both:
+        yield Band(t.array, p.array, _valid(t, p), t.grid)
+
+
+def roads(pair: Pair, rules: Rules) -> tuple[Side[RoadGraph], Side[RoadGraph]]:
+    """Roads of both files: of a vector, joined where lines share a point, or traced from a mask.
+
+    Raises ``InputError`` where two rasters, or a raster and a vector, are not of one place.
+    """
+
+    def read(path: Path) -> RoadGraph:
+        return RoadGraph.from_file(path, node="vertices")
+
+    return _sides(pair, rules, read, vectorize.RoadTracer)
+
+
+def buildings(pair: Pair, rules: Rules) -> tuple[Side[Buildings], Side[Buildings]]:
+    """Buildings of both files: polygons, or the pieces of a mask with their outlines as they are.
+
+    Raises ``InputError`` where two rasters, or a raster and a vector, are not of one place.
+    """
+
+    def tracer() -> "_Tracer[Buildings]":
+        return vectorize.BuildingTracer(neck=0, min_area_m2=0, min_hole_m2=0, right_angles=False)
+
+    return _sides(pair, rules, read_buildings, tracer)
+
+
+class _Tracer(Protocol[Traced]):
+    def add(self, band: Raster) -> None: ...
+    def finish(self) -> Traced: ...
+
+
+def _sides(
+    pair: Pair, rules: Rules, read: Callable[[Path], Found], tracer: Callable[[], _Tracer[Found]]
+) -> tuple[Side[Found], Side[Found]]:
+    paths = pair.truth, pair.pred
+    t_grid, p_grid = grids.find_grids(pair, rules.pixel_size_m)
+    if t_grid is not None and p_grid is not None and grids.is_one_grid(t_grid, p_grid):
+        truth, pred = _trace(paths, (t_grid, p_grid), rules, tracer)
+        return truth, pred
+    truth, pred = (
+        _vector(read(path)) if grid is None else _trace([path], [grid], rules, tracer)[0]
+        for path, grid in zip(paths, (t_grid, p_grid), strict=True)
+    )
+    if t_grid is not None:
+        grids.check_vector(pair, pair.truth, t_grid, pred.extent)
+    if p_grid is not None:
+        grids.check_vector(pair, pair.pred, p_grid, truth.extent)
+    return truth, pred
+
+
+def _vector(found: Found) -> Side[Found]:
+    return Side(found, _around(found))
+
+
+def _around(found: RoadGraph | Buildings) -> Extent | None:
+    if isinstance(found, RoadGraph):
+        return Extent.of(found.lines, found.crs)
+    crs = CRS.from_user_input(found.crs) if found.crs is not None else None
+    return Extent.of(np.asarray(found.geometry, dtype=object), crs)
+
+
+def _trace(
+    paths: Sequence[Path],
+    grid_of: Sequence[Grid],
+    rules: Rules,
+    tracer: Callable[[], _Tracer[Found]],
+) -> list[Side[Found]]:
+    """Trace masks of one grid: where one of them is not valid, none is."""
+    tracers, masked = [tracer() for _ in paths], True
+    each = (
+        _mask_bands(path, grid, rules.threshold) for path, grid in zip(paths, grid_of, strict=True)
+    )
+    for rows in zip(*each, strict=True):
+        valid = _valid(*rows)
+        masked = masked and not valid.any()
+        for one, band in zip(tracers, rows, strict=True):
+            one.add(replace(band, valid=valid))
+    sides = []
+    for one, grid in zip(tracers, grid_of, strict=True):
+        found = one.finish()
+        extent = Extent(grid.bounds, grid.crs) if _around(found) else None
+        measured = rules.pixel_size_m is not None or grids.is_placed(grid)
+        sides.append(Side(found, extent, measured, masked))
+    return sides
+
+
+def _mask_bands(
+    path: Path, grid: Grid, threshold: float | None, *, rows: int = _ROWS
+) -> Iterator[Raster]:
+    """A mask in whole-width rows on ``grid``, always with what is valid."""
+    with opened(path, expand_palette=False) as source:
+        height, width = grid.shape
         for row in range(0, height, rows):
             stop = min(row + rows, height)
-            (t, t_valid), (p, p_valid) = (
-                _mask(source, row, stop, threshold) for source in (truth, pred)
-            )
-            grid = truth.grid.window(row, 0, (stop - row, width))
-            yield Band(t, p, t_valid & p_valid, grid)
-
-
-def roads(path: Path, threshold: float | None) -> RoadGraph:
-    """Roads of a vector file, joined where lines share a point, or traced from a mask."""
-    if _is_vector(path):
-        return RoadGraph.from_file(path, node="vertices")
-    tracer = vectorize.RoadTracer()
-    for band in _mask_bands(path, threshold):
-        tracer.add(band)
-    return tracer.finish()
-
-
-def buildings(path: Path, threshold: float | None) -> Buildings:
-    """Polygons of a vector file, or the pieces of a mask with their outlines as they are."""
-    if _is_vector(path):
-        return read_buildings(path)
-    tracer = vectorize.BuildingTracer(neck=0, min_area_m2=0, min_hole_m2=0, right_angles=False)
-    for band in _mask_bands(path, threshold):
-        tracer.add(band)
-    found: Buildings = tracer.finish()
-    return found
-
-
-def extent(path: Path, found: Found) -> Extent | None:
-    """Where a file is: around the shapes that were ``found`` in it, or all of a raster.
-
-    A file without shapes is nowhere, and belongs to any other.
-    """
-    shapes, crs = (
-        (found.lines, found.crs)
-        if isinstance(found, RoadGraph)
-        else (np.asarray(found.geometry, dtype=object), found.crs)
-    )
-    around = Extent.of(shapes, CRS.from_user_input(crs) if crs is not None else None)
-    if around is None or _is_vector(path):
-        return around
-    with opened(path, expand_palette=False) as source:
-        return Extent(source.grid.bounds, source.grid.crs)
-
-
-def _mask_bands(path: Path, threshold: float | None) -> Iterator[Raster]:
-    with opened(path, expand_palette=False) as source:
-        height, width = source.grid.shape
-        for row in range(0, height, _ROWS):
-            stop = min(row + _ROWS, height)
             mask, valid = _mask(source, row, stop, threshold)
-            yield Raster(mask, source.grid.window(row, 0, (stop - row, width)), valid)
+            yield Raster(mask, grid.window(row, 0, (stop - row, width)), valid)
 
 
 def _mask(source: Source, row: int, stop: int, threshold: float | None) -> tuple[Mask, Mask]:
@@ -110,30 +188,9 @@ def _mask(source: Source, row: int, stop: int, threshold: float | None) -> tuple
     return np.asarray(positive.any(axis=0)), np.asarray(valid & ~np.isnan(image).all(axis=0))
 
 
-def _check_same_place(pair: Pair, truth: Grid, pred: Grid) -> None:
-    if truth.shape != pred.shape:
-        raise InputError(
-            f"{pair.name}: truth is {truth.width} x {truth.height} pixels and prediction "
-            f"{pred.width} x {pred.height}: masks are compared pixel by pixel"
-        )
-    if truth.crs is None or pred.crs is None:
-        return
-    apart = np.subtract(truth.colrow(*_corners(pred)), truth.colrow(*_corners(truth)))
-    if truth.crs != pred.crs or np.abs(apart).max() > 0.5:
-        raise InputError(
-            f"{pair.name}: truth and prediction do not overlap pixel by pixel; truth is at "
-            f"{_place(truth)}, prediction at {_place(pred)}"
-        )
-
-
-def _corners(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return grid.xy([0, grid.width], [0, grid.height])
-
-
-def _place(grid: Grid) -> str:
-    left, _, _, top = grid.bounds
-    assert grid.crs is not None
-    return f"({left:.6g}, {top:.6g}) of {grid.crs.to_string()}"
+def _valid(*bands: Raster) -> Mask:
+    each = [band.valid for band in bands if band.valid is not None]
+    return np.asarray(np.logical_and.reduce(each))
 
 
 def _is_vector(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -10,24 +10,13 @@ from typing import Any
 from terralink import metrics
 from terralink.errors import InputError
 from terralink.evaluate import inputs
+from terralink.evaluate.inputs import Rules, Side
 from terralink.evaluate.pairs import Pair, Pairs
 from terralink.metrics.extents import Extent, told_apart
 
-Figures = Mapping[str, float]
+Figures = Mapping[str, float]  # counts are int
 
 _HOLE_M = 8.0  # how far a marble of TOPO may lie from its hole
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How to judge: see the options of ``terralink evaluate``."""
-
-    threshold: float | None = None
-    patch_px: int = 16
-    within_m: float = 4.0
-    iou: float = 0.5
-    min_area_m2: float = 0.0
-    sample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +29,13 @@ class RoadScores:
     truth: metrics.Components
     pred: metrics.Components
 
+    @classmethod
+    def masked(cls) -> "RoadScores":
+        """Those of an image without a valid pixel: nothing was judged, the means leave it out."""
+        none = metrics.Components.zero()
+        left_out = metrics.ImageMean(left_out=1)
+        return cls(metrics.CentrelineMatch(), metrics.Apls(), left_out, none, none)
+
     def __add__(self, other: "RoadScores") -> "RoadScores":
         return RoadScores(*map(add, vars(self).values(), vars(other).values()))
 
@@ -49,11 +45,16 @@ class Judged:
     """The part of a pair, and where its sides are, if both are somewhere.
 
     Masks are compared pixel by pixel: they are of one place, or an error.
+
+    masked      one side has no valid pixel: there is nothing to judge
+    unmeasured  lengths are in pixels, since nothing says how large they are
     """
 
     part: Any
     places: tuple[Extent, Extent] | None = None
     apart: bool = False
+    masked: bool = False
+    unmeasured: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,27 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """All cases, the figures of their sum, what they were judged by, and which do not overlap."""
+    """All cases, the figures of their sum, and what they were judged by.
+
+    apart       the names of pairs that do not overlap: they are zeros
+    masked      those without a pixel that is valid on both sides: they do not count
+    unmeasured  those whose lengths are in pixels
+    """
 
     kind: str
     cases: tuple[Case, ...]
     figures: Figures
     rules: Rules
     apart: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def judged_by(self) -> Mapping[str, float | str]:
         """The rules that this kind goes by; without a threshold all but 0 is positive."""
         named = {name: getattr(self.rules, name) for name in KINDS[self.kind].rules}
+        if self.rules.pixel_size_m is not None:
+            named["pixel_size_m"] = self.rules.pixel_size_m
         return {name: "none" if value is None else value for name, value in named.items()}
 
     @property
@@ -131,7 +141,9 @@ def evaluate(
         tuple(Case(pair, how.figures(one.part)) for pair, one in each),
         how.figures(reduce(add, (one.part for one in judged))),
         rules,
-        _apart(each),
+        apart=_apart(each),
+        masked=tuple(pair.name for pair, one in each if one.masked),
+        unmeasured=tuple(pair.name for pair, one in each if one.unmeasured),
     )
 
 
@@ -147,17 +159,21 @@ def _apart(each: Sequence[tuple[Pair, Judged]]) -> tuple[str, ...]:
 
 def _pixels(pair: Pair, rules: Rules) -> Judged:
     counts = metrics.Confusion.zero()
-    for band in inputs.bands(pair, rules.threshold):
+    for band in inputs.bands(pair, rules):
         counts += metrics.Confusion.of(band.truth, band.pred, valid=band.valid)
-    return Judged(_Counted(counts, counts.image_iou()))
+    return _counted(counts)
 
 
 def _patches(pair: Pair, rules: Rules) -> Judged:
     counts = metrics.Confusion.zero()
     rows = rules.patch_px * max(1, 1024 // rules.patch_px)
-    for band in inputs.bands(pair, rules.threshold, rows=rows):
+    for band in inputs.bands(pair, rules, rows=rows):
         counts += metrics.patches(band.truth, band.pred, patch_px=rules.patch_px, valid=band.valid)
-    return Judged(_Counted(counts, counts.image_iou()))
+    return _counted(counts)
+
+
+def _counted(counts: metrics.Confusion) -> Judged:
+    return Judged(_Counted(counts, counts.image_iou()), masked=not counts.counts.any())
 
 
 @dataclass(frozen=True)
@@ -177,22 +193,27 @@ def _of_counts(part: _Counted) -> Figures:
         "accuracy": counts.accuracy(),
         "kappa": counts.kappa(),
         "iou_mean_of_images": part.iou_mean.mean,
+        "images_left_out": part.iou_mean.left_out,
     }
 
 
 def _roads(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = (inputs.roads(path, rules.threshold) for path in (pair.truth, pair.pred))
+    truth, pred = sides = inputs.roads(pair, rules)
+    if truth.masked or pred.masked:
+        return _placed(RoadScores.masked(), sides, within_m=rules.within_m)
     ways = metrics.apls(
-        truth, pred, max_snap_m=rules.within_m, sample=rules.sample, may_be_apart=True
+        truth.found, pred.found, max_snap_m=rules.within_m, sample=rules.sample, may_be_apart=True
     )
     part = RoadScores(
-        metrics.centreline_match(truth, pred, within_m=rules.within_m, may_be_apart=True),
+        metrics.centreline_match(
+            truth.found, pred.found, within_m=rules.within_m, may_be_apart=True
+        ),
         ways,
         metrics.ImageMean.of(ways.score),
-        metrics.connectivity(truth),
-        metrics.connectivity(pred),
+        metrics.connectivity(truth.found),
+        metrics.connectivity(pred.found),
     )
-    return _placed(part, pair, truth, pred, within_m=rules.within_m)
+    return _placed(part, sides, within_m=rules.within_m)
 
 
 def _of_roads(part: RoadScores) -> Figures:
@@ -202,37 +223,45 @@ def _of_roads(part: RoadScores) -> Figures:
         "apls_truth_to_pred": part.ways.truth_to_pred,
         "apls_pred_to_truth": part.ways.pred_to_truth,
         "apls_mean_of_images": part.ways_mean.mean,
+        "images_left_out": part.ways_mean.left_out,
         "precision": part.near.precision,
         "recall": part.near.recall,
         "f1": part.near.f1,
         "truth_m": part.near.truth_m,
         "pred_m": part.near.pred_m,
-        "truth_pieces": float(part.truth.count),
-        "pred_pieces": float(part.pred.count),
+        "truth_pieces": part.truth.count,
+        "pred_pieces": part.pred.count,
     }
 
 
 def _topo(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = (inputs.roads(path, rules.threshold) for path in (pair.truth, pair.pred))
-    part = metrics.topo(truth, pred, hole_m=_HOLE_M, may_be_apart=True)
-    return _placed(part, pair, truth, pred, within_m=_HOLE_M)
+    truth, pred = sides = inputs.roads(pair, rules)
+    if truth.masked or pred.masked:
+        return _placed(metrics.Matches(), sides, within_m=_HOLE_M)
+    part = metrics.topo(truth.found, pred.found, hole_m=_HOLE_M, may_be_apart=True)
+    return _placed(part, sides, within_m=_HOLE_M)
 
 
 def _buildings(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = (inputs.buildings(path, rules.threshold) for path in (pair.truth, pair.pred))
+    truth, pred = sides = inputs.buildings(pair, rules)
+    if truth.masked or pred.masked:
+        return _placed(metrics.Matches(), sides, within_m=0.0)
     part = metrics.buildings(
-        truth, pred, iou=rules.iou, min_area_m2=rules.min_area_m2, may_be_apart=True
+        truth.found, pred.found, iou=rules.iou, min_area_m2=rules.min_area_m2, may_be_apart=True
     )
-    return _placed(part, pair, truth, pred, within_m=0.0)
+    return _placed(part, sides, within_m=0.0)
 
 
-def _placed(
-    part: Any, pair: Pair, truth: inputs.Found, pred: inputs.Found, *, within_m: float
-) -> Judged:
-    there, here = inputs.extent(pair.truth, truth), inputs.extent(pair.pred, pred)
+def _placed(part: Any, sides: tuple[Side[Any], Side[Any]], *, within_m: float) -> Judged:
+    there, here = (side.extent for side in sides)
+    judged = Judged(
+        part,
+        masked=any(side.masked for side in sides),
+        unmeasured=not all(side.measured for side in sides),
+    )
     if there is None or here is None:
-        return Judged(part)
-    return Judged(part, (there, here), there.is_apart(here, within_m))
+        return judged
+    return replace(judged, places=(there, here), apart=there.is_apart(here, within_m))
 
 
 def _of_matches(part: metrics.Matches) -> Figures:
@@ -240,10 +269,10 @@ def _of_matches(part: metrics.Matches) -> Figures:
         "f1": part.f1,
         "precision": part.precision,
         "recall": part.recall,
-        "truth": float(part.truth),
-        "found": float(part.found),
-        "pred": float(part.pred),
-        "right": float(part.right),
+        "truth": part.truth,
+        "found": part.found,
+        "pred": part.pred,
+        "right": part.right,
     }
 
 

@@ -14,8 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 import terralink
 from terralink import diff
 from terralink.evaluate import inputs
-from terralink.evaluate.kinds import KINDS, Case, Figures, Result, Rules
+from terralink.evaluate.inputs import Rules
+from terralink.evaluate.kinds import KINDS, Case, Figures, Result
 from terralink.geo import Grid
+from terralink.metrics.polygons import buildings_apart
 from terralink.report import Key, Layer, Page, Table, pictures
 
 Parted: TypeAlias = tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.object_]]
@@ -36,14 +38,16 @@ def page(result: Result, *, command: str, worst: int = 9) -> Page:
     cases, score = result.worst[:worst], KINDS[result.kind].score
     return Page(
         title=f"Truth against prediction: {result.kind}",
-        lead=_lead(f"{score} {number(result.figures[score])}", len(result.cases), len(cases)),
+        lead=_lead(
+            f"{score} {number(score, result.figures[score])}", len(result.cases), len(cases)
+        ),
         scene=_sheet(cases, score),
         layers=_layers(result, cases),
         tables=[
-            Table("All pairs", [*_rows(result.figures), *_apart(result)]),
+            Table("All pairs", [*_rows(result.figures), *_notes(result)]),
             Table(
                 f"The worst by {score}",
-                [(case.pair.name, f"{case.figures[score]:.3f}", "") for case in cases],
+                [(case.pair.name, number(score, case.figures[score]), "") for case in cases],
             ),
         ],
         provenance={
@@ -69,24 +73,28 @@ def _lead(score: str, pairs: int, drawn: int) -> str:
 
 
 def _rows(figures: Figures) -> list[tuple[str, str, str]]:
-    return [(name.replace("_", " "), number(value), "") for name, value in figures.items()]
+    return [(name.replace("_", " "), number(name, value), "") for name, value in figures.items()]
 
 
-def _apart(result: Result) -> list[tuple[str, str, str]]:
-    """How many pairs are zeros because their sides do not overlap."""
-    count = len(result.apart)
-    return [("pairs that do not overlap", f"{count:,}", "scored as 0")] if count else []
+def _notes(result: Result) -> list[tuple[str, str, str]]:
+    """How many pairs are zeros because their sides do not overlap, and how many do not count."""
+    notes = [
+        ("pairs that do not overlap", len(result.apart), "scored as 0"),
+        ("pairs without a valid pixel", len(result.masked), "left out"),
+    ]
+    return [(name, f"{count:,}", meaning) for name, count, meaning in notes if count]
 
 
-def number(value: float) -> str:
-    """A figure as people read it.
+def number(name: str, value: float) -> str:
+    """The figure ``name`` as people read it: counts and metres whole, ratios with three digits.
 
-    >>> number(0.51234), number(1234.0), number(float("nan"))
-    ('0.512', '1,234', 'none')
+    >>> number("f1", 1.0), number("pred", 1), number("truth_m", 1234.4), number("f1", math.nan)
+    ('1.000', '1', '1,234', 'none')
     """
     if math.isnan(value):
         return "none"
-    return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.0f}"
+    whole = isinstance(value, int) or name.endswith(("_m", "_m2"))
+    return f"{value:,.0f}" if whole else f"{value:.3f}"
 
 
 def _sheet(cases: Sequence[Case], score: str) -> Image.Image:
@@ -95,7 +103,7 @@ def _sheet(cases: Sequence[Case], score: str) -> Image.Image:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(17)
     for place, case in enumerate(cases):
         x, y = _corner(place)
-        caption = f"{case.pair.name}   {score} {number(case.figures[score])}"
+        caption = f"{case.pair.name}   {score} {number(score, case.figures[score])}"
         pen.text((x, y - _CAPTION_PX + 5), caption, fill="#ffffff", font=font)
         pen.rectangle((x, y, x + _TILE_PX, y + _TILE_PX), fill="#101312")
     return sheet
@@ -148,16 +156,18 @@ def _drawn(result: Result, case: Case) -> list[Image.Image]:
 
 
 def _parted(kind: str, case: Case, rules: Rules) -> Parted:
-    """(matched, missed, false) lines; of buildings their outlines."""
-    both = case.pair.truth, case.pair.pred
+    """(matched, missed, false) lines; of buildings the outlines of what is judged."""
     if kind == "buildings":
-        there, found = (inputs.buildings(path, rules.threshold) for path in both)
-        shapes = diff.buildings(found, there, iou=rules.iou, may_be_apart=True)
-        sides = (shapely.boundary(side) for side in (shapes.matched, shapes.gone, shapes.new))
-        matched, missed, false = (np.asarray(side, dtype=object) for side in sides)
+        there, found = inputs.buildings(case.pair, rules)
+        sides = buildings_apart(
+            there.found, found.found, iou=rules.iou, min_area_m2=rules.min_area_m2
+        )
+        matched, missed, false = (
+            np.asarray(shapely.boundary(side), dtype=object) for side in sides
+        )
         return matched, missed, false
-    truth, pred = (inputs.roads(path, rules.threshold) for path in both)
-    lines = diff.roads(pred, truth, within_m=rules.within_m, may_be_apart=True)
+    truth, pred = inputs.roads(case.pair, rules)
+    lines = diff.roads(pred.found, truth.found, within_m=rules.within_m, may_be_apart=True)
     return lines.matched, lines.gone, lines.new
 
 
@@ -175,7 +185,7 @@ def _square(shapes: NDArray[np.object_]) -> Grid:
 def _masks(case: Case, rules: Rules) -> list[Image.Image]:
     """Every pixel in its colour, reduced to a tile."""
     each: list[list[NDArray[np.uint8]]] = [[], [], []]
-    for band in inputs.bands(case.pair, rules.threshold):
+    for band in inputs.bands(case.pair, rules):
         reduced = max(1, math.ceil(max(band.grid.width, 1) / (2 * _TILE_PX)))
         kinds = np.where(band.valid, band.truth + 2 * band.pred, 0)
         for view, shown in zip(each, _SHOWN, strict=True):

@@ -97,12 +97,15 @@ class Confusion:
         """The IoU of one class, to be averaged over images rather than pixels.
 
         The rule of the road papers: an image where neither truth nor prediction has the class
-        counts as ``empty``, 1 by default; nan leaves it out.
+        counts as ``empty``, 1 by default; nan leaves it out. An image without a valid pixel has
+        nothing to judge: it is left out whatever ``empty`` is.
 
         >>> parts = Confusion.of([1, 0], [1, 1]), Confusion.of([0, 0], [0, 0])
         >>> sum((part.image_iou() for part in parts), start=ImageMean()).mean
         0.75
         """
+        if not self.counts.any():
+            return ImageMean.of(math.nan)
         iou = float(self.iou()[of_class])
         return ImageMean.of(empty if math.isnan(iou) else iou)
 
@@ -125,18 +128,32 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ImageMean:
-    """Mean of one score an image; parts add."""
+    """Mean of one score an image; parts add.
+
+    total     sum of the scores
+    images    how many images have one
+    left_out  how many have none: they do not count in the mean
+
+    >>> both = ImageMean.of(0.5) + ImageMean.of(math.nan)
+    >>> both.mean, both.images, both.left_out
+    (0.5, 1, 1)
+    """
 
     total: float = 0.0
     images: int = 0
+    left_out: int = 0
 
     @classmethod
     def of(cls, score: float) -> "ImageMean":
-        """One image; a score of nan is none."""
-        return cls() if math.isnan(score) else cls(score, 1)
+        """One image; one with a score of nan is left out."""
+        return cls(left_out=1) if math.isnan(score) else cls(score, 1)
 
     def __add__(self, other: "ImageMean") -> "ImageMean":
-        return ImageMean(self.total + other.total, self.images + other.images)
+        return ImageMean(
+            self.total + other.total,
+            self.images + other.images,
+            self.left_out + other.left_out,
+        )
 
     @property
     def mean(self) -> float:
