@@ -34,6 +34,7 @@ from terralink import geo, predict
 from terralink.errors import InputError, OutputError
 from terralink.files import forget_parts, written_whole
 from terralink.geo.damage import Block
+from terralink.predict.network import LEVELS
 from terralink.predict.walk import Walk
 
 
@@ -320,4 +321,4 @@ def _read(path: Path, row: int, grid: geo.Grid) -> tuple[geo.Raster, list[Block]
     place = grid.window(row, 0, levels.shape[-2:])
     valid = None if bits is None else np.unpackbits(bits, axis=1, count=grid.width).astype(bool)
     blocks = [] if lost is None else [(tuple(rows), tuple(cols)) for rows, cols in lost.tolist()]
-    return geo.Raster(levels, place, valid), blocks
+    return geo.Raster(levels, place, valid, 1 / LEVELS), blocks

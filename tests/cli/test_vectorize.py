@@ -8,6 +8,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]
@@ -84,3 +85,57 @@ def test_levels_that_cannot_be_meant_are_refused_in_one_line(
     assert told in ended.err
     assert ended.err.count("\n") == 1
     assert not (tmp_path / "map.gpkg").exists()
+
+
+def one_bit(path: Path, mask: np.ndarray[Any, Any], like: Path, **profile: Any) -> Path:
+    """A mask as a plain GeoTIFF, on the ground of another raster."""
+    with rasterio.open(like) as source:
+        place = {"crs": source.crs, "transform": source.transform}
+    shape = {"height": mask.shape[0], "width": mask.shape[1], "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", **shape, **place, **profile) as file:
+        file.write(mask, 1)
+        if profile.get("photometric") == "palette":
+            file.write_colormap(1, {0: (0, 0, 0), 1: (255, 196, 64)})
+    return path
+
+
+@pytest.mark.parametrize("profile", [{}, {"nbits": 1}, {"photometric": "palette"}])
+def test_a_file_of_0_and_1_is_a_mask(
+    profile: dict[str, Any], terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    mask = np.zeros((1300, 90), np.uint8)
+    mask[1200:1210] = 1
+    path = one_bit(tmp_path / "mask.tif", mask, scene(), **profile)
+    for what, found in (("roads", "length_m"), ("buildings", "area_m2")):
+        out = tmp_path / f"{what}.gpkg"
+        ended = terralink("vectorize", path, "--what", what, "--out", out, "--json")
+        assert json.loads(ended.out)[found] == pytest.approx(
+            {"length_m": 90, "area_m2": 900}[found], rel=0.1
+        )
+
+
+def test_what_rasterize_draws_can_be_vectorized(
+    terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    image = np.full((3, 300, 200), 90, np.uint8)
+    street = gpd.GeoSeries.from_wkt(["LINESTRING (600000 3999900, 600200 3999900)"], crs=32611)
+    street.to_file(tmp_path / "street.gpkg", layer="roads")
+    label, out = tmp_path / "label.tif", tmp_path / "roads.gpkg"
+    terralink("rasterize", tmp_path / "street.gpkg", "--like", scene(image=image), "--out", label)
+    ended = terralink("vectorize", label, "--out", out, "--json")
+    assert json.loads(ended.out)["length_m"] == pytest.approx(200, rel=0.05)
+
+
+@pytest.mark.parametrize("what", ["roads", "buildings"])
+def test_classes_are_refused_with_the_name_of_their_file(
+    what: str, terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    image = np.zeros((1, 40, 40), np.uint8)
+    image[0, 30:, :20], image[0, 30:, 20:] = 1, 2
+    out = tmp_path / "map.gpkg"
+    ended = terralink("vectorize", scene("classes.tif", image=image), "--what", what, "--out", out)
+    assert ended.code == 2
+    assert "classes.tif" in ended.err
+    assert "land cover" in ended.err
+    assert ended.err.count("\n") == 1
+    assert not out.exists()

@@ -1,6 +1,6 @@
 """``terralink vectorize``: a raster of probabilities or classes to a map."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -13,11 +13,7 @@ from terralink.cli import console, options
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from terralink.geo import Raster
-
     Update = Callable[[float], None]
-
-_ROWS = 1024
 
 
 class What(StrEnum):
@@ -32,7 +28,8 @@ def run(
     prob: Annotated[
         Path,
         typer.Argument(
-            help="A raster of probabilities, 0..1 or uint8 0..255; of classes for land cover.",
+            help="A raster of probabilities, 0..1 or uint8 0..255, or a mask; of classes for land "
+            "cover.",
             show_default=False,
         ),
     ],
@@ -101,7 +98,7 @@ def _roads(
     from terralink import vectorize
 
     tracer = vectorize.RoadTracer(threshold=threshold, min_spur_m=min_spur_m, max_gap_m=max_gap_m)
-    for band in _bands(prob, update):
+    for band in vectorize.read_bands(prob, threshold=threshold, progress=update):
         tracer.add(band)
     roads = tracer.finish()
     roads.to_file(out)
@@ -114,7 +111,7 @@ def _buildings(
     from terralink import vectorize
 
     tracer = vectorize.BuildingTracer(threshold=threshold, min_area_m2=_or(min_area_m2, 10))
-    for band in _bands(prob, update):
+    for band in vectorize.read_bands(prob, threshold=threshold, progress=update):
         tracer.add(band)
     table = tracer.finish()
     vectorize.write_buildings(out, table)
@@ -160,17 +157,3 @@ def _areas_lines(record: console.Record) -> list[tuple[str, object]]:
         ("took", console.duration(record["seconds"])),
         ("written", ", ".join(record["written"])),
     ]
-
-
-def _bands(path: Path, update: "Update") -> "Iterator[Raster]":
-    """The raster in whole-width bands of rows, its levels as they are stored."""
-    from terralink.geo import Raster
-    from terralink.geo.source import opened
-
-    with opened(path, expand_palette=False) as source:
-        height, width = source.grid.shape
-        for row in range(0, height, _ROWS):
-            stop = min(row + _ROWS, height)
-            image, valid = source.read((row, stop), (0, width))
-            yield Raster(image, source.grid.window(row, 0, (stop - row, width)), valid)
-            update(stop / height)

@@ -1,6 +1,7 @@
 """A georeferenced array in memory."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.geo.grid import Grid
-from terralink.geo.source import opened
+from terralink.geo.source import Source, opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,11 +17,14 @@ class Raster:
     """An array (row, col) or (band, row, col) and the ``grid`` it lies on.
 
     ``valid`` (row, col) is False where nothing is known; None means that all pixels are valid.
+    ``scale`` is what a stored value counts, as GDAL has it: 1/255 for probabilities as bytes, 1 for
+    a mask of 0 and 1; None where nobody says.
     """
 
     array: NDArray[Any]
     grid: Grid
     valid: NDArray[np.bool_] | None = None
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.array.shape[-2:], self.grid.shape}
@@ -34,7 +38,7 @@ class Raster:
         start, stop, _ = slice(start, stop).indices(self.grid.height)
         grid = self.grid.window(start, 0, (stop - start, self.grid.width))
         valid = None if self.valid is None else self.valid[start:stop]
-        return Raster(self.array[..., start:stop, :], grid, valid)
+        return Raster(self.array[..., start:stop, :], grid, valid, self.scale)
 
 
 def read_raster(path: str | os.PathLike[str]) -> Raster:
@@ -47,4 +51,14 @@ def read_raster(path: str | os.PathLike[str]) -> Raster:
         height, width = source.grid.shape
         image, valid = source.read((0, height), (0, width))
         array = image[0] if len(image) == 1 else image
-        return Raster(array, source.grid, None if valid.all() else valid)
+        return Raster(array, source.grid, None if valid.all() else valid, source.scale)
+
+
+def read_rows(source: Source, *, count: int = 1024) -> Iterator[Raster]:
+    """An open raster in bands of ``count`` whole rows, (band, row, col), from top to bottom."""
+    height, width = source.grid.shape
+    for row in range(0, height, count):
+        stop = min(row + count, height)
+        image, valid = source.read((row, stop), (0, width))
+        grid = source.grid.window(row, 0, (stop - row, width))
+        yield Raster(image, grid, None if valid.all() else valid, source.scale)

@@ -120,6 +120,15 @@ class Source:
             return np.dtype(np.uint8)
         return np.result_type(*(self.dataset.dtypes[band - 1] for band in self.bands))
 
+    @property
+    def scale(self) -> float | None:
+        """What a stored value counts, where the file says so, and the same for all bands read."""
+        if self.palette is not None:
+            return None
+        told = {(self.dataset.scales[b - 1], self.dataset.offsets[b - 1]) for b in self.bands}
+        scale, offset = told.pop()
+        return None if told or offset or scale == 1 else float(scale)
+
     def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Image (band, row, col) and valid (row, col) of a window inside the raster.
 

@@ -140,4 +140,4 @@ class _Draft:
         self.read_rows += grid.height
         self.came_px -= math.prod(shape)
         array = self.walk.turn(levels[0] if len(levels) == 1 else levels)
-        return Raster(array, grid, None if valid is None else self.walk.turn(valid))
+        return Raster(array, grid, None if valid is None else self.walk.turn(valid), 1 / LEVELS)

@@ -20,6 +20,7 @@ from terralink.errors import SceneError
 from terralink.geo import Grid, Raster, Scene
 from terralink.predict.ahead import ahead
 from terralink.predict.model import Predictor
+from terralink.predict.network import LEVELS
 from terralink.predict.walk import Walk
 
 Levels: TypeAlias = NDArray[np.uint8]
@@ -42,7 +43,7 @@ def scene(model: Predictor, scene: Scene, *, tta: bool = False) -> Raster:
     parts = list(bands(model, scene, tta=tta))
     array = np.concatenate([part.array for part in parts], axis=-2)
     valid = np.concatenate([_valid(part) for part in parts])
-    return Raster(walk.turn(array), scene.grid, walk.turn(valid))
+    return Raster(walk.turn(array), scene.grid, walk.turn(valid), 1 / LEVELS)
 
 
 def bands(
@@ -167,7 +168,7 @@ def _band(blocks: Iterable[Raster], walk: Walk) -> Raster:
             valid = np.ones(levels.shape[1:], bool) if valid is None else valid
             valid[:, cols] = block.valid
     grid = Grid((levels.shape[1], walk.grid.width), first.grid.transform, walk.grid.crs)
-    return Raster(levels[0] if len(levels) == 1 else levels, grid, valid)
+    return Raster(levels[0] if len(levels) == 1 else levels, grid, valid, first.scale)
 
 
 def predicted(model: Predictor, images: Iterator[Levels], *, tta: bool) -> Iterator[Levels]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from terralink.export.metadata import Metadata
 from terralink.geo import Grid, Raster, Scene, TileGrid
+from terralink.predict.network import LEVELS
 
 _STRIDE = 32  # the coarsest of a network: tiles start and end at its multiples
 _TILE_PX = 2304  # at most, unless the card's is larger: each stream holds 53 bytes of a pixel
@@ -60,14 +61,14 @@ class Walk:
             yield scene.read(*self.upright(place), side)
 
     def inside(self, row: int, col: int, array: NDArray[Any], valid: NDArray[np.bool_]) -> Raster:
-        """A part of the plane, without what lies before the scene's first row and column."""
+        """Levels of a part of the plane, without what lies before the scene's first pixel."""
         down, right = (
             max(0, first - start) for first, start in zip(self.first, (row, col), strict=True)
         )
         array, valid = array[..., down:, right:], valid[down:, right:]
         place = row + down - self.first[0], col + right - self.first[1]
         grid = self.grid.window(*place, valid.shape)
-        return Raster(array, grid, None if valid.all() else valid)
+        return Raster(array, grid, None if valid.all() else valid, 1 / LEVELS)
 
     def turn(self, array: NDArray[Any]) -> NDArray[Any]:
         """(..., row, col) as it lies on the ground to how it is walked, or back."""

@@ -1,5 +1,6 @@
 """From probabilities to maps.
 
+bands      what the values of a raster mean; rows from top to bottom
 strips     rows in, strips with a halo out
 skeleton   the centre pixels of a mask, and how wide it is there
 trace      centre pixels to chains
@@ -21,6 +22,7 @@ layers     buildings and land cover to files, styled
 crf        probabilities that follow the edges of the image, before all of these
 """
 
+from terralink.vectorize.bands import read_bands
 from terralink.vectorize.buildings import BuildingTracer, buildings
 from terralink.vectorize.crf import Kernels, refine
 from terralink.vectorize.layers import write_buildings, write_regions
@@ -32,6 +34,7 @@ __all__ = [
     "Kernels",
     "RoadTracer",
     "buildings",
+    "read_bands",
     "refine",
     "regions",
     "roads",

@@ -7,7 +7,7 @@ bands that come in. Memory is that of the tallest piece, and of the buildings fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster
-from terralink.vectorize.bands import Bands, levels
+from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.fit import fitted
 from terralink.vectorize.polygons import outlines, without_small_holes
 from terralink.vectorize.roofs import split_at_borders, split_at_necks
@@ -52,6 +52,7 @@ def buildings(
         simplify_m=simplify_m,
         right_angles=right_angles,
     )
+    prob = scaled(prob, threshold=threshold)
     for start in range(0, max(prob.grid.height, 1), _STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + _STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -95,6 +96,7 @@ class BuildingTracer:
         if not 0 <= neck < 1:
             raise InputError(f"a neck is a share of a width, 0 to below 1, not {neck}")
         self._least = max(round(threshold * 255), 1)
+        self._reader = ProbabilityReader(threshold)
         self._neck = neck
         self._min_area_m2, self._min_hole_m2 = min_area_m2, min_hole_m2
         self._simplify_m, self._right_angles = simplify_m, right_angles
@@ -114,11 +116,9 @@ class BuildingTracer:
             across, down = band.grid.window(0, 0, (1, band.grid.width)).pixel_size_m
             self._speck_px = _SPECK * self._min_area_m2 / (across * down)
         self._bands.follow(band.grid)
-        level = levels(prob)
+        level = self._reader.read(replace(band, array=prob))
         building, border = level[0], level[-1] if len(level) == 2 else np.zeros_like(level[0])
         kind = np.where(border >= self._least, _BORDER, building >= self._least).astype(np.uint8)
-        if band.valid is not None:
-            kind[~band.valid] = 0
         self._held = self._held.followed(kind, building)
         if self._held.enough:
             self._take(whole=False)
@@ -127,6 +127,7 @@ class BuildingTracer:
         """The buildings of all rows that came in, in the order of their first pixels."""
         if self._bands is None:
             return _table(np.empty(0, object), np.empty(0), None)
+        self._reader.check()
         self._take(whole=True)
         return self._polygons(_Found.joined(self._found), self._bands.grid)
 

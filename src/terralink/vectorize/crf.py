@@ -23,6 +23,7 @@ from scipy.sparse import csr_array
 
 from terralink.errors import InputError
 from terralink.geo import Raster
+from terralink.vectorize.bands import check_shares, scaled
 
 Floats = NDArray[np.float64]
 Filter = Callable[[Floats], Floats]
@@ -76,14 +77,14 @@ def refine(prob: Raster, image: Raster, *, kernels: Kernels = _DEFAULT, rounds: 
     if heard.any():
         refined[:, heard] = _mean_field(belief[:, heard], bands[:, heard], heard, kernels, rounds)
     array = (refined[1] if single else refined).astype(np.float32)
-    return replace(prob, array=array)
+    return replace(prob, array=array, scale=None)
 
 
 def _beliefs(prob: Raster) -> tuple[Floats, bool]:
     """(class, row, col) that add to 1, and whether one class against the rest came in."""
-    array = prob.array.astype(np.float64) / (255 if prob.array.dtype == np.uint8 else 1)
-    if np.fmax.reduce(array, axis=None, initial=0) > 1:
-        raise InputError("probabilities are 0 to 1, or bytes (uint8) of 0 to 255")
+    prob = scaled(prob)
+    array = prob.array * np.float64(prob.scale)
+    check_shares(array)
     if array.ndim == 3 and len(array) > 1:
         total = array.sum(axis=0)
         return np.divide(array, total, out=np.full_like(array, np.nan), where=total > 0), False

@@ -8,6 +8,7 @@ traced lies on a shelf until the scene is whole.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from terralink.geo.grid import Grid
 from terralink.graph import RoadGraph
 from terralink.graph.chunks import by_chunks
 from terralink.graph.polylines import Polylines
-from terralink.vectorize.bands import Bands, levels
+from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.clean import Rules, clean
 from terralink.vectorize.faint import Faint
 from terralink.vectorize.shelf import Shelf
@@ -50,6 +51,7 @@ def roads(
         min_piece_m=min_piece_m,
         simplify_m=simplify_m,
     )
+    prob = scaled(prob, threshold=threshold if weak_threshold is None else weak_threshold)
     for start in range(0, max(prob.grid.height, 1), STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -94,27 +96,29 @@ class RoadTracer:
                 f"{self._strong}"
             )
         self._rules = Rules(min_spur_m, max_gap_m, min_piece_m, simplify_m)
+        self._reader = ProbabilityReader(self._weak)
         self._tracing: _Tracing | None = None
 
     def add(self, band: Raster) -> None:
         """Take the next rows. Raises ``InputError`` when they do not follow those before."""
-        prob = band.array[0] if band.array.ndim == 3 and len(band.array) == 1 else band.array
-        if prob.ndim != 2:
-            raise InputError(f"one band of probabilities is wanted, not an array of {prob.shape}")
+        if band.array.ndim == 3 and len(band.array) == 1:
+            band = replace(band, array=band.array[0])
+        if band.array.ndim != 2:
+            raise InputError(
+                f"one band of probabilities is wanted, not an array of {band.array.shape}"
+            )
         if self._tracing is None:
             self._tracing = _Tracing(band.grid, weakest=_level(self._weak))
         self._tracing.bands.follow(band.grid)
-        for start in range(0, len(prob), _CHUNK_ROWS):
-            rows = slice(start, start + _CHUNK_ROWS)
-            probs = levels(prob[rows])
-            if band.valid is not None:
-                probs = probs * band.valid[rows]
-            self._tracing.add(probs)
+        for start in range(0, band.grid.height, _CHUNK_ROWS):
+            rows = band.rows(start, start + _CHUNK_ROWS)
+            self._tracing.add(self._reader.read(rows))
 
     def finish(self) -> RoadGraph:
         """The graph of all rows that came in."""
         if self._tracing is None:
             return RoadGraph.empty()
+        self._reader.check()
         grid, faint = self._tracing.bands.grid, self._tracing.faint
         return clean(
             # not named here: what cleaning leaves out need not be held until it is done
