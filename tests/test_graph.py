@@ -258,7 +258,7 @@ def test_a_file_of_points_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_without_geometry_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(GraphError, match="made of lines"):
+    with pytest.raises(GraphError, match="table without geometry"):
         RoadGraph.from_file(tmp_path / "table.csv")
 
 

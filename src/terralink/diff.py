@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo.buildings import read_buildings
-from terralink.geo.osm import is_osm, read_elements
-from terralink.geo.vectors import layer_of
+from terralink.geo.osm import has, read_buildings
 from terralink.graph import RoadGraph
 from terralink.graph import style as styles
 from terralink.graph.store import Layer, write_geopackage
@@ -30,6 +28,7 @@ Shapes: TypeAlias = NDArray[np.object_]
 Kind: TypeAlias = Literal["roads", "buildings"]
 
 _NAMES = ("the map", "the reference")
+_KINDS: tuple[Kind, ...] = ("roads", "buildings")
 _STEP_M = 1.0  # how finely a road is told apart
 # Blue, amber and magenta are told apart by every kind of eye.
 COLOURS = {"new": "#ff3d8b", "matched": "#6b95ff", "gone": "#ffb000"}
@@ -128,7 +127,7 @@ def of_files(
     are joined where they share a point. Raises ``InputError`` where the files have nothing in
     common to compare.
     """
-    both = [kind for kind in ("roads", "buildings") if _has(given, kind) and _has(reference, kind)]
+    both = [kind for kind in _KINDS if _has(given, kind) and _has(reference, kind)]
     changes = []
     if "roads" in both:
         now, old = (RoadGraph.from_file(path, node="vertices") for path in (given, reference))
@@ -249,15 +248,8 @@ def _stretches(
     return lines[~near], lines[near]
 
 
-def _has(path: str | os.PathLike[str], kind: str) -> bool:
-    suffix = Path(path).suffix.lower()
-    if is_osm(path):
-        osm = read_elements(path)
-        return bool(len((osm.roads() if kind == "roads" else osm.areas("building"))[0]))
-    if suffix in (".graphml", ".parquet", ".geoparquet"):
-        return kind == "roads"
-    geometry = "LineString" if kind == "roads" else "Polygon"
-    return layer_of(path, named=kind, kind=geometry) is not None
+def _has(path: str | os.PathLike[str], kind: Kind) -> bool:
+    return kind == "roads" if Path(path).suffix.lower() == ".graphml" else has(path, kind)
 
 
 def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Changes:

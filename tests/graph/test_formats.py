@@ -33,8 +33,11 @@ def town() -> RoadGraph:
 
 
 def table(graph: RoadGraph) -> list[tuple[float, float, float]]:
-    """Length, width and probability of each road, sorted; unknown is -1."""
-    columns = np.column_stack([graph.length_m.round(2), graph.width_m, graph.prob])
+    """Length, width and probability of each road, sorted; unknown is -1.
+
+    OpenStreetMap counts in 1e-7 degrees, which are a centimetre.
+    """
+    columns = np.column_stack([graph.length_m.round(1), graph.width_m, graph.prob])
     return sorted(map(tuple, np.nan_to_num(columns, nan=-1).tolist()))
 
 

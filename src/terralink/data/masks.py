@@ -17,7 +17,6 @@ from terralink.geo import Grid, labels, osm
 from terralink.geo.source import opened
 
 Drawn = Literal["road", "building"]
-SHAPES = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".parquet", ".osm", ".pbf")
 _KEPT_FILES = 8  # a file of a whole town is read once, those of single scenes are small
 _SAME_PLACE_WITHIN_PX = 0.5
 
@@ -96,13 +95,13 @@ def labels_of(
     Raises ``InputError`` where a scene has none.
     """
     if path.is_dir():
-        shapes = [each for each in path.iterdir() if each.suffix.lower() in SHAPES]
-        _, partners = paired(scenes, shapes or files(path))
+        shapes = [each for each in path.iterdir() if osm.is_vector(each)]
+        _, partners = paired(scenes, shapes or files(path), osm.stem_of)
         of = dict(zip(sorted(scenes), partners, strict=True))
         return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values)
     if not path.is_file():
         raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
-    if path.suffix.lower() in SHAPES:
+    if osm.is_vector(path):
         return DrawnOnScenes(path, drawn)
     if len(scenes) > 1:
         raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")

@@ -20,7 +20,7 @@ import numpy as np
 from affine import Affine
 
 from terralink.errors import InputError
-from terralink.evaluate.pairs import VECTORS, Pair
+from terralink.evaluate.pairs import Pair, is_vector
 from terralink.geo import Grid
 from terralink.geo.source import opened
 from terralink.metrics.extents import Extent
@@ -105,7 +105,7 @@ def check_vector(pair: Pair, raster: Path, grid: Grid, vector: Extent | None) ->
 
 
 def _read(path: Path, pixel_size_m: float | None) -> _Placed | None:
-    if path.suffix.lower() in VECTORS:
+    if is_vector(path):
         return None
     with opened(path, expand_palette=False) as source:
         grid = source.grid

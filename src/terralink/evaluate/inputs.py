@@ -12,9 +12,9 @@ from pyproj import CRS
 from terralink import vectorize
 from terralink.errors import InputError
 from terralink.evaluate import grids
-from terralink.evaluate.pairs import VECTORS, Pair
+from terralink.evaluate.pairs import Pair, is_vector
 from terralink.geo import Grid, Raster
-from terralink.geo.buildings import read_buildings
+from terralink.geo.osm import read_buildings
 from terralink.geo.source import Source, opened
 from terralink.graph import RoadGraph
 from terralink.metrics.extents import Extent
@@ -69,7 +69,7 @@ class Side(Generic[Found]):
 def bands(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
     """Both masks in whole-width rows; raises ``InputError`` where they are not of one place."""
     for path in (pair.truth, pair.pred):
-        if _is_vector(path):
+        if is_vector(path):
             raise InputError(f"{path} is not a raster: pixels and patches are scored on masks")
     truth, pred = grids.find_grids(pair, rules.pixel_size_m)
     assert truth is not None
@@ -191,7 +191,3 @@ def _mask(source: Source, row: int, stop: int, threshold: float | None) -> tuple
 def _valid(*bands: Raster) -> Mask:
     each = [band.valid for band in bands if band.valid is not None]
     return np.asarray(np.logical_and.reduce(each))
-
-
-def _is_vector(path: Path) -> bool:
-    return path.suffix.lower() in VECTORS

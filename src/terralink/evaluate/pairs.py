@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terralink.errors import InputError
+from terralink.geo import osm
+from terralink.geo.osm import stem_of
 
-VECTORS = frozenset(
-    {".gpkg", ".geojson", ".json", ".osm", ".pbf", ".graphml", ".parquet", ".geoparquet"}
-    | {".shp", ".fgb"}
-)
 RASTERS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".vrt", ".bmp", ".gif"})
 
 
@@ -41,7 +39,7 @@ def paired(truth: Path, pred: Path) -> Pairs:
     if truth.is_dir() != pred.is_dir():
         raise InputError(f"two files or two folders are wanted, not {truth} and {pred}")
     if not truth.is_dir():
-        return Pairs((Pair(_stem(truth), truth, pred),))
+        return Pairs((Pair(stem_of(truth), truth, pred),))
     wanted, given = _by_stem(truth), _by_stem(pred)
     both = sorted(wanted.keys() & given.keys())
     if not both:
@@ -53,18 +51,14 @@ def paired(truth: Path, pred: Path) -> Pairs:
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in VECTORS | RASTERS:
+        if not (is_vector(path) or path.suffix.lower() in RASTERS):
             continue
-        first = found.setdefault(_stem(path), path)
+        first = found.setdefault(stem_of(path), path)
         if first != path:
             raise InputError(f"{folder} has {first.name} and {path.name}: which of them is meant?")
     return found
 
 
-def _stem(path: Path) -> str:
-    """The name without its suffix; ``.osm.pbf`` is one.
-
-    >>> _stem(Path("town.osm.pbf")), _stem(Path("town.v2.tif"))
-    ('town', 'town.v2')
-    """
-    return path.stem.removesuffix(".osm") if path.suffix.lower() == ".pbf" else path.stem
+def is_vector(path: Path) -> bool:
+    """Whether the suffix names a file of shapes, or a graph."""
+    return path.suffix.lower() == ".graphml" or osm.is_vector(path)

@@ -1,7 +1,11 @@
-"""Vector files: which layers they have, and one of them as plain columns, quick to load."""
+"""Vector files: which layers they have, and one of them as plain columns, quick to load.
+
+GDAL reads them, but GeoParquet, which the wheels of GDAL leave out: that is read with pyarrow.
+"""
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 
-# in the order of their numbers
-_MANY = ["MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
-_KINDS = np.array(["Point", "LineString", "LinearRing", "Polygon", *_MANY])
+_PARQUET = (".parquet", ".geoparquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
     from pyogrio.errors import DataLayerError, DataSourceError
 
     layer = layer or next(iter(layers(path)), None)
+    if is_parquet(path):
+        return _read_parquet(path)
     try:
         meta, _, wkb, values = raw.read(os.fspath(path), layer=layer, force_2d=True)
     except (DataSourceError, DataLayerError) as error:
@@ -44,36 +48,55 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
 
 
 def layers(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The layers of a file and their kinds of geometry; raises ``InputError``."""
+    """The layers of a file and their kinds of geometry; raises ``InputError``.
+
+    GeoParquet has one layer, of any kind.
+    """
     from pyogrio import list_layers
     from pyogrio.errors import DataSourceError
 
     if not Path(path).exists():
         raise InputError(f"no file {path}")
+    if is_parquet(path):
+        return {Path(path).stem: "Unknown"}
     try:
         return {str(name): str(kind) for name, kind in list_layers(os.fspath(path))}
     except DataSourceError as error:
         raise InputError(f"{path} is no vector file that GDAL can read") from error
 
 
-def layer_of(path: str | os.PathLike[str], *, named: str, kind: str) -> str | None:
-    """The layer ``named`` so, else the first that holds geometries of ``kind``, else None.
-
-    A layer without geometries may be of any kind: an empty map is a map.
-    """
-    there = layers(path)
-    if named in there:
-        return named
-    of_kind = (
-        name
-        for name, holds in there.items()
-        if kind in (_kinds(path, name) if holds == "Unknown" else holds)
-    )
-    return next(of_kind, None)
+def is_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix names GeoParquet."""
+    return Path(path).suffix.lower() in _PARQUET
 
 
-def _kinds(path: str | os.PathLike[str], layer: str) -> str:
-    """What a layer holds that says nothing of it, such as lines with one part and with several."""
-    held = shapely.get_type_id(read_vectors(path, layer).geometry)
-    present = np.unique(held[held >= 0])
-    return " ".join(_KINDS[present]) if len(present) else " ".join(_KINDS)
+def import_parquet(path: str | os.PathLike[str]) -> Any:
+    """geopandas, which reads and writes GeoParquet; raises ``InputError`` without pyarrow."""
+    try:
+        import_module("pyarrow")  # geopandas asks for it late, and at length
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{Path(path).name} is GeoParquet, which needs pyarrow, and the core install leaves it "
+            "out; get it with: pip install 'terralink[parquet]'"
+        ) from error
+    return import_module("geopandas")
+
+
+def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
+    """The column that the file names as its geometry, whatever it is called, and the others."""
+    geopandas = import_parquet(path)
+    try:
+        table = geopandas.read_parquet(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:  # Arrow's errors are these too
+        reason = " ".join(str(error).split())
+        if "geo metadata" in reason:
+            reason = (
+                "it does not say which column is the geometry; say so with geopandas: "
+                "GeoDataFrame(table, geometry=GeoSeries.from_wkb(table.NAME), crs=...)"
+            )
+        raise InputError(f"{path} is no GeoParquet: {reason}") from error
+    shapes = shapely.force_2d(np.asarray(table.geometry.to_numpy(), dtype=object))
+    others = [name for name in table.columns if name != table.geometry.name]
+    columns = {str(name): table[name].to_numpy() for name in others}
+    crs = CRS.from_user_input(table.crs) if table.crs else None
+    return Vectors(np.asarray(shapes, dtype=object), columns, crs)

@@ -6,9 +6,8 @@ chains     roads that go on from each other
 lines      geometries made a graph's: flattened, in metres, noded, cut
 chunks     some thousand lines at a time
 formats    which file form a suffix names
-store      vector files in and out: GeoPackage, GeoJSON, and any line file GDAL reads
+store      vector files in and out: GeoPackage, GeoJSON, GeoParquet, and any line file GDAL reads
 style      how a road map looks in QGIS
-parquet    GeoParquet
 markup     GraphML and OSM XML
 networks   networkx and osmnx
 """

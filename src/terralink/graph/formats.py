@@ -1,32 +1,24 @@
 """Which file form a suffix names."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from terralink.errors import GraphError
-from terralink.graph import markup, parquet, store
+from terralink.geo.osm import is_osm
+from terralink.graph import markup, store
 
 if TYPE_CHECKING:
     from terralink.graph.roads import RoadGraph
-
-Reader: TypeAlias = Callable[[str | os.PathLike[str]], store.LineTable]
-
-_READERS: dict[str, Reader] = {
-    ".graphml": markup.read_graphml,
-    ".osm": markup.read_osm_xml,
-    ".pbf": markup.read_osm_xml,
-    ".parquet": parquet.read_parquet,
-    ".geoparquet": parquet.read_parquet,
-}
 
 
 def read(path: str | os.PathLike[str]) -> store.LineTable:
     """Read the form that the suffix names; what has no suffix of its own here is left to GDAL."""
     if not Path(path).exists():
         raise GraphError(f"no file {path}")
-    return _READERS.get(Path(path).suffix.lower(), store.read)(path)
+    if Path(path).suffix.lower() == ".graphml":
+        return markup.read_graphml(path)
+    return markup.read_osm(path) if is_osm(path) else store.read(path)
 
 
 def write(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
@@ -35,7 +27,7 @@ def write(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
     if suffix in (".gpkg", ".geojson", ".json"):
         store.write(path, graph.roads_layer(), graph.junctions_layer(), graph.crs)
     elif suffix in (".parquet", ".geoparquet"):
-        parquet.write_parquet(path, graph.roads_layer(), graph.crs)
+        store.write_parquet(path, graph.roads_layer(), graph.crs)
     elif suffix == ".graphml":
         markup.write_graphml(path, graph)
     elif suffix == ".osm":

@@ -1,6 +1,7 @@
 """How lines become those of a graph: flattened, brought to metres, noded and cut."""
 
 import logging
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from terralink.graph.polylines import Floats, Ints, Lines, Polylines
 Node: TypeAlias = Literal["ends", "vertices", "crossings"]
 
 _log = logging.getLogger(__name__)
+_WGS84 = CRS.from_epsg(4326)
 _TOUCH_M = 1e-3  # what meets nearer to a line's end meets that end
 _LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
 
@@ -40,14 +42,45 @@ def in_metres(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
     if crs is None or shapely.is_empty(lines).all():
         return lines, crs
     _check_degrees(lines, crs)
-    left, bottom, right, top = shapely.total_bounds(lines)
-    corner = Affine.translation((left + right - 1) / 2, (bottom + top - 1) / 2)
-    metric = Grid((1, 1), corner, crs).metric_crs
-    assert metric is not None
+    lines = unwrapped(lines, crs)
+    metric = _metric_crs(lines, crs)
+    if metric != crs and crs.is_projected:  # such as Web Mercator, which ends at 180 degrees
+        lonlat = reprojected(lines, crs, _WGS84)
+        onward = unwrapped(lonlat, _WGS84)
+        if onward is not lonlat:
+            lines, crs, metric = onward, _WGS84, _metric_crs(onward, _WGS84)
     result = reprojected(lines, crs, metric)
     if not np.isfinite(shapely.get_coordinates(result)).all():
         raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")
     return result, metric
+
+
+def _metric_crs(lines: Lines, crs: CRS) -> CRS:
+    """The CRS to measure in at the middle of the lines."""
+    left, bottom, right, top = shapely.total_bounds(lines)
+    corner = Affine.translation((left + right - 1) / 2, (bottom + top - 1) / 2)
+    metric = Grid((1, 1), corner, crs).metric_crs
+    assert metric is not None
+    return metric
+
+
+def unwrapped(shapes: Lines, crs: CRS | None) -> Lines:
+    """The shapes, counted on past 180 degrees where they lie on both sides of it, as Fiji does.
+
+    They do where they reach less than half around the world that way, and more the other. Equal
+    points stay equal, and one at -180 degrees becomes the one at 180 that it is.
+    """
+    if crs is None or not crs.is_geographic:
+        return shapes
+    xy = shapely.get_coordinates(shapes)
+    if not len(xy):
+        return shapes
+    turn = round(2 * math.pi / crs.axis_info[0].unit_conversion_factor, 6)  # 360, or 400 gon
+    onward = np.where(xy[:, 0] < 0, xy[:, 0] + turn, xy[:, 0])
+    if not np.ptp(onward) < turn / 2 < np.ptp(xy[:, 0]):
+        return shapes
+    xy[:, 0] = onward
+    return np.asarray(shapely.set_coordinates(shapes.copy(), xy), dtype=object)
 
 
 def reprojected(lines: Lines, crs: CRS, to: CRS) -> Lines:

@@ -1,23 +1,28 @@
 """Road graphs as XML: GraphML as osmnx reads and writes it, and OpenStreetMap's own form."""
 
+import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from terralink.errors import GraphError
 from terralink.files import written_whole
-from terralink.geo.osm import Elements, Way, read_elements, read_xml, write_elements
+from terralink.geo.osm import is_road, read_elements, read_xml, write_ways
+from terralink.geo.osm.tags import Tags, are_known
 from terralink.graph.lines import reprojected
 from terralink.graph.polylines import Lines
-from terralink.graph.store import LineTable
+from terralink.graph.store import LineTable, widths_m
 
 if TYPE_CHECKING:
     from terralink.graph.roads import RoadGraph
 
+_log = logging.getLogger(__name__)
 _WGS84 = CRS.from_epsg(4326)
 
 
@@ -50,15 +55,15 @@ def read_graphml(path: str | os.PathLike[str]) -> LineTable:
         crs = CRS.from_user_input(named) if named else None
     except (nx.NetworkXException, CRSError, shapely.GEOSException, KeyError, ValueError) as error:
         raise GraphError(f"{path} is no graph of roads: {error}") from error
-    once = np.arange(len(lines))
+    tags = [{name: str(value) for name, value in values.items()} for _, _, values in edges]
+    roads = np.arange(len(lines))
+    if are_known(tags):
+        roads = np.flatnonzero([is_road(each) for each in tags])
     if graph.is_directed():
-        _, once = np.unique(shapely.to_wkb(shapely.normalize(lines)), return_index=True)
-        once.sort()
-    width_m, prob = (
-        np.array([_number(values.get(name)) for _, _, values in edges], dtype=np.float64)[once]
-        for name in ("width", "prob")
-    )
-    return LineTable(lines[once], width_m, prob, crs)
+        _, once = np.unique(shapely.to_wkb(shapely.normalize(lines[roads])), return_index=True)
+        roads = roads[np.sort(once)]
+    tags = [tags[road] for road in roads]
+    return LineTable(lines[roads], widths_m(tags), _numbers(tags, "prob"), crs)
 
 
 def write_osm_xml(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
@@ -73,24 +78,24 @@ def write_osm_xml(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
         )
     lonlat = reprojected(graph.lines, graph.crs, _WGS84)
     places: dict[int, tuple[float, float]] = {}
-    ways: dict[int, Way] = {}
+    ways: dict[int, tuple[list[int], Tags]] = {}
     for road, ((u, v), line) in enumerate(zip(graph.ends.tolist(), lonlat, strict=True)):
         points = shapely.get_coordinates(line).tolist()
         inner = range(-len(graph.junctions) - len(places) - 1, -(1 << 62), -1)
         nodes = [-1 - u, *inner[: len(points) - 2], -1 - v]
         places.update((node, (lon, lat)) for node, (lon, lat) in zip(nodes, points, strict=True))
-        ways[-1 - road] = Way(nodes, _tags(graph, road))
-    write_elements(path, Elements(places, ways))
+        ways[-1 - road] = nodes, _tags(graph, road)
+    write_ways(path, places, ways)
 
 
-def read_osm_xml(path: str | os.PathLike[str]) -> LineTable:
-    """Roads of an .osm or .osm.pbf file, cut where ways share a node."""
-    lines, tags = read_elements(path).roads()
-    width_m, prob = (
-        np.array([_number(each.get(name)) for each in tags], dtype=np.float64)
-        for name in ("width", "terralink:prob")
-    )
-    return LineTable(lines, width_m, prob, _WGS84)
+def read_osm(path: str | os.PathLike[str]) -> LineTable:
+    """Roads of a file of OpenStreetMap's own, cut where ways share a node."""
+    elements = read_elements(path, keys=("highway",))
+    lines, tags = elements.roads()
+    if len(elements.ways) and not len(lines):
+        classes = sorted({each.get("highway", "") for each in elements.ways.tags})
+        _log.warning("%s: no way is a road for cars, only %s", path, ", ".join(classes))
+    return LineTable(lines, widths_m(tags), _numbers(tags, "terralink:prob"), _WGS84)
 
 
 def _tags(graph: "RoadGraph", road: int) -> dict[str, str]:
@@ -117,13 +122,13 @@ def _lines(lines: list[Any]) -> Lines:
     return result
 
 
-def _number(text: Any) -> float:
-    """Metres as OpenStreetMap has them: "7.5", "7 m"; nan for what is none.
+def _numbers(rows: Sequence[Tags], key: str) -> NDArray[np.float64]:
+    """(m,) the numbers that a key has; nan where it has none."""
+    return np.array([_number(tags.get(key)) for tags in rows], dtype=np.float64)
 
-    >>> _number("7.5 m"), _number("narrow"), _number(None)
-    (7.5, nan, nan)
-    """
+
+def _number(text: str | None) -> float:
     try:
-        return float(str(text).removesuffix("m"))
+        return float(str(text))
     except ValueError:
         return float("nan")

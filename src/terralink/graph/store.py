@@ -18,7 +18,10 @@ from pyproj import CRS, Transformer
 
 from terralink.errors import GraphError, InputError, OutputError
 from terralink.files import written_whole
-from terralink.geo.vectors import layer_of, read_vectors
+from terralink.geo.osm import read_roads, tagged_width_m
+from terralink.geo.osm.features import Features
+from terralink.geo.osm.tags import Tags
+from terralink.geo.vectors import import_parquet
 from terralink.graph import style
 
 _WGS84 = CRS.from_epsg(4326)
@@ -45,18 +48,36 @@ class LineTable:
 
 
 def read(path: str | os.PathLike[str]) -> LineTable:
-    """Read the layer ``roads``, or the first one of lines; raises ``GraphError``.
+    """Read the layer ``roads``, or the roads of all; raises ``GraphError``.
 
-    Of a layer that mixes kinds only lines can be a road graph: it is refused, with the kinds named.
+    What is a road among lines of OpenStreetMap, ``terralink.geo.osm.tags`` says.
     """
     try:
-        found = read_vectors(path, layer_of(path, named="roads", kind="LineString"))
+        layers = read_roads(path)
     except InputError as error:
-        raise GraphError(f"{error}; a road graph is made of lines") from error
-    width_m, prob = (
-        numbers(found.columns.get(name), len(found.geometry)) for name in ("width_m", "prob")
+        raise GraphError(str(error)) from error
+    tables = [_table(layer) for layer in layers]
+    return LineTable(
+        np.concatenate([each.lines for each in tables]),
+        np.concatenate([each.width_m for each in tables]),
+        np.concatenate([each.prob for each in tables]),
+        layers[0].crs,
     )
-    return LineTable(found.geometry, width_m, prob, found.crs)
+
+
+def _table(layer: Features) -> LineTable:
+    """Widths and probabilities are those of our own columns, else what the tags tell."""
+    count = len(layer.geometry)
+    width_m, prob = (numbers(layer.columns.get(name), count) for name in ("width_m", "prob"))
+    if "width_m" not in layer.columns:
+        width_m = widths_m(layer.tags)
+    return LineTable(layer.geometry, width_m, prob, layer.crs)
+
+
+def widths_m(rows: Sequence[Tags]) -> NDArray[np.float64]:
+    """(m,) the widths that tags tell, nan where they tell none."""
+    told = (tagged_width_m(tags) for tags in rows)
+    return np.array([np.nan if each is None else each for each in told], dtype=np.float64)
 
 
 def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS | None) -> None:
@@ -77,6 +98,17 @@ def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
     if column is None or column.dtype.kind not in "iuf":
         return np.full(count, np.nan)
     return column.astype(np.float64)
+
+
+def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -> None:
+    """Write a layer as GeoParquet, whole or not at all; raises ``GraphError`` without pyarrow."""
+    try:
+        geopandas = import_parquet(path)
+    except InputError as error:
+        raise GraphError(str(error)) from error
+    table = geopandas.GeoDataFrame(layer.columns, geometry=layer.geometry, crs=crs)
+    with written_whole(path) as part:
+        table.to_parquet(part)
 
 
 def write_geopackage(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.graph.lines import in_metres, reprojected
+from terralink.graph.lines import in_metres, reprojected, unwrapped
 
 _STEPS = 16  # sides are cut so often before they are bent into another CRS
 
@@ -29,7 +29,8 @@ class Extent:
         """Around ``shapes`` (k,), None where there are none."""
         if shapely.is_empty(shapes).all():  # of none, too
             return None
-        left, bottom, right, top = (float(side) for side in shapely.total_bounds(shapes))
+        placed = unwrapped(shapes, crs)
+        left, bottom, right, top = (float(side) for side in shapely.total_bounds(placed))
         return None if np.isnan(left) else cls((left, bottom, right, top), crs)
 
     def __str__(self) -> str:

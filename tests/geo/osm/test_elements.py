@@ -20,7 +20,7 @@ def test_roads_are_what_a_car_may_drive_on_cut_at_shared_nodes(town: Path) -> No
 
 
 def test_buildings_are_closed_ways_and_relations_with_holes(town: Path) -> None:
-    areas, tags = read_elements(town).areas("building")
+    areas, tags = read_elements(town).buildings()
     assert shapely.area(areas).tolist() == [1, 9 - 0.5]
     assert [each["building"] for each in tags] == ["yes", "yes"]
 
@@ -47,5 +47,5 @@ def test_what_is_not_of_openstreetmap_is_refused(text: str, tmp_path: Path) -> N
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         read_elements(tmp_path / "none.osm")

@@ -1,6 +1,9 @@
 """OpenStreetMap's binary files say what its XML says; damaged ones say so in a line."""
 
+import bz2
+import gzip
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,9 @@ import shapely
 
 from terralink.errors import InputError
 from terralink.geo.osm import read, read_elements
+from terralink.graph import RoadGraph
+
+from .conftest import NODES, OUTER, Way, WriteOsm
 
 
 @pytest.fixture
@@ -51,11 +57,10 @@ def test_a_pbf_that_is_cut_off_is_told(binary: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_pbf_without_the_extra_names_it(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_osmium_the_line_names_it(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "osmium", None)
-    with pytest.raises(InputError, match=r"pip install 'terralink\[osm\]'"):
-        read_elements(town.with_suffix(".pbf"))
-    assert len(read(town).roads) == 3
+    with pytest.raises(InputError, match=r"town\.osm is read by osmium, .* pip install osmium"):
+        read(town)
 
 
 def test_a_missing_pbf_is_told(tmp_path: Path) -> None:
@@ -77,3 +82,137 @@ def test_hostile_and_truncated_xml_is_told_in_a_line(text: str, told: str, tmp_p
     path.write_text(text)
     with pytest.raises(InputError, match=told):
         read(path)
+
+
+STREET: Mapping[int, Way] = {1: ([1, 2, 3], {"highway": "primary"})}
+
+
+def roads_of(path: Path) -> list[str]:
+    """The classes of the roads, seen by every reader alike."""
+    found = sorted(tags["highway"] for tags in read(path).roads.tags)
+    assert len(RoadGraph.from_file(path)) == len(found)
+    return found
+
+
+def test_negative_numbers_are_numbers(write_osm: WriteOsm, as_pbf: Callable[[Path], Path]) -> None:
+    nodes = {-number: place for number, place in NODES.items()} | {7: (90.0, 0.0)}
+    ways: dict[int, Way] = {
+        -1: ([-1, -2, 7], {"highway": "primary"}),
+        5: ([-3, -4, -1], {"highway": "track"}),
+        -6: ([-1, -2, -3, -4, -1], {"building": "yes"}),
+    }
+    path = write_osm(ways, nodes=nodes)
+    for each in (path, as_pbf(path)):
+        assert roads_of(each) == ["primary", "track"]
+        assert len(read(each).buildings) == 1
+        graph = RoadGraph.from_file(each)
+        assert sorted(graph.degree.tolist()) == [1, 1, 2]
+        assert graph.length_m.sum() == pytest.approx(90 + 120, abs=0.5)
+
+
+@pytest.mark.parametrize("order", ["nwr", "wnr", "wrn", "rwn"])
+def test_elements_come_in_any_order(order: str, write_osm: WriteOsm) -> None:
+    assert roads_of(write_osm(STREET, order=order)) == ["primary"]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_packed_xml_is_read(
+    suffix: str, pack: Callable[[bytes], bytes], write_osm: WriteOsm, tmp_path: Path
+) -> None:
+    plain = write_osm(STREET).read_bytes()
+    path = tmp_path / f"packed.osm{suffix}"
+    path.write_bytes(pack(plain))
+    assert roads_of(path) == ["primary"]
+    path.write_bytes(pack(b'<!DOCTYPE osm [<!ENTITY a "b">]><osm version="0.6"/>'))
+    with pytest.raises(InputError, match="document type"):
+        read(path)
+    path.write_bytes(plain)
+    with pytest.raises(InputError, match=r"packed\.osm"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["UPPER.OSM", "two words;1?.osm", "http:x.osm", "-.osm"])
+def test_a_name_is_a_name(name: str, write_osm: WriteOsm) -> None:
+    assert roads_of(write_osm(STREET, name=name)) == ["primary"]
+
+
+def test_ways_that_tell_where_they_run_need_no_nodes(write_osm: WriteOsm, tmp_path: Path) -> None:
+    osmium = pytest.importorskip("osmium")
+    located = osmium.FileProcessor(str(write_osm(STREET))).with_locations()
+    path = tmp_path / "located.osm.pbf"
+    file = osmium.io.File(str(path), "pbf,locations_on_ways=true")
+    with osmium.SimpleWriter(file) as writer:
+        for element in located:
+            if element.is_way():
+                writer.add(element)
+    assert roads_of(path) == ["primary"]
+
+
+@pytest.mark.parametrize("mark", ['action="delete"', "action='delete'", 'visible="false"'])
+def test_what_is_deleted_is_not_there(mark: str, write_osm: WriteOsm) -> None:
+    ways: dict[int, Way] = {
+        1: ([1, 2], {"highway": "primary"}),
+        2: ([2, 3], {"highway": "track"}),
+        3: (OUTER, {"building": "yes"}),
+    }
+    path = write_osm(ways, [("w3 outer", {"type": "multipolygon", "building": "yes"})])
+    path.write_text(
+        path.read_text()
+        .replace('<way id="1"', f'<way id="1" {mark}')
+        .replace('<relation id="-1"', f'<relation id="-1" {mark}')
+    )
+    assert roads_of(path) == ["track"]
+    assert len(read(path).buildings) == 1  # the way by itself
+    path.write_text(path.read_text().replace('<way id="3"', f'<way id="3" {mark}'))
+    assert len(read(path).buildings) == 0
+
+
+def test_the_last_version_of_a_way_counts(write_osm: WriteOsm) -> None:
+    path = write_osm(STREET)
+    again = '<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="track"/></way></osm>'
+    path.write_text(path.read_text().replace("</osm>", again))
+    assert roads_of(path) == ["track"]
+
+
+def test_a_road_is_not_drawn_across_a_node_that_is_missing(write_osm: WriteOsm) -> None:
+    graph = RoadGraph.from_file(write_osm({1: ([1, 2, 99, 3, 4], {"highway": "primary"})}))
+    assert graph.length_m.tolist() == pytest.approx([60, 60], abs=0.5)
+
+
+def test_squares_are_no_ring_roads(write_osm: WriteOsm, as_pbf: Callable[[Path], Path]) -> None:
+    ways: dict[int, Way] = {
+        1: ([11, 12], {"highway": "primary"}),
+        2: (OUTER, {"highway": "service", "area": "yes"}),
+        3: (OUTER, {"highway": "pedestrian"}),
+        4: (OUTER, {"area:highway": "residential"}),
+        5: (OUTER, {"area:highway": "residential", "highway": "residential"}),
+        6: (OUTER[:-1], {"highway": "service", "area": "yes"}),
+    }
+    path = write_osm(ways)
+    for each in (path, as_pbf(path)):
+        assert [tags["highway"] for tags in read_elements(each).roads()[1]] == ["primary"]
+        drawn = read(each).roads
+        assert list(drawn.geom_type) == ["LineString", "Polygon", "Polygon"]
+        assert RoadGraph.from_file(each).length_m.tolist() == pytest.approx([20], abs=0.5)
+
+
+def test_a_roundabout_is_a_ring_road(write_osm: WriteOsm) -> None:
+    path = write_osm({1: (OUTER, {"highway": "primary", "junction": "roundabout", "area": "no"})})
+    assert RoadGraph.from_file(path).length_m.tolist() == pytest.approx([240], abs=1)
+
+
+def test_ways_without_a_road_for_cars_are_told(
+    write_osm: WriteOsm, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(RoadGraph.from_file(write_osm({1: ([1, 2], {"highway": "footway"})}))) == 0
+    (record,) = caplog.records
+    assert "no way is a road for cars, only footway" in record.message
+
+
+def test_a_graph_has_the_width_that_the_tags_tell(write_osm: WriteOsm) -> None:
+    ways = {
+        i: ([1, i], {"highway": "primary", "width": text})
+        for i, text in ((2, "10ft 6in"), (3, "2.5 m;"), (4, "wide"))
+    }
+    widths_m = sorted(RoadGraph.from_file(write_osm(ways)).width_m.tolist())
+    assert widths_m == pytest.approx([2.5, 3.2004, float("nan")], nan_ok=True)

@@ -1,16 +1,28 @@
 """OpenStreetMap: its files in and out, and roads and buildings with their tags.
 
-files     .osm by our own reader, .osm.pbf by pyosmium (extra ``osm``), to ``Elements``
-elements  nodes, ways and relations, and the shapes they make
-features  ``read``: any file to ``Osm``, its roads and buildings; ``fetch``: an area by osmnx
+tags      what is a road, an area, a building: one rule for all files
+files     .osm, .osm.pbf, .o5m by osmium to ``Elements``
+elements  ways and areas, and the shapes they make
+areas     buildings of several rings
+features  roads and buildings of any file, layer by layer
+tables    ``read``: any file to ``Osm``, its roads and buildings; ``fetch``: an area by osmnx
+markup    OpenStreetMap's XML: what is refused, and what is written
 widths    how wide a road is by its tags, in metres, and which roads are drawn
 """
 
-from terralink.geo.osm.elements import DRIVABLE, Elements, Way
-from terralink.geo.osm.features import Osm, fetch, read
-from terralink.geo.osm.files import is_osm, read_elements
-from terralink.geo.osm.markup import read_xml, write_elements
-from terralink.geo.osm.widths import CentreLines, RoadChoice, centre_lines, road_width_m
+from terralink.geo.osm.elements import Elements
+from terralink.geo.osm.features import has, is_vector, read_buildings, read_roads
+from terralink.geo.osm.files import is_osm, read_elements, stem_of
+from terralink.geo.osm.markup import read_xml, write_ways
+from terralink.geo.osm.tables import Osm, fetch, read
+from terralink.geo.osm.tags import DRIVABLE, is_road
+from terralink.geo.osm.widths import (
+    CentreLines,
+    RoadChoice,
+    centre_lines,
+    road_width_m,
+    tagged_width_m,
+)  # fmt: skip
 
 __all__ = [
     "DRIVABLE",
@@ -18,13 +30,19 @@ __all__ = [
     "Elements",
     "Osm",
     "RoadChoice",
-    "Way",
     "centre_lines",
     "fetch",
+    "has",
     "is_osm",
+    "is_road",
+    "is_vector",
     "read",
+    "read_buildings",
     "read_elements",
+    "read_roads",
     "read_xml",
     "road_width_m",
-    "write_elements",
+    "stem_of",
+    "tagged_width_m",
+    "write_ways",
 ]

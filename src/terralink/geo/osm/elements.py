@@ -1,8 +1,7 @@
-"""OpenStreetMap's elements, nodes, ways and relations, and the shapes that they make."""
+"""OpenStreetMap's ways and areas, and the shapes that they make."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -10,124 +9,161 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink.geo.osm.tags import Tags, has, is_area, is_building, is_drivable, is_road
+
 Shapes: TypeAlias = NDArray[np.object_]
-Tags: TypeAlias = dict[str, str]
-
-# Values of the tag 'highway' that a car may drive on
-DRIVABLE = frozenset(
-    {
-        *("motorway", "trunk", "primary", "secondary", "tertiary"),
-        *("motorway_link", "trunk_link", "primary_link", "secondary_link", "tertiary_link"),
-        *("unclassified", "residential", "living_street", "service", "track", "road"),
-    }
-)
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Way:
-    """The numbers of its nodes, in order, and its tags."""
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """Ways (m,) as arrays: a city has millions of nodes.
 
-    nodes: list[int]
-    tags: Tags
+    nodes (p,)       the numbers of their nodes, way after way
+    lonlat (p, 2)    where these are; nan where an extract leaves a node out beyond its border
+    starts (m + 1,)  way i is ``nodes[starts[i]:starts[i + 1]]``
+    tags             those of each way
+    """
 
-    @property
-    def is_closed(self) -> bool:
-        return len(self.nodes) > 3 and self.nodes[0] == self.nodes[-1]
+    nodes: Ints
+    lonlat: Floats
+    starts: Ints
+    tags: Sequence[Tags]
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    @cached_property
+    def owner(self) -> Ints:
+        """(p,) the way of each node."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    @cached_property
+    def known(self) -> Bools:
+        """(p,) whether the place of each node is known."""
+        return ~np.isnan(self.lonlat[:, 0])
+
+    @cached_property
+    def is_whole(self) -> Bools:
+        """(m,) whether the places of all nodes are known."""
+        return np.asarray(np.bincount(self.owner, ~self.known, len(self)) == 0)
+
+    @cached_property
+    def is_ring(self) -> Bools:
+        """(m,) whether a way ends where it begins, around something."""
+        ring = np.diff(self.starts) > 3
+        first, last = self.starts[:-1][ring], self.starts[1:][ring] - 1
+        ring[ring] = self.nodes[first] == self.nodes[last]
+        return ring
+
+    def select(self, rows: Ints) -> "Ways":
+        """Some of the ways, in the order of ``rows`` (k,)."""
+        counts = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        points = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], counts)
+        tags = [self.tags[row] for row in rows]
+        return Ways(self.nodes[points], self.lonlat[points], starts, tags)
+
+    def polygons(self) -> Shapes:
+        """(m,) polygons of ways that are whole rings, all of them."""
+        if not len(self):
+            return np.empty(0, object)
+        rings = shapely.linearrings(self.lonlat, indices=self.owner)
+        return np.asarray(shapely.polygons(rings), dtype=object)
+
+    def lines(self, *, cut: bool) -> tuple[Shapes, Ints]:
+        """Lines (k,) between known nodes, and the way (k,) of each.
+
+        Where ``cut`` they also end at nodes that are there more than once, such as those that two
+        ways share. A way is never drawn across a node whose place is not known.
+        """
+        new_run = np.diff(self.owner, prepend=-1) > 0
+        new_run[1:] |= ~self.known[:-1]
+        repeated = ~new_run
+        repeated[1:] &= np.diff(self.nodes) == 0
+        point = np.flatnonzero(self.known & ~repeated)
+        run = np.cumsum(new_run)[point]
+        tip = (np.diff(run, prepend=-1) != 0) | (np.diff(run, append=-1) != 0)
+        _, numbers, seen = np.unique(self.nodes[point], return_inverse=True, return_counts=True)
+        inner_cut = (seen[numbers] > 1) & ~tip if cut else np.zeros(len(point), bool)
+        # a cut ends one line and begins the next: its point is there twice
+        twice = np.repeat(np.arange(len(point)), 1 + inner_cut)
+        again = np.diff(twice, prepend=-1) == 0
+        line = np.cumsum((np.diff(run[twice], prepend=-1) != 0) | again) - 1
+        long = np.bincount(line)[line] > 1
+        at, (_, line) = point[twice][long], np.unique(line[long], return_inverse=True)
+        if not len(at):
+            return np.empty(0, object), np.empty(0, np.int64)
+        lines = shapely.linestrings(self.lonlat[at], indices=line)
+        first = np.flatnonzero(np.diff(line, prepend=-1))
+        return np.asarray(lines, dtype=object), self.owner[at[first]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Elements:
-    """What a file says: ``places`` (node -> lon, lat), ``ways``, and relations as ways of ways."""
+    """What a file says of roads and buildings.
 
-    places: Mapping[int, tuple[float, float]]
-    ways: Mapping[int, Way]
-    relations: Sequence[Way] = field(default_factory=list)
+    ways           all that are tagged ``highway`` or ``building``, and the rings of ``areas``
+    areas          buildings of several rings, assembled
+    area_tags      those of each area
+    repeated (m,)  whether a way is the outer ring of an area, which counts in its place
+    """
+
+    ways: Ways
+    areas: Shapes
+    area_tags: Sequence[Tags]
+    repeated: Bools
 
     def roads(self) -> tuple[Shapes, list[Tags]]:
         """Lines (m,) in longitude and latitude, and their tags, of what a car may drive on.
 
         Ways are cut at nodes that they share: there one can turn. Where lines merely cross there is
-        a bridge.
+        a bridge. Squares are no roads.
         """
-        drivable = self._drivable()
-        seen = Counter(node for way in drivable for node in self._known(way.nodes))
-        parts = [
-            (part, way.tags)
-            for way in drivable
-            for part in _cut(self._known(way.nodes), seen)
-            if len(part) > 1
-        ]
-        lines = [shapely.LineString([self.places[node] for node in part]) for part, _ in parts]
-        return _array(lines), [tags for _, tags in parts]
+        roads = self._ways([is_road(tags) for tags in self.ways.tags])
+        lines, way = roads.lines(cut=True)
+        return lines, [roads.tags[i] for i in way]
 
     def streets(self) -> tuple[Shapes, list[Tags]]:
-        """As ``roads``, but each way in one piece; squares (``area=yes``) are polygons."""
-        ways = [(self._points(way), way.tags) for way in self._drivable()]
-        told = [
-            (shapely.Polygon(points) if is_square(tags) else shapely.LineString(points), tags)
-            for points, tags in ways
-            if len(points) > (3 if is_square(tags) else 1)
-        ]
-        return _array([shape for shape, _ in told]), [tags for _, tags in told]
+        """As ``roads``, but each way in one piece, and squares are there, as polygons."""
+        roads = self._ways([is_road(tags) for tags in self.ways.tags])
+        lines, way = roads.lines(cut=False)
+        drivable = [is_drivable(tags) and is_area(tags) for tags in self.ways.tags]
+        squares = self._ways(np.array(drivable, bool) & self.ways.is_ring & self.ways.is_whole)
+        tags = [roads.tags[i] for i in way] + list(squares.tags)
+        return np.concatenate([lines, squares.polygons()]), tags
 
-    def areas(self, key: str) -> tuple[Shapes, list[Tags]]:
-        """Polygons (k,) in longitude and latitude of what is tagged ``key``, and their tags.
+    def buildings(self) -> tuple[Shapes, list[Tags]]:
+        """Polygons (k,) of buildings in longitude and latitude, and their tags."""
+        houses = self._ways(self._houses & self.ways.is_ring & self.ways.is_whole)
+        shapes = np.concatenate([houses.polygons(), self.areas])
+        tags = [*houses.tags, *self.area_tags]
+        whole = np.flatnonzero(~are_parts(shapes, tags))
+        return shapes[whole], [tags[i] for i in whole.tolist()]
 
-        They are closed ways, and relations of several rings, whose inner ones are holes.
-        """
-        closed = [way for way in self.ways.values() if _is_tagged(way, key) and way.is_closed]
-        rings = [(self._points(way), way.tags) for way in closed]
-        told = [(shapely.Polygon(points), tags) for points, tags in rings if len(points) > 3]
-        told += [(self._assembled(way), way.tags) for way in self._multipolygons(key)]
-        return _array([shape for shape, _ in told]), [tags for _, tags in told]
-
-    def _drivable(self) -> list[Way]:
-        return [way for way in self.ways.values() if way.tags.get("highway") in DRIVABLE]
-
-    def _multipolygons(self, key: str) -> list[Way]:
-        kind = ("multipolygon", "building")
-        return [
-            way for way in self.relations if way.tags.get("type") in kind and _is_tagged(way, key)
-        ]
-
-    def _assembled(self, relation: Way) -> shapely.Geometry:
-        """The area that the member ways enclose: inner rings are holes."""
-        members = [self.ways[number] for number in relation.nodes if number in self.ways]
-        lines = [self._points(way) for way in members]
-        drawn = shapely.node(shapely.MultiLineString([line for line in lines if len(line) > 1]))
-        return shapely.build_area(drawn)
-
-    def _points(self, way: Way) -> list[tuple[float, float]]:
-        return [self.places[node] for node in self._known(way.nodes)]
-
-    def _known(self, nodes: list[int]) -> list[int]:
-        """Without the nodes that an extract leaves out beyond its border."""
-        return [node for node in nodes if node in self.places]
+    @property
+    def broken_buildings(self) -> int:
+        """How many ways are tagged ``building`` and are no ring, or not whole in an extract."""
+        return int((self._houses & ~(self.ways.is_ring & self.ways.is_whole)).sum())
 
     @cached_property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """(left, bottom, right, top) of all nodes; nan without any."""
-        left, bottom, right, top = shapely.total_bounds(shapely.points([*self.places.values()]))
-        return float(left), float(bottom), float(right), float(top)
+    def _houses(self) -> Bools:
+        """(m,) which ways are buildings, if they are whole rings."""
+        return np.array([is_building(tags) for tags in self.ways.tags], bool) & ~self.repeated
+
+    def _ways(self, chosen: Sequence[bool] | Bools) -> Ways:
+        return self.ways.select(np.flatnonzero(np.asarray(chosen, bool)))
 
 
-def _cut(nodes: list[int], seen: Counter[int]) -> Iterable[list[int]]:
-    """The stretches of a way between nodes that are seen more than once."""
-    inner = [i for i in range(1, len(nodes) - 1) if seen[nodes[i]] > 1]
-    for start, stop in zip([0, *inner], [*inner, len(nodes) - 1], strict=True):
-        yield nodes[start : stop + 1]
-
-
-def is_square(tags: Mapping[str, str]) -> bool:
-    """Whether a way that is closed goes around an area rather than along a road."""
-    return tags.get("area") == "yes"
-
-
-def _is_tagged(way: Way, key: str) -> bool:
-    return way.tags.get(key, "no") != "no"
-
-
-def _array(shapes: Sequence[shapely.Geometry]) -> Shapes:
-    result = np.empty(len(shapes), dtype=object)
-    result[:] = shapes
-    return result
+def are_parts(shapes: Shapes, tags: Sequence[Tags]) -> Bools:
+    """(k,) which buildings are but parts of another: tagged so as well, and inside it."""
+    parts = np.array([has(each, "building:part") for each in tags], bool)
+    rows = np.flatnonzero(parts)
+    if len(rows):
+        middles = shapely.point_on_surface(shapely.make_valid(shapes[rows]))
+        inner, outer = shapely.STRtree(shapes).query(middles, predicate="within")
+        larger = shapely.area(shapes[outer]) > shapely.area(shapes[rows[inner]])
+        parts[rows] = np.isin(np.arange(len(rows)), inner[larger])
+    return parts

@@ -1,203 +1,234 @@
-"""Roads and buildings with their tags, of any file that holds some, or fetched for an area.
+"""Roads and buildings of files of any form, as arrays.
 
-RULE 1: what is tagged ``highway`` (for cars) is a road, what is tagged ``building`` a building.
-RULE 2: a file that knows neither tag, such as SpaceNet's centre lines or the labels of a project,
-        tells by its geometry: lines are roads, polygons are buildings.
+``tags`` has the rules by which they are told. The layers of a file that are looked at are the one
+named ``roads`` (or ``buildings``), else all; a layer without a tag of OpenStreetMap is drawn by its
+geometry, but where another layer of the file has the tag that is looked for.
 """
 
-import json
-import math
+import logging
 import os
-import re
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo.grid import Grid
-from terralink.geo.osm.elements import DRIVABLE, Shapes, Tags, is_square
+from terralink.geo.osm.elements import Shapes, are_parts
 from terralink.geo.osm.files import is_osm, read_elements
-from terralink.geo.vectors import Vectors, layers, read_vectors
+from terralink.geo.osm.tags import (
+    RULE_COLUMNS,
+    Tags,
+    are_known,
+    is_area,
+    is_building,
+    is_drivable,
+    is_relation,
+    tags_of,
+)  # fmt: skip
+from terralink.geo.vectors import Vectors, is_parquet, layers, read_vectors
 
-if TYPE_CHECKING:
-    import geopandas as gpd
+What: TypeAlias = Literal["roads", "buildings"]
 
-Bounds = tuple[float, float, float, float]
-
-# How exporters write that a tag is not there
-_ABSENT = {"", "none", "nan", "null"}
-# Names of other sources, and of our own maps, for what OpenStreetMap calls otherwise
-_ALSO_CALLED = {"width_m": "width", "lane_number": "lanes"}
-_HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
-# Exporters round, and some cross the date line a little
-_LAST_DEGREE = 181
-_MARGIN_M, _DEGREE_M = 50.0, 111_320.0
+_KEY_OF: Mapping[What, str] = {"roads": "highway", "buildings": "building"}
+_KIND_OF: Mapping[What, str] = {"roads": "LineString", "buildings": "Polygon"}
+_OF_GDAL = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".geojsonl"}
+_COLLECTION = 7  # GEOS: GeometryCollection
 _WGS84 = CRS.from_epsg(4326)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Osm:
-    """Tables with a geometry and ``tags``, a dict of strings a row, in one CRS.
+class Features:
+    """Shapes (k,) of one layer with their tags, the columns beside them, and their CRS."""
 
-    ``roads`` are lines (or polygons, for squares), whole ways and not cut at junctions;
-    ``buildings`` are polygons, with holes.
+    geometry: Shapes
+    tags: Sequence[Tags]
+    columns: Mapping[str, NDArray[Any]]
+    crs: CRS | None
+
+    def select(self, rows: NDArray[np.bool_]) -> "Features":
+        """Those that ``rows`` (k,) marks."""
+        tags = [self.tags[i] for i in np.flatnonzero(rows).tolist()]
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Features(self.geometry[rows], tags, columns, self.crs)
+
+
+def is_vector(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix names a file of shapes that is read here.
+
+    >>> is_vector("a.geojson"), is_vector("a.osm.gz"), is_vector("a.geoparquet"), is_vector("a.tif")
+    (True, True, True, False)
     """
-
-    roads: "gpd.GeoDataFrame"
-    buildings: "gpd.GeoDataFrame"
+    return is_osm(path) or is_parquet(path) or Path(path).suffix.lower() in _OF_GDAL
 
 
-def read(path: str | os.PathLike[str]) -> Osm:
-    """Roads and buildings of .osm, .osm.pbf (extra ``osm``), or what GDAL reads, such as GeoJSON.
+def read_roads(path: str | os.PathLike[str]) -> list[Features]:
+    """Lines of roads of what GDAL reads, or of GeoParquet, layer by layer.
 
-    In GeoJSON and tables tags are columns, or in columns ``tags`` (JSON) and ``other_tags`` (of
-    ogr2ogr). Raises ``InputError`` for a file that is damaged, or lies nowhere on Earth.
+    Squares are left out, since nobody drives along their edge. The log names what else is, where
+    nothing remains, or where a layer without tags has more than lines. ``tags`` have but what tells
+    roads and their widths. Raises ``InputError`` where there are shapes, and none is a line.
+    """
+    found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "roads")]
+    check_one_crs(path, found)
+    roads = choose_roads(found, squares=False)
+    _tell_left_out(path, found, roads, what="roads", wanted="lines")
+    return roads
+
+
+def read_buildings(path: str | os.PathLike[str]) -> Vectors:
+    """Polygons of buildings of any file but a graph's.
+
+    Raises ``InputError`` for no vector file, and where there are shapes, and none is a polygon.
     """
     if is_osm(path):
-        elements = read_elements(path)
-        return Osm(_table(*elements.streets(), _WGS84), _table(*elements.areas("building"), _WGS84))
+        return Vectors(read_elements(path, keys=("building",)).buildings()[0], {}, _WGS84)
+    found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "buildings")]
+    check_one_crs(path, found)
+    houses = choose_buildings(found)
+    _tell_left_out(path, found, houses, what="buildings", wanted="polygons")
+    crs = found[0].crs if found else None
+    return Vectors(concatenated(each.geometry for each in houses), {}, crs)
+
+
+def has(path: str | os.PathLike[str], what: What) -> bool:
+    """Whether a file has roads, or buildings, or a layer for them: an empty map is a map."""
+    if is_osm(path):
+        elements = read_elements(path, keys=(_KEY_OF[what],))
+        shapes, _ = elements.roads() if what == "roads" else elements.buildings()
+        return len(shapes) > 0
+    kinds, names = layers(path), layers_to_read(path, what)
+    found = [load(path, name, only=RULE_COLUMNS) for name in names]
+    if not any(len(each.geometry) for each in found):
+        return any(_KIND_OF[what] in kinds[name] or kinds[name] == "Unknown" for name in names)
+    chosen = choose_roads(found, squares=False) if what == "roads" else choose_buildings(found)
+    return any(len(each.geometry) for each in chosen)
+
+
+def layers_to_read(path: str | os.PathLike[str], named: str) -> list[str]:
+    """The layer ``named`` so, else all with geometry; raises ``InputError`` where none has."""
     # pyogrio writes "None" for what has no geometry, such as the styles of a GeoPackage
-    shown = [layer for layer, kind in layers(path).items() if kind != "None"]
-    read_layers = [read_vectors(path, layer) for layer in shown]
-    if not read_layers:
+    shown = [name for name, kind in layers(path).items() if kind != "None"]
+    if not shown:
         raise InputError(f"{path} is a table without geometry")
-    crs = read_layers[0].crs
-    _check_placed(path, read_layers, crs)
-    tags = [each for layer in read_layers for each in tags_of(layer.columns, len(layer.geometry))]
-    shapes = np.concatenate([layer.geometry for layer in read_layers])
-    return sorted_out(shapes, tags, crs)
+    return [named] if named in shown else shown
 
 
-def fetch(grid: Grid) -> Osm:
-    """Roads and buildings on and around a grid, from the Overpass API.
+def load(
+    path: str | os.PathLike[str], layer: str, *, only: frozenset[str] | None = None
+) -> Features:
+    """One layer, with the tags in the columns of ``only`` these names; None takes all."""
+    found = read_vectors(path, layer)
+    shapes, columns = _without_collections(found.geometry, found.columns)
+    told = {name: each for name, each in columns.items() if only is None or name in only}
+    return Features(shapes, tags_of(told, len(shapes)), columns, found.crs)
 
-    By osmnx (extra ``osm``), whose cache, rate limits and endpoint hold (``osmnx.settings``).
-    Raises ``InputError`` without the extra, and where the network does not answer.
+
+def _without_collections(
+    shapes: Shapes, columns: Mapping[str, NDArray[Any]]
+) -> tuple[Shapes, Mapping[str, NDArray[Any]]]:
+    """Each part of a collection of several kinds by itself, with the columns of the whole."""
+    if not (shapely.get_type_id(shapes) == _COLLECTION).any():
+        return shapes, columns
+    parts, source = shapely.get_parts(shapes, return_index=True)
+    return np.asarray(parts, object), {name: each[source] for name, each in columns.items()}
+
+
+def choose_roads(
+    found: Sequence[Features], *, squares: bool = True, tagged: bool = False
+) -> list[Features]:
+    """The roads of each layer: lines, and polygons for squares where these are wanted."""
+    tagged = tagged or any("highway" in tags for each in found for tags in each.tags)
+    return [_roads_of(each, squares=squares, tagged=tagged) for each in found]
+
+
+def _roads_of(layer: Features, *, squares: bool, tagged: bool) -> Features:
+    kinds = _kinds(layer.geometry)
+    if not (tagged or are_known(layer.tags)):
+        return layer.select(kinds == 1)
+    drivable = np.array([is_drivable(tags) for tags in layer.tags], bool)
+    roads = layer.select(drivable & (kinds >= 1))
+    shapes = np.empty(len(roads.geometry), object)
+    shapes[:] = [_drawn(*row) for row in zip(roads.geometry, roads.tags, strict=True)]
+    wanted = _kinds(shapes) == 1
+    return replace(roads, geometry=shapes).select(wanted | squares & (_kinds(shapes) == 2))
+
+
+def _drawn(shape: shapely.Geometry, tags: Tags) -> shapely.Geometry | None:
+    """A road as a line, a square as a polygon; None for a square that is not closed.
+
+    Exporters take a ring for an area, such as a roundabout, and an area for a line.
     """
-    try:
-        import osmnx
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "fetching an area needs osmnx, which the core install leaves out; "
-            "get it with: pip install 'terralink[osm]'"
-        ) from error
-    try:
-        frame = osmnx.features_from_bbox(_around(grid), tags={"highway": True, "building": True})
-    except osmnx._errors.InsufficientResponseError:
-        return sorted_out(np.empty(0, object), [], _WGS84)
-    except (OSError, osmnx._errors.ResponseStatusCodeError) as error:  # requests' are OSErrors
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"OpenStreetMap could not be fetched: {reason}; give a file instead"
-        ) from error
-    columns = {name: frame[name].to_numpy() for name in frame.columns if name != "geometry"}
-    shapes = np.asarray(frame.geometry.to_numpy(), dtype=object)
-    return sorted_out(shapes, tags_of(columns, len(frame)), CRS(frame.crs), tagged=True)
+    if shapely.get_dimensions(shape) == 1:
+        return _filled(shape) if is_area(tags) else shape
+    is_ring = shape.geom_type == "Polygon" and not shape.interiors
+    is_way = is_ring and not is_area(tags) and not is_relation(tags)
+    return shapely.boundary(shape) if is_way else shape
 
 
-def _around(grid: Grid) -> Bounds:
-    """(left, bottom, right, top) in degrees, with what may reach in from outside."""
-    if grid.crs is None:
-        raise InputError("an area without CRS lies nowhere on Earth: nothing can be fetched")
-    to_lonlat = Transformer.from_crs(grid.crs, _WGS84, always_xy=True)
-    left, bottom, right, top = to_lonlat.transform_bounds(*grid.bounds)
-    high = _MARGIN_M / _DEGREE_M
-    wide = high / max(math.cos(math.radians((bottom + top) / 2)), 0.01)
-    return left - wide, bottom - high, right + wide, top + high
+def _filled(line: shapely.Geometry) -> shapely.Geometry | None:
+    """The area within a line that is closed."""
+    is_ring = line.geom_type == "LineString" and line.is_closed and len(line.coords) > 3
+    return shapely.Polygon(line) if is_ring else None
 
 
-def sorted_out(
-    shapes: Shapes, tags: list[Tags], crs: CRS | None, *, tagged: bool | None = None
-) -> Osm:
-    """Roads and buildings among shapes with tags (RULES 1 and 2); ``tagged`` None looks."""
-    if tagged is None:
-        tagged = any("highway" in each or "building" in each for each in tags)
+def choose_buildings(found: Sequence[Features], *, tagged: bool = False) -> list[Features]:
+    """The polygons of buildings of each layer."""
+    tagged = tagged or any("building" in tags for each in found for tags in each.tags)
+    houses = [_buildings_of(each, tagged=tagged) for each in found]
+    return [each.select(~are_parts(each.geometry, each.tags)) for each in houses]
+
+
+def _buildings_of(layer: Features, *, tagged: bool) -> Features:
+    kinds = _kinds(layer.geometry)
+    if not (tagged or are_known(layer.tags)):
+        return layer.select(kinds == 2)
+    houses = layer.select(np.array([is_building(tags) for tags in layer.tags], bool) & (kinds >= 1))
+    shapes = houses.geometry.copy()
+    for row in np.flatnonzero(_kinds(shapes) == 1):
+        shapes[row] = _filled(shapes[row])
+    return replace(houses, geometry=shapes).select(_kinds(shapes) == 2)
+
+
+def _kinds(shapes: Shapes) -> NDArray[np.int64]:
+    """0 for points, 1 for lines, 2 for polygons, -1 for what is missing or empty."""
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    kinds = shapely.get_dimensions(shapes)
-    highways = [each.get("highway") in DRIVABLE or not tagged for each in tags]
-    houses = [each.get("building", "no") != "no" or not tagged for each in tags]
-    is_road = there & np.array(highways, bool) & (kinds == 1 if not tagged else kinds >= 1)
-    is_house = there & np.array(houses, bool) & (kinds == 2)
-    roads = _table(shapes[is_road], _chosen(tags, is_road), crs)
-    roads.geometry = [_along(*row) for row in zip(roads.geometry, roads.tags, strict=True)]
-    return Osm(roads, _table(shapes[is_house], _chosen(tags, is_house), crs))
+    return np.where(there, shapely.get_dimensions(shapes), -1)
 
 
-def tags_of(columns: Mapping[str, NDArray[Any]], count: int) -> list[Tags]:
-    """The tags of each of ``count`` rows, from the columns of a table.
-
-    >>> columns = {"highway": np.array(["track", None]), "tags": np.array([None, '{"lanes": 2}'])}
-    >>> tags_of(columns, 2)
-    [{'highway': 'track'}, {'lanes': '2'}]
-    """
-    rows: list[Tags] = [{} for _ in range(count)]
-    for name, values in columns.items():
-        for row, value in zip(rows, values, strict=True):
-            row.update(_unpacked(name, value))
-    return rows
-
-
-def _unpacked(name: str, value: Any) -> Tags:
-    nested = _nested(name, value)
-    if nested is not None:
-        return {key: str(each) for key, each in nested.items() if not _is_absent(each)}
-    return {} if _is_absent(value) else {_ALSO_CALLED.get(name, name): str(value)}
-
-
-def _nested(name: str, value: Any) -> Mapping[str, Any] | None:
-    """The tags within a value of the columns ``tags`` and ``other_tags``, else None."""
-    if isinstance(value, Mapping) and name == "tags":
-        return value
-    if name == "other_tags":
-        return dict(_HSTORE.findall(str(value)))
-    if name == "tags" and str(value).startswith("{"):
-        with suppress(ValueError):
-            return dict(json.loads(value))
-    return None
-
-
-def _is_absent(value: Any) -> bool:
-    return str(value).lower() in _ABSENT
-
-
-def _along(shape: shapely.Geometry, tags: Tags) -> shapely.Geometry:
-    """A ring that an exporter took for an area is a road again, such as a roundabout."""
-    is_ring = shapely.get_dimensions(shape) == 2 and not is_square(tags)
-    return shapely.boundary(shape) if is_ring else shape
-
-
-def _check_placed(
-    path: str | os.PathLike[str], read_layers: list[Vectors], crs: CRS | None
+def _tell_left_out(
+    path: str | os.PathLike[str],
+    found: Sequence[Features],
+    chosen: Sequence[Features],
+    *,
+    what: str,
+    wanted: str,
 ) -> None:
-    shapes = np.concatenate([layer.geometry for layer in read_layers])
-    if not len(shapes):  # a map of nothing, such as SpaceNet's of images without roads
-        return
-    left, bottom, right, top = shapely.total_bounds(shapes)
-    # nan, where there is nothing, is nowhere wrong
-    on_earth = not (max(-left, right) > _LAST_DEGREE or max(-bottom, top) > 90)
-    if crs is not None and crs.is_geographic and not on_earth:
-        raise InputError(
-            f"{path} should be in degrees ({crs.to_string()}) and reaches from {left:g}, "
-            f"{bottom:g} to {right:g}, {top:g}; name its CRS in it, or convert it: "
-            "ogr2ogr -s_srs EPSG:... -t_srs EPSG:4326 OUT.geojson IN"
-        )
-    if any(layer.crs != crs for layer in read_layers):
+    """Tell of shapes without tags beside the wanted ones; refuse them where there are no others."""
+    shapes = concatenated(each.geometry for each in found)
+    shapes = shapes[_kinds(shapes) >= 0]
+    others = len(shapes) - sum(len(each.geometry) for each in chosen)
+    tagged = any(are_known(each.tags) for each in found)
+    if others == len(shapes) > 0 and not tagged:
+        kinds = ", ".join(sorted({shape.geom_type for shape in shapes}))
+        raise InputError(f"{path}: {what} are made of {wanted}, not of {kinds}")
+    if others == len(shapes) > 0:
+        _log.warning("%s: no %s among %d shapes, by their tags", path, what, len(shapes))
+    elif others and not tagged:
+        _log.warning("%s: left out %d shapes that are no %s", path, others, wanted)
+
+
+def check_one_crs(path: str | os.PathLike[str], found: Sequence[Features]) -> CRS | None:
+    crs = found[0].crs if found else None
+    if any(each.crs != crs for each in found):
         raise InputError(f"the layers of {path} are of different CRSs; give them as files apart")
+    return crs
 
 
-def _chosen(tags: list[Tags], chosen: NDArray[np.bool_]) -> list[Tags]:
-    return [tags[i] for i in np.flatnonzero(chosen)]
-
-
-def _table(shapes: Shapes, tags: list[Tags], crs: CRS | None) -> "gpd.GeoDataFrame":
-    import geopandas as gpd
-
-    held = np.empty(len(tags), dtype=object)
-    held[:] = tags
-    return gpd.GeoDataFrame({"tags": held}, geometry=list(shapes), crs=crs)
+def concatenated(parts: Iterable[Shapes]) -> Shapes:
+    return np.concatenate([np.empty(0, object), *parts])

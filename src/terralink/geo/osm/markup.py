@@ -1,34 +1,81 @@
 """OpenStreetMap's XML in and out.
 
-Files come from anywhere, so they are read by expat with no document type allowed: without one there
-is no entity that could expand or reach out. What is written is plain: nodes, ways, a few tags.
+Files come from anywhere, so no document type is allowed: without one there is no entity that could
+expand or reach out. libosmium reads the rest. What is written is plain: nodes, ways, a few tags.
 """
 
+import bz2
+import gzip
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias, cast
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from terralink.errors import InputError
 from terralink.files import written_whole
-from terralink.geo.osm.elements import Elements, Way
+from terralink.geo.osm.tags import Tags
 
 StartHandler: TypeAlias = Callable[[str, dict[str, str]], None]
 
-
-def read_markup(path: str | os.PathLike[str]) -> Elements:
-    """Read an .osm file; raises ``InputError`` for what is none, or has a document type."""
-    reader = _Reader()
-    read_xml(path, start=reader.start)
-    if reader.root != "osm":
-        raise InputError(f"{path} is XML, but not of OpenStreetMap: its root is {reader.root!r}")
-    return Elements(reader.places, reader.ways, reader.relations)
+_DELETED = re.compile(rb"""\baction\s*=\s*["']delete["']""")
+_BLOCK, _LONGEST_MARK = 1 << 20, 64
 
 
-def write_elements(path: str | os.PathLike[str], elements: Elements) -> None:
-    """Write nodes and ways as an .osm file, whole or not at all.
+class _FoundError(Exception):
+    """What was looked for is found: the rest of the file need not be read."""
+
+
+def check_markup(path: str | os.PathLike[str]) -> None:
+    """Raise ``InputError`` for XML that is not of OpenStreetMap, or has a document type.
+
+    Both show before the first element ends: no more is read.
+    """
+    roots: list[str] = []
+
+    def stop_at(name: str, _attributes: object) -> None:
+        roots.append(name)
+        raise _FoundError
+
+    with suppress(_FoundError):
+        read_xml(path, start=stop_at)
+    if roots != ["osm"]:
+        raise InputError(f"{path} is XML, but not of OpenStreetMap: its root is {roots[0]!r}")
+
+
+def deleted_elements(path: str | os.PathLike[str]) -> set[tuple[str, int]]:
+    """("way", -3) and the like: what an editor, such as JOSM, has marked to be deleted."""
+    found: set[tuple[str, int]] = set()
+
+    def keep(name: str, attributes: dict[str, str]) -> None:
+        if attributes.get("action") == "delete":
+            found.add((name, int(attributes["id"])))
+
+    if _has_deleted(path):
+        read_xml(path, start=keep)
+    return found
+
+
+def _has_deleted(path: str | os.PathLike[str]) -> bool:
+    """Whether the bytes say so somewhere: to parse all of a large file would take long."""
+    tail = b""
+    with _opened(path) as file, told_of_xml(path):
+        while block := file.read(_BLOCK):
+            if _DELETED.search(tail + block):
+                return True
+            tail = block[-_LONGEST_MARK:]
+    return False
+
+
+def write_ways(
+    path: str | os.PathLike[str],
+    places: Mapping[int, tuple[float, float]],
+    ways: Mapping[int, tuple[list[int], Tags]],
+) -> None:
+    """Write nodes (lon, lat) and ways (their nodes and tags) as an .osm file, whole or not at all.
 
     It says that it must not be uploaded: nobody has checked what was extracted.
     """
@@ -38,14 +85,13 @@ def write_elements(path: str | os.PathLike[str], elements: Elements) -> None:
         file.writelines(
             # 8 decimals of a degree are a millimetre
             f'<node id="{number}" lat="{lat:.8f}" lon="{lon:.8f}"/>\n'
-            for number, (lon, lat) in elements.places.items()
+            for number, (lon, lat) in places.items()
         )
-        for number, way in elements.ways.items():
+        for number, (nodes, tags) in ways.items():
             file.write(f'<way id="{number}">\n')
-            file.writelines(f'<nd ref="{node}"/>\n' for node in way.nodes)
+            file.writelines(f'<nd ref="{node}"/>\n' for node in nodes)
             file.writelines(
-                f"<tag k={quoteattr(key)} v={quoteattr(value)}/>\n"
-                for key, value in way.tags.items()
+                f"<tag k={quoteattr(key)} v={quoteattr(value)}/>\n" for key, value in tags.items()
             )
             file.write("</way>\n")
         file.write("</osm>\n")
@@ -67,37 +113,24 @@ def read_xml(
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = start
+    with told_of_xml(path), _opened(path) as file:
+        parser.ParseFile(file)
+
+
+@contextmanager
+def told_of_xml(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell of a file that cannot be read, or is no XML, in one line."""
     try:
-        with Path(path).open("rb") as file:
-            parser.ParseFile(file)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (expat.ExpatError, ValueError, KeyError) as error:
+        yield
+    except (expat.ExpatError, ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path} is not well-formed: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-class _Reader:
-    """Keeps what the elements of an .osm file say, as expat tells them."""
-
-    def __init__(self) -> None:
-        self.root = ""
-        self.places: dict[int, tuple[float, float]] = {}
-        self.ways: dict[int, Way] = {}
-        self.relations: list[Way] = []
-        self._open = Way([], {})  # the way or relation that is being told
-
-    def start(self, name: str, given: dict[str, str]) -> None:
-        self.root = self.root or name
-        if name == "node":
-            if "lon" in given:  # a deleted node is nowhere
-                self.places[int(given["id"])] = float(given["lon"]), float(given["lat"])
-            self._open = Way([], {})
-        elif name == "way":
-            self._open = self.ways[int(given["id"])] = Way([], {})
-        elif name == "relation":
-            self._open = Way([], {})
-            self.relations.append(self._open)
-        elif name == "nd" or (name == "member" and given["type"] == "way"):
-            self._open.nodes.append(int(given["ref"]))
-        elif name == "tag":
-            self._open.tags[given["k"]] = given["v"]
+def _opened(path: str | os.PathLike[str]) -> IO[bytes]:
+    """The bytes of a file, unpacked where the suffix says that it is packed."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".gz":
+        return cast(IO[bytes], gzip.open(path))
+    return cast(IO[bytes], bz2.open(path)) if suffix == ".bz2" else Path(path).open("rb")

@@ -6,13 +6,15 @@ lane at 0.5 m, which is 4 m; 1.5 lanes from motorway to tertiary, half a lane fo
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
+
+from terralink.geo.osm.tags import has
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -37,9 +39,13 @@ _UNITS_M = {
     **{"cm": 0.01, "mm": 0.001, "km": 1000.0, "mi": 1609.344, "yd": 0.9144},
 }
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
-_LENGTH = re.compile(rf"(?:~|<|>|=|ca\.?|approx\.?)*\s*{_NUMBER}\s*([a-z]*|'|\")\.?")
-_FEET_AND_INCHES = re.compile(rf"{_NUMBER}\s*'\s*{_NUMBER}\s*\"?")
-_PARTS = re.compile(r"[;|]|(?<=\d)\s*-\s*(?=\d)")
+_ABOUT = r"(?:[~≈±<>=≤≥]|ca?\.?|circa|approx\.?|about)*\s*"
+_LENGTH = re.compile(rf"{_ABOUT}{_NUMBER}\s*([a-z]*|'|\")\.?")
+_FEET_AND_INCHES = re.compile(
+    rf"{_ABOUT}{_NUMBER}\s*(?:'|ft\.?|feet|foot)\s*-?\s*{_NUMBER}\s*(\"|''|in\.?|inch|inches)?"
+)
+_LIST, _QUOTED = re.compile(r"[;|]"), re.compile(r"'[^']*'|\"[^\"]*\"")
+_RANGE = re.compile(r"""(?<=[\d.a-z'"])\s*[-–—]\s*(?=\d)|(?<=[\d.a-z'"])\s+to\s+(?=\d)""")
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,9 @@ class RoadChoice:
         False
         """
         kind = tags.get("highway", "road")
-        hidden = _is(tags, "tunnel") or _is(tags, "covered")
+        hidden = has(tags, "tunnel") or has(tags, "covered")
         return (
-            (self.bridges or not _is(tags, "bridge"))
+            (self.bridges or not has(tags, "bridge"))
             and (self.tunnels or not hidden)
             and (self.links or not kind.endswith("_link"))
             and (self.service or kind != "service")
@@ -100,34 +106,74 @@ def road_width_m(tags: Mapping[str, str], *, lane_m: float = LANE_M) -> float:
     >>> road_width_m({"highway": "primary", "lanes": "2"}), road_width_m({"highway": "primary"})
     (8.0, 6.0)
     """
-    for key in ("width", "est_width"):
-        told_m = length_m(tags.get(key, ""))
-        if told_m is not None and _within(told_m, _PLAUSIBLE_M):
-            return told_m
-    lanes = length_m(tags.get("lanes", ""))
+    told_m = tagged_width_m(tags)
+    if told_m is not None:
+        return told_m
+    lanes = _mean(_number(part) for part in _values(tags.get("lanes", "")))
     if lanes is None or not _within(lanes, _PLAUSIBLE_LANES):
         lanes = LANES_OF_CLASS.get(tags.get("highway", "road"), _OTHER_LANES)
     return lanes * lane_m
 
 
+def tagged_width_m(tags: Mapping[str, str]) -> float | None:
+    """The width that the tags of a road tell in metres, None where they tell none.
+
+    >>> tagged_width_m({"est_width": "~4"}), tagged_width_m({"width": "wide"})
+    (4.0, None)
+    """
+    widths_m = (length_m(tags.get(key, "")) for key in ("width", "est_width"))
+    known = (width_m for width_m in widths_m if width_m is not None)
+    return next((width_m for width_m in known if _within(width_m, _PLAUSIBLE_M)), None)
+
+
 def length_m(text: str) -> float | None:
     """Metres of a tag's value, as people write it; several values give their mean, others None.
 
-    >>> length_m("3.5"), length_m("3,5 m"), length_m("12 ft"), length_m("6;8"), length_m("wide")
-    (3.5, 3.5, 3.6576, 7.0, None)
+    >>> length_m("3,5 m"), length_m("12'6\\""), length_m("6;8"), length_m("wide")
+    (3.5, 3.81, 7.0, None)
     """
-    parts = [_one_length_m(part.strip().lower()) for part in _PARTS.split(text)]
-    known = [part for part in parts if part is not None]
-    return sum(known) / len(known) if known and len(known) == len(parts) else None
+    return _mean(_range_m(value.lower()) for value in _values(text))
 
 
-def _one_length_m(text: str) -> float | None:
-    if both := _FEET_AND_INCHES.fullmatch(text):
+def _values(text: str) -> list[str]:
+    """The values of a list, of which some may be empty.
+
+    >>> _values("2.5 m;"), _values("2;3")
+    (['2.5 m'], ['2', '3'])
+    """
+    if text.startswith("["):  # a list of Python's, as osmnx writes what it joined
+        return [quoted[1:-1] for quoted in _QUOTED.findall(text)]
+    parts = (part.strip() for part in _LIST.split(text))
+    return [part for part in parts if part]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of values that are all known, else None."""
+    told = [*values]
+    known = [value for value in told if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(told) else None
+
+
+def _range_m(text: str) -> float | None:
+    """One length, or the middle of two: a unit may be said once, at the end."""
+    if (both := _FEET_AND_INCHES.fullmatch(text)) and (both[3] or "-" not in text):
         return round(_float(both[1]) * _FOOT_M + _float(both[2]) * _INCH_M, 6)
-    told = _LENGTH.fullmatch(text)
-    if told is None or told[2] not in _UNITS_M:
+    ends = [_LENGTH.fullmatch(end) for end in _RANGE.split(text)]
+    told = [(end[1], end[2]) for end in ends if end and end[2] in _UNITS_M]
+    if len(told) < len(ends) or len(ends) > 2:
         return None
-    return round(_float(told[1]) * _UNITS_M[told[2]], 6)
+    unit = told[-1][1]
+    return _mean(_metres(number, own or unit) for number, own in told)
+
+
+def _metres(number: str, unit: str) -> float:
+    return _float(number) if unit in ("", "m") else round(_float(number) * _UNITS_M[unit], 6)
+
+
+def _number(text: str) -> float | None:
+    """A number, or the middle of two, without a unit."""
+    ends = [re.fullmatch(_NUMBER, end) for end in _RANGE.split(text)]
+    return _mean(None if end is None else _float(end[1]) for end in ends)
 
 
 def _float(text: str) -> float:
@@ -136,7 +182,3 @@ def _float(text: str) -> float:
 
 def _within(value: float, span: tuple[float, float]) -> bool:
     return span[0] <= value <= span[1]
-
-
-def _is(tags: Mapping[str, str], key: str) -> bool:
-    return tags.get(key, "no") != "no"
