@@ -1,14 +1,15 @@
 """What changed: roads and buildings of a map that are new, matched or gone against a reference.
 
 The reference is OpenStreetMap or an older map. Roads are told apart stretch by stretch, so that all
-lengths of a map are in one of its layers, once; buildings are one thing each.
+lengths of a map are in one of its layers, once; buildings are one thing each. Buildings that both
+maps have, but divide in another way (a row of houses drawn as one), are groups of their own.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import shapely
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo.osm import has, read_buildings
+from terralink.geo.osm import has, is_osm, read_buildings
 from terralink.graph import RoadGraph
 from terralink.graph import style as styles
 from terralink.graph.store import Layer, write_geopackage
 from terralink.metrics.extents import Extent, check_overlap
-from terralink.metrics.polygons import Buildings, comparable_shapes, same_buildings
+from terralink.metrics.polygons import Buildings, comparable_shapes, pair_buildings
 from terralink.metrics.roads import comparable
 
 Shapes: TypeAlias = NDArray[np.object_]
@@ -31,7 +32,69 @@ _NAMES = ("the map", "the reference")
 _KINDS: tuple[Kind, ...] = ("roads", "buildings")
 _STEP_M = 1.0  # how finely a road is told apart
 # Blue, amber and magenta are told apart by every kind of eye.
-COLOURS = {"new": "#ff3d8b", "matched": "#6b95ff", "gone": "#ffb000"}
+COLOURS = {"new": "#ff3d8b", "matched": "#6b95ff", "gone": "#ffb000", "grouped": "#4de0c3"}
+# Of the buildings of a group: those of the map to those of the reference.
+RELATIONS = ("one-to-many", "many-to-one", "many-to-many")
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Buildings of one place that two maps divide in different ways.
+
+    given (k,), given_group (k,)          those of the map, and the group 0..g-1 of each
+    reference (l,), reference_group (l,)  the same of the reference
+    """
+
+    given: Shapes
+    given_group: NDArray[np.int64]
+    reference: Shapes
+    reference_group: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "Groups":
+        """No groups: all that is there is one to one."""
+        return cls(*(np.empty(0, kind) for kind in (object, np.int64, object, np.int64)))
+
+    @property
+    def relation(self) -> Shapes:
+        """(g,) which of ``RELATIONS`` each group is, from the map to the reference."""
+        count = max(self.given_group.max(initial=-1), self.reference_group.max(initial=-1)) + 1
+        ours, theirs = (
+            np.bincount(group, minlength=count)
+            for group in (self.given_group, self.reference_group)
+        )
+        number = np.where(ours == 1, 0, np.where(theirs == 1, 1, 2))
+        return np.array(RELATIONS, dtype=object)[number]
+
+    def summary(self, relation: str) -> dict[str, float]:
+        """How many groups are of that ``relation``, and what buildings they hold.
+
+        ``map`` and ``reference`` count buildings, ``area_m2`` is of the map's.
+        """
+        is_so = self.relation == relation
+        ours, theirs = is_so[self.given_group], is_so[self.reference_group]
+        return {
+            "count": int(is_so.sum()),
+            "map": int(ours.sum()),
+            "reference": int(theirs.sum()),
+            "area_m2": float(shapely.area(self.given[ours]).sum()),
+        }
+
+    def layer(self) -> tuple[Layer, str]:
+        """The buildings of both maps, ``side`` says of which, with their ``group``, and a style."""
+        group = np.concatenate([self.given_group, self.reference_group])
+        shapes = np.concatenate([self.given, self.reference])
+        side = np.repeat(
+            np.array(["map", "reference"], dtype=object), [len(self.given), len(self.reference)]
+        )
+        columns = {
+            "group": group,
+            "relation": self.relation[group],
+            "side": side,
+            "area_m2": shapely.area(shapes),
+        }
+        layer = Layer("buildings_grouped", "MultiPolygon", _several(shapes), columns)
+        return layer, styles.plain_areas(COLOURS["grouped"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +104,7 @@ class Changes:
     new      in the map, and not in the reference
     matched  in both, as the map has them
     gone     in the reference, and not in the map
+    groups   buildings of both that are the same ground, divided in another way
     """
 
     kind: Kind
@@ -48,6 +112,7 @@ class Changes:
     matched: Shapes
     gone: Shapes
     crs: CRS | None
+    groups: Groups = field(default_factory=Groups.none)
 
     @property
     def size(self) -> dict[str, float]:
@@ -68,10 +133,11 @@ class Changes:
                 columns = {"length_m": shapely.length(shapes)}
                 yield Layer(label, "LineString", shapes, columns), styles.plain_lines(COLOURS[name])
             else:
-                # what has several parts is one building: all are written so
-                many = np.array([_multi(shape) for shape in shapes], dtype=object)
                 columns = {"area_m2": shapely.area(shapes)}
-                yield Layer(label, "MultiPolygon", many, columns), styles.plain_areas(COLOURS[name])
+                layer = Layer(label, "MultiPolygon", _several(shapes), columns)
+                yield layer, styles.plain_areas(COLOURS[name])
+        if self.kind == "buildings":
+            yield self.groups.layer()
 
     def _named(self) -> tuple[tuple[str, Shapes], ...]:
         return ("new", self.new), ("matched", self.matched), ("gone", self.gone)
@@ -93,8 +159,10 @@ def roads(
     road is: where a new road leaves an old one it is new from its beginning.
 
     Raises ``InputError`` where both maps have roads but their extents do not overlap, unless they
-    ``may_be_apart``, and where only one has a CRS.
+    ``may_be_apart``, where only one has a CRS, and for a ``within_m`` that is not more than 0.
     """
+    if not within_m > 0:
+        raise InputError(f"within_m is more than 0, not {within_m}")
     reference = _comparable(given, reference, within_m, may_be_apart=may_be_apart)
     new, matched = _told_apart(given, reference, within_m, min_stretch_m)
     gone, _ = _told_apart(reference, given, within_m, min_stretch_m)
@@ -104,14 +172,21 @@ def roads(
 def buildings(
     given: Buildings, reference: Buildings, *, iou: float = 0.5, may_be_apart: bool = False
 ) -> Changes:
-    """The buildings that are new, matched (one to one, at ``iou`` or more) and gone."""
+    """The buildings that are new, matched (one to one, at ``iou`` or more), gone, or in a group.
+
+    ``metrics.polygons.pair_buildings`` has the rules. Raises ``InputError`` as ``roads`` does.
+    """
     old, now, crs = comparable_shapes(reference, given, may_be_apart=True)
     if not may_be_apart:
         check_overlap(Extent.of(now, crs), Extent.of(old, crs), names=_NAMES)
-    i, j = same_buildings(old, now, iou)
-    stays, lasts = np.zeros(len(now), bool), np.zeros(len(old), bool)
-    stays[j], lasts[i] = True, True
-    return Changes("buildings", now[~stays], now[stays], old[~lasts], crs)
+    pairs = pair_buildings(old, now, iou)
+    is_new, is_gone = pairs.pred_group < 0, pairs.truth_group < 0
+    groups = Groups(
+        now[~is_new], pairs.pred_group[~is_new], old[~is_gone], pairs.truth_group[~is_gone]
+    )
+    is_new[pairs.pred] = is_gone[pairs.truth] = False
+    matched = np.sort(pairs.pred)
+    return Changes("buildings", now[is_new], now[matched], old[is_gone], crs, groups)
 
 
 def of_files(
@@ -127,7 +202,7 @@ def of_files(
     are joined where they share a point. Raises ``InputError`` where the files have nothing in
     common to compare.
     """
-    both = [kind for kind in _KINDS if _has(given, kind) and _has(reference, kind)]
+    both = _kinds_of_both(given, reference)
     changes = []
     if "roads" in both:
         now, old = (RoadGraph.from_file(path, node="vertices") for path in (given, reference))
@@ -248,6 +323,16 @@ def _stretches(
     return lines[~near], lines[near]
 
 
+def _kinds_of_both(given: str | os.PathLike[str], reference: str | os.PathLike[str]) -> list[Kind]:
+    """What both files have; an OpenStreetMap file that has nothing is an empty map of any kind."""
+    have = [[kind for kind in _KINDS if _has(path, kind)] for path in (given, reference)]
+    may_have = [
+        here or (_KINDS if is_osm(path) else ())
+        for path, here in zip((given, reference), have, strict=True)
+    ]
+    return [kind for kind in _KINDS if all(kind in here for here in may_have)]
+
+
 def _has(path: str | os.PathLike[str], kind: Kind) -> bool:
     return kind == "roads" if Path(path).suffix.lower() == ".graphml" else has(path, kind)
 
@@ -256,24 +341,37 @@ def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Chan
     """Roads against those of the reference that lie in the map's box."""
     reference = _comparable(given, reference, within_m, may_be_apart=False)
     if len(given) and len(reference):
-        box = shapely.box(*shapely.total_bounds(given.lines)).buffer(within_m, join_style="mitre")
-        lines = shapely.intersection(reference.lines, box)
-        parts = shapely.get_parts(lines)
-        parts = parts[shapely.length(parts) > 0]
-        reference = RoadGraph.from_lines(parts, reference.crs)
+        left, bottom, right, top = shapely.total_bounds(given.lines)
+        box = shapely.box(left - within_m, bottom - within_m, right + within_m, top + within_m)
+        reference = _clip(reference, box)
     return roads(given, reference, within_m=within_m, may_be_apart=True)
 
 
 def _buildings_within_box(given: Buildings, reference: Buildings, iou: float) -> Changes:
     """Buildings against those of the reference whose middle lies in the map's box."""
     whole = buildings(given, reference, iou=iou)
-    here = np.concatenate([whole.new, whole.matched])
+    here = np.concatenate([whole.new, whole.matched, whole.groups.given])
     if not len(here):
         return whole
     box = shapely.box(*shapely.total_bounds(here))
     inside = shapely.intersects(shapely.centroid(whole.gone), box)
-    return Changes("buildings", whole.new, whole.matched, whole.gone[inside], whole.crs)
+    return replace(whole, gone=whole.gone[inside])
 
 
-def _multi(shape: Any) -> shapely.MultiPolygon:
-    return shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape])
+def _clip(graph: RoadGraph, box: shapely.Polygon) -> RoadGraph:
+    """The roads inside a box; those that do not leave it stay as they are."""
+    inside = shapely.covers(box, graph.lines)
+    parts = shapely.get_parts(shapely.intersection(graph.lines[~inside], box))
+    parts = parts[shapely.length(parts) > 0]
+    return RoadGraph.from_lines([*graph.lines[inside], *parts], graph.crs)
+
+
+def _several(shapes: Shapes) -> Shapes:
+    """All as MultiPolygons: what has several parts is one building."""
+    return np.array(
+        [
+            shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape])
+            for shape in shapes
+        ],
+        dtype=object,
+    )

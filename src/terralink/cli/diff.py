@@ -1,8 +1,9 @@
 """``terralink diff``: what is new in a map, and what is gone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +22,7 @@ def run(
         "diff.gpkg"
     ),
     within_m: Annotated[
-        float, typer.Option("--within-m", min=0.0, help="Roads this near to each other are one.")
+        float, typer.Option("--within-m", min=0.01, help="Roads this near to each other are one.")
     ] = 8.0,
     iou: Annotated[
         float,
@@ -32,15 +33,16 @@ def run(
     """Tell what is new in a map, and what is gone, against OpenStreetMap or an older map.
 
     The result is a GeoPackage with the layers 'roads_new', 'roads_matched' and 'roads_gone' (with
-    length_m), and the same three of buildings (with area_m2), styled for QGIS. The reference counts
-    as far as the box around the map reaches.
+    length_m), and the same three of buildings (with area_m2), styled for QGIS; and
+    'buildings_grouped', the buildings that both have but divide in another way: one-to-many,
+    many-to-one or many-to-many. The reference counts as far as the box around the map reaches.
     """
     from terralink import diff
 
     started = perf_counter()
     changes = diff.of_files(given, reference, within_m=within_m, iou=iou)
     diff.write(out, changes)
-    record: dict[str, object] = {"map": str(given), "reference": str(reference)}
+    record: dict[str, Any] = {"map": str(given), "reference": str(reference)}
     lines: list[tuple[str, object]] = []
     for each in changes:
         unit = "length_m" if each.kind == "roads" else "area_m2"
@@ -51,6 +53,10 @@ def run(
             (f"{each.kind} {name}", f"{count:,}, {_told(each.kind, each.size[name])}")
             for name, count in each.count.items()
         ]
+        if each.kind == "buildings":
+            groups = {name: each.groups.summary(name) for name in diff.RELATIONS}
+            record["buildings"] |= {name.replace("-", "_"): of for name, of in groups.items()}
+            lines += [(f"buildings {name}", _grouped(of)) for name, of in groups.items()]
     took_s = perf_counter() - started
     console.show(
         {**record, "seconds": took_s, "written": [str(out)]},
@@ -61,3 +67,10 @@ def run(
 
 def _told(kind: str, size: float) -> str:
     return f"{size / 1000:,.2f} km" if kind == "roads" else f"{size:,.0f} m2"
+
+
+def _grouped(of: Mapping[str, float]) -> str:
+    if not of["count"]:
+        return "0"
+    buildings = f"{of['map']:,} of the map, {of['reference']:,} of the reference"
+    return f"{of['count']:,}: {buildings}, {_told('buildings', of['area_m2'])}"

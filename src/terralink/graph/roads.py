@@ -22,7 +22,8 @@ from terralink.errors import GraphError
 from terralink.graph import formats, networks, store
 from terralink.graph import lines as on_lines
 from terralink.graph.chains import string
-from terralink.graph.polylines import Polylines
+from terralink.graph.polylines import Lines, Polylines
+from terralink.graph.repeats import drop_repeats
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -123,6 +124,8 @@ class RoadGraph:
         RULE 2: the parts of a MultiLineString are roads of their own; heights are dropped.
         RULE 3: what has no length (empty, one point twice, None) is left out, and logged.
         RULE 4: a CRS that is not in true metres is brought to the UTM zone of the lines' centre.
+        RULE 5: what is drawn twice is there once: a copy of a line or of a part of it, in either
+        direction, within 5 cm (``repeats.drop_repeats``). It is left out, and logged.
 
         ``width_m`` and ``prob`` are one value or one a line. Raises ``GraphError`` for geometries
         that are not lines, and for coordinates that are not of ``crs``.
@@ -142,8 +145,11 @@ class RoadGraph:
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
-        pieces, piece_of = on_lines.cut_where(parts[whole], node)
-        source = source[whole][piece_of]
+        with_length = parts[whole]
+        once, line = drop_repeats(with_length, metric=metric is not None)
+        _log_repeats(with_length, once)
+        pieces, piece_of = on_lines.cut_where(once, node)
+        source = source[whole][line][piece_of]
         junctions, ends = on_lines.noded(pieces.tips())
         return cls(junctions, ends, pieces, columns[0, source], columns[1, source], metric)
 
@@ -312,3 +318,9 @@ class RoadGraph:
         """The junctions with their columns, as files have them."""
         columns = {"id": np.arange(len(self.junctions)), "degree": self.degree}
         return store.Layer("junctions", "Point", shapely.points(self.junctions), columns)
+
+
+def _log_repeats(lines: Lines, once: Lines) -> None:
+    if once is not lines:
+        total_m, once_m = (float(shapely.length(each).sum()) for each in (lines, once))
+        _log.warning("%.1f of %.1f m of lines are drawn twice: left out", total_m - once_m, total_m)

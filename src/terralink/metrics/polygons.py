@@ -1,11 +1,14 @@
 """Scores of buildings: how many are found one to one, and how well their outlines lie."""
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from terralink.errors import InputError
 from terralink.graph.lines import in_metres, reprojected
@@ -13,6 +16,8 @@ from terralink.metrics.extents import Extent, check_overlap
 from terralink.metrics.matches import Matches, Overlap, one_to_one
 
 Shapes: TypeAlias = NDArray[np.object_]
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
 
 _AREAS = (3, 6)  # GEOS: Polygon, MultiPolygon
 _ROUNDING = 1e-9  # a building and itself have an IoU of 1 but for the last digits
@@ -82,17 +87,104 @@ def outlines(
     return Overlap(shared, float(shapely.area(zones).sum()) - shared)
 
 
-def same_buildings(
-    truth: Shapes, pred: Shapes, least: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def same_buildings(truth: Shapes, pred: Shapes, least: float) -> tuple[Ints, Ints]:
     """(k,) numbers on both sides of what is one building (RULES 2, 3), out of all that meet."""
-    p, t = shapely.STRtree(truth).query(pred, predicate="intersects")
-    shared = shapely.area(shapely.intersection(truth[t], pred[p]))
-    iou = shared / (shapely.area(truth)[t] + shapely.area(pred)[p] - shared)
+    return _one_to_one(_Overlaps.of(truth, pred), least)
+
+
+@dataclass(frozen=True, eq=False)
+class BuildingPairs:
+    """Which buildings of two maps are the same, one to one or in groups.
+
+    truth, pred (k,)  numbers of the buildings that are one and the same
+    truth_group (n,)  for each true building the number of the group that it is in, -1 for none
+    pred_group (m,)   the same of each predicted one
+    """
+
+    truth: Ints
+    pred: Ints
+    truth_group: Ints
+    pred_group: Ints
+
+
+def pair_buildings(truth: Shapes, pred: Shapes, least: float) -> BuildingPairs:
+    """The buildings that are the same, also where one map divides them in another way.
+
+    RULE 1: a building is linked to one of the other map where they share at least half of the
+    smaller one, or match at IoU ``least``. What hangs together by links is a group.
+    RULE 2: a group stands where both maps have one of it and one has several, where their unions
+    match at IoU ``least``, and better than the best two of its buildings do, and where not all of
+    its buildings are matched one to one anyway.
+    RULE 3: what is in no such group is matched one to one (``same_buildings``).
+
+    >>> row = shapely.box(np.arange(4) * 5, 0, np.arange(4) * 5 + 5, 9)
+    >>> pairs = pair_buildings(row, shapely.box([0, 40], 0, [20, 49], 9), 0.5)
+    >>> pairs.truth_group.tolist(), pairs.pred_group.tolist(), len(pairs.truth)
+    ([0, 0, 0, 0], [0, -1], 0)
+    """
+    overlaps = _Overlaps.of(truth, pred)
+    t, p = _one_to_one(overlaps, least)
+    label = overlaps.linked(least)
+    single = np.ones(len(truth) + len(pred), bool)
+    single[t] = single[len(truth) + p] = False
+    t_group, p_group = np.full(len(truth), -1), np.full(len(pred), -1)
+    count = 0
+    for number in np.unique(label[single]):
+        i, j = (np.flatnonzero(side == number) for side in np.split(label, [len(truth)]))
+        if len(i) and len(j) and _is_one_place(truth[i], pred[j], least, overlaps.best(i)):
+            t_group[i] = p_group[j] = count
+            count += 1
+    alone = t_group[t] < 0
+    return BuildingPairs(t[alone], p[alone], t_group, p_group)
+
+
+@dataclass(frozen=True, eq=False)
+class _Overlaps:
+    """Buildings ``truth`` (k,) and ``pred`` (k,) of both sides that meet, and how well."""
+
+    truth: Ints
+    pred: Ints
+    iou: Floats
+    share: Floats  # of the smaller one
+    sizes: tuple[int, int]
+
+    @classmethod
+    def of(cls, truth: Shapes, pred: Shapes) -> "_Overlaps":
+        p, t = shapely.STRtree(truth).query(pred, predicate="intersects")
+        shared = shapely.area(shapely.intersection(truth[t], pred[p]))
+        areas = shapely.area(truth)[t], shapely.area(pred)[p]
+        iou = shared / (areas[0] + areas[1] - shared)
+        return cls(t, p, iou, shared / np.minimum(*areas), (len(truth), len(pred)))
+
+    def linked(self, least: float) -> Ints:
+        """(n + m,) which of all buildings, the true ones first, hang together by links."""
+        link = (self.share >= 0.5 - _ROUNDING) | (self.iou >= least - _ROUNDING)
+        size = sum(self.sizes)
+        ends = self.truth[link], self.sizes[0] + self.pred[link]
+        graph = coo_array((np.ones(link.sum()), ends), shape=(size, size))
+        return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+    def best(self, truth: Ints) -> float:
+        """The best IoU that one of these true buildings has with a single predicted one."""
+        return float(self.iou[np.isin(self.truth, truth)].max(initial=0))
+
+
+def _one_to_one(overlaps: _Overlaps, least: float) -> tuple[Ints, Ints]:
+    t, p, iou = overlaps.truth, overlaps.pred, overlaps.iou
     order = np.lexsort((p, t, -iou))
     order = order[iou[order] >= least - _ROUNDING]
     order = order[one_to_one(t[order], p[order])]
     return t[order], p[order]
+
+
+def _is_one_place(truth: Shapes, pred: Shapes, least: float, best: float) -> bool:
+    """Whether the buildings of both sides together match, and better than ``best`` (RULE 2)."""
+    if len(truth) + len(pred) < 3:
+        return False
+    there, here = shapely.union_all(truth), shapely.union_all(pred)
+    shared = shapely.area(shapely.intersection(there, here))
+    iou = shared / (shapely.area(there) + shapely.area(here) - shared)
+    return bool(iou >= least - _ROUNDING and iou > best + _ROUNDING)
 
 
 def comparable_shapes(

@@ -1,0 +1,248 @@
+"""Roads that are drawn twice: copies of a line, whole or in part, in either direction.
+
+    lines -> those that touch in two places -> steps from point to point -> each step once -> lines
+
+A copy is a stretch whose points lie on another line, so near that no map means two roads by it:
+parallel carriageways are metres apart.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from terralink.graph.polylines import Bools, Floats, Ints, Lines, Polylines
+
+_SAME_M = 0.05  # files of longitude and latitude round to a centimetre
+_SAME_SHARE = 1e-5  # of the extent, where nothing says that the unit is a metre
+_AT_ONCE = 1 << 22  # points of pairs of lines in memory
+
+
+def drop_repeats(lines: Lines, *, metric: bool) -> tuple[Lines, Ints]:
+    """The lines (m,) with every stretch once, and the line (p,) that each of them comes from.
+
+    RULE 1: a stretch that lies within 5 cm on another line is there once. The longest line keeps
+    it, of equal ones the first; what is left of the other line ends there.
+    RULE 2: what was joined stays joined: where a stretch that is left out began or ended, the line
+    that it lay on is cut if another one ends there, and has a point if another one has.
+    RULE 3: of lines that touch so, points within 5 cm of each other are one point.
+
+    Lines have some length. Without repeats they are returned as they are. ``metric`` False is for
+    lines whose unit is not known to be a metre.
+
+    >>> lines = shapely.linestrings([[(0, 0), (9, 0)], [(12, 0), (6, 0)]])
+    >>> once, line = drop_repeats(lines, metric=True)
+    >>> shapely.length(once).tolist(), line.tolist()
+    ([9.0, 3.0], [0, 1])
+    """
+    within = _SAME_M
+    if not metric and len(lines):
+        left, bottom, right, top = shapely.total_bounds(lines)
+        within = min(_SAME_M, _SAME_SHARE * max(right - left, top - bottom))
+    whole = Polylines.of(lines)
+    place = _exact(whole.points)
+    doubtful = _touching_twice(lines, whole, place, within)
+    if not doubtful.any():
+        return lines, np.arange(len(lines))
+    steps = _Steps.of(whole, place, doubtful, within)
+    first = steps.first(whole.length())
+    if np.array_equal(first, np.arange(len(first))):
+        return lines, np.arange(len(lines))
+    once, line = steps.without_repeats(first)
+    return once.drawn(), line
+
+
+def _exact(points: Floats) -> Ints:
+    """(p,) the number of the place that each point is at; equal points are one place."""
+    as_complex = np.ascontiguousarray(points + 0.0).view(np.complex128).ravel()  # no -0.0
+    return np.asarray(np.unique(as_complex, return_inverse=True)[1], dtype=np.int64)
+
+
+def _touching_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) -> Bools:
+    """(m,) the lines that touch one another, or themselves, in two places or more.
+
+    Where two run along each other, both ends of that stretch are points of the one or the other.
+    """
+    bounds = shapely.bounds(drawn) + np.array([-within, -within, within, within])
+    one, other = shapely.STRtree(drawn).query(shapely.box(*bounds.T))
+    kept = (one != other) | ~shapely.is_simple(drawn)[one]
+    one, other = one[kept], other[kept]
+    shapely.prepare(drawn)
+    points_of = np.unique(place * len(lines) + lines.owner)  # one number a place and a line
+    touches = []
+    block = np.cumsum(lines.counts[one]) // _AT_ONCE
+    for part in np.split(np.arange(len(one)), np.flatnonzero(np.diff(block)) + 1):
+        point, line = _boxed(lines, one[part], other[part], bounds)
+        owner = lines.owner[point]
+        touch = _among(place[point] * len(lines) + line, points_of) & (owner != line)
+        rest = np.flatnonzero(~touch)
+        near_to = shapely.points(lines.points[point[rest]])
+        touch[rest] = shapely.dwithin(drawn[line[rest]], near_to, within)
+        pair = np.minimum(owner, line) * len(lines) + np.maximum(owner, line)
+        touches.append(np.column_stack([pair, place[point]])[touch])
+    pair, at = np.concatenate(touches).T
+    order = np.lexsort((at, pair))
+    pair, at = pair[order], at[order]
+    # a pair that comes twice, the second time at another place
+    twice = pair[1:][(np.diff(pair) == 0) & (np.diff(at) != 0)]
+    doubtful = np.zeros(len(lines), bool)
+    doubtful[np.concatenate(np.divmod(twice, len(lines)))] = True
+    return doubtful
+
+
+def _among(numbers: Ints, sorted_numbers: Ints) -> Bools:
+    at = np.searchsorted(sorted_numbers, numbers).clip(max=len(sorted_numbers) - 1)
+    return np.asarray(sorted_numbers[at] == numbers)
+
+
+def _boxed(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -> tuple[Ints, Ints]:
+    """(k,) points of lines ``one`` (n,) and the lines ``other`` (n,) in whose box they lie."""
+    count = lines.counts[one]
+    pair = np.repeat(np.arange(len(one)), count)
+    point = lines.starts[one][pair] + np.arange(len(pair)) - (np.cumsum(count) - count)[pair]
+    line = other[pair]
+    xy, box = lines.points[point], bounds[line]
+    inside = ((xy >= box[:, :2]) & (xy <= box[:, 2:])).all(axis=1)
+    return point[inside], line[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Segments of lines, in their order, cut at points of other lines that lie on them.
+
+    line (k,)      the line of each
+    place (k, 2)   the places that it begins and ends at
+    xy (k, 2, 2)   the coordinates of both
+    own (k,)       whether it ends at a point of its line, and not at one of another
+    """
+
+    line: Ints
+    place: Ints
+    xy: Floats
+    own: Bools
+
+    @classmethod
+    def of(cls, lines: Polylines, place: Ints, doubtful: Bools, within: float) -> "_Steps":
+        """Those of all lines; only ``doubtful`` (m,) ones cut each other."""
+        place = _merged(lines, place, doubtful, within)
+        owner = lines.owner
+        first = np.flatnonzero(owner[1:] == owner[:-1])
+        some = np.flatnonzero(doubtful[owner])
+        segment, cut, along = _cuts(
+            lines.points, place, first, doubtful[owner[first]], some, within
+        )
+        of = np.concatenate([segment, np.arange(len(first))])
+        at = np.concatenate([cut, first + 1])
+        order = np.lexsort((np.concatenate([along, np.full(len(first), np.inf)]), of))
+        of, at = of[order], at[order]
+        begins = np.diff(of, prepend=-1) > 0
+        ends = np.column_stack([np.where(begins, first[of], np.roll(at, 1)), at])
+        own = order >= len(cut)
+        return cls(owner[first[of]], place[ends], lines.points[ends], own)
+
+    def first(self, length: Floats) -> Ints:
+        """(k,) for each step the one between the same places that stays: itself, or another.
+
+        It is that of the longest line, of equal ones the first (RULE 1). Steps that do not leave
+        their place are themselves.
+        """
+        low, high = self.place.min(axis=1), self.place.max(axis=1)
+        rank = np.empty(len(length), np.int64)
+        rank[np.argsort(-length, kind="stable")] = np.arange(len(length))
+        order = np.lexsort((rank[self.line], high, low))
+        new = (np.diff(low[order], prepend=-1) != 0) | (np.diff(high[order], prepend=-1) != 0)
+        first = np.empty(len(order), np.int64)
+        first[order] = order[new][np.cumsum(new) - 1]
+        return np.where(self.moves, first, np.arange(len(first)))
+
+    def without_repeats(self, first: Ints) -> tuple[Polylines, Ints]:
+        """Lines of the steps that stay, and the line (p,) that each comes from (RULE 2)."""
+        steps = self._at_one_point()._some(self.moves)
+        number = np.cumsum(self.moves) - 1
+        first = number[first[self.moves]]
+        goes = first != np.arange(len(first))
+        begins = (np.diff(steps.line, prepend=-1) != 0) | np.diff(goes, prepend=goes[0])
+        ends = np.roll(begins, -1)
+        size = int(steps.place.max()) + 1
+        tip = np.zeros(size, bool)
+        tip[steps.place[begins & ~goes, 0]] = tip[steps.place[ends & ~goes, 1]] = True
+        loose = steps._loose(first, begins & goes, ends & goes)
+        begins |= loose & tip[steps.place[:, 0]]
+        held = np.zeros(size, bool)
+        held[steps.place[~goes & steps.own, 1]] = held[steps.place[~goes & begins, 0]] = True
+        begins, line, place, xy = (
+            each[~goes] for each in (begins, steps.line, steps.place, steps.xy)
+        )
+        shown = (
+            steps.own[~goes] | (np.roll(loose, -1)[~goes] & held[place[:, 1]]) | np.roll(begins, -1)
+        )
+        drawn = np.column_stack([begins, shown])
+        counts = np.bincount(np.cumsum(begins) - 1, weights=drawn.sum(axis=1)).astype(np.int64)
+        return Polylines.counted(xy[drawn], counts), line[begins]
+
+    def _loose(self, first: Ints, begins: Bools, ends: Bools) -> Bools:
+        """(k,) whether a stretch that goes began or ended where a step begins that it lay on."""
+        loose = np.zeros(len(first) + 1, bool)
+        for run, end in ((begins, 0), (ends, 1)):
+            on = first[run]
+            after = self.place[on, 0] != self.place[run, end]
+            loose[on + after] = True
+        return np.asarray(loose[:-1])
+
+    @property
+    def moves(self) -> Bools:
+        """(k,) whether a step leaves its place."""
+        return np.asarray(self.place[:, 0] != self.place[:, 1])
+
+    def _some(self, rows: Bools) -> "_Steps":
+        return _Steps(self.line[rows], self.place[rows], self.xy[rows], self.own[rows])
+
+    def _at_one_point(self) -> "_Steps":
+        """The same steps, with one point for each place."""
+        _, index, number = np.unique(self.place, return_index=True, return_inverse=True)
+        xy = self.xy.reshape(-1, 2)[index][number.reshape(self.place.shape)]
+        return replace(self, xy=xy)
+
+
+def _merged(lines: Polylines, place: Ints, doubtful: Bools, within: float) -> Ints:
+    """(p,) places, of which those of ``doubtful`` (m,) lines that are near each other are one."""
+    some = np.flatnonzero(doubtful[lines.owner])
+    places, index = np.unique(place[some], return_index=True)
+    xy = lines.points[some[index]]
+    pairs = cKDTree(xy).query_pairs(within, output_type="ndarray")
+    size = len(places)
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(size, size))
+    group = connected_components(links, directed=False)[1]
+    low, high = np.full((size, 2), np.inf), np.full((size, 2), -np.inf)
+    np.minimum.at(low, group, xy)
+    np.maximum.at(high, group, xy)
+    long = (np.ptp([low, high], axis=0) > 2 * within).any(axis=1)  # a row of points is no place
+    _, first = np.unique(group, return_index=True)
+    first = np.where(long[group], np.arange(size), first[group])
+    result = place.copy()
+    result[some] = places[first][np.searchsorted(places, place[some])]
+    return result
+
+
+def _cuts(
+    points: Floats, place: Ints, first: Ints, is_cut: Bools, some: Ints, within: float
+) -> tuple[Ints, Ints, Floats]:
+    """(segment, point, metres along it): points ``some`` that lie inside a segment.
+
+    Segments begin at the points ``first`` (s,); those that ``is_cut`` marks are looked at.
+    """
+    segment = np.flatnonzero(is_cut)
+    ends = np.stack([points[first[segment]], points[first[segment] + 1]], axis=1)
+    _, once = np.unique(place[some], return_index=True)
+    some = some[once]
+    at, number = shapely.STRtree(shapely.linestrings(ends)).query(
+        shapely.points(points[some]), predicate="dwithin", distance=within
+    )
+    begin, span = ends[number, 0], ends[number, 1] - ends[number, 0]
+    length = np.maximum(np.hypot(*span.T), np.finfo(float).tiny)
+    along = ((points[some[at]] - begin) * span).sum(axis=1) / length
+    inside = (along > within) & (along < length - within)
+    return segment[number[inside]], some[at[inside]], along[inside]

@@ -1,0 +1,217 @@
+"""What is drawn twice is there once, and nothing else changes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import CRS
+from shapely import LineString
+
+from terralink.graph import RoadGraph
+from terralink.graph.lines import Node
+from terralink.graph.polylines import Lines
+from terralink.graph.repeats import drop_repeats
+from terralink.metrics import apls, centreline_match, connectivity, topo
+
+UTM = CRS.from_epsg(32611)
+Line = Sequence[tuple[float, float]]
+NODES: list[Node] = ["ends", "vertices", "crossings"]
+
+
+def drawn(*lines: Line) -> Lines:
+    result = np.empty(len(lines), dtype=object)
+    result[:] = [LineString(line) for line in lines]
+    return result
+
+
+def graph(*lines: Line, node: Node = "vertices", east: float = 5e5) -> RoadGraph:
+    placed = [LineString(np.add(line, (east, 4e6))) for line in lines]
+    return RoadGraph.from_lines(placed, UTM, node=node)
+
+
+def same(one: RoadGraph, other: RoadGraph) -> bool:
+    """Whether both have the same junctions and lines, in whatever order and direction."""
+    return bool(
+        shapely.equals_exact(
+            *(
+                shapely.normalize(shapely.MultiLineString(list(each.lines)))
+                for each in (one, other)
+            ),
+            tolerance=1e-6,
+        )
+        and len(one.junctions) == len(other.junctions)
+    )
+
+
+STREET: Line = [(0, 0), (120, 10), (250, 0)]
+SIDE: Line = [(120, 10), (120, 200)]
+TOWN: list[Line] = [STREET, SIDE, [(250, 0), (250, 150)], [(120, 200), (250, 150)]]
+RING: Line = [(0, 0), (90, 0), (90, 90), (0, 90), (0, 0)]
+RING_FROM_ELSEWHERE: Line = [(90, 90), (90, 0), (0, 0), (0, 90), (90, 90)]
+PART: Line = [(30, 2.5), (120, 10), (185, 5)]
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize(
+    "more",
+    [
+        [STREET],
+        [STREET[::-1]],
+        [STREET, STREET[::-1], STREET],
+        TOWN,
+        [each[::-1] for each in TOWN],
+        [PART],
+        [PART[::-1]],
+        [PART[:2], PART[1:]],
+        [[(120, 10), (120, 100)], [(120, 60), (120, 200)]],
+        [[(120, 10), (120, 10), (120, 200)]],
+    ],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_copies_of_roads_or_of_parts_of_them_change_nothing(
+    more: list[Line], first: bool, node: Node
+) -> None:
+    lines = [*more, *TOWN] if first else [*TOWN, *more]
+    assert graph(*lines, node=node).length_m.sum() == pytest.approx(
+        graph(*TOWN, node=node).length_m.sum(), abs=1e-3
+    )
+    if more != [PART[:2], PART[1:]] or node != "ends":  # these end where another road ends
+        assert same(graph(*lines, node=node), graph(*TOWN, node=node))
+
+
+@pytest.mark.parametrize("copy", [RING, RING[::-1], RING_FROM_ELSEWHERE])
+def test_a_ring_drawn_twice_is_a_ring(copy: Line) -> None:
+    once = graph(RING, copy, node="ends")
+    assert (len(once), once.length_m.sum()) == (1, 360)
+
+
+@pytest.mark.parametrize(
+    ("line", "length"),
+    [
+        ([(0, 0), (80, 0), (0, 0)], 80),
+        ([(0, 0), (80, 0), (30, 0)], 80),
+        ([(0, 0), (80, 0), (30, 0), (30, 50)], 130),
+        ([(0, 0), (80, 0), (80, 0), (30, 0), (60, 0)], 80),
+        ([*RING, (90, 0), (200, 0)], 470),
+    ],
+)
+@pytest.mark.parametrize("node", NODES)
+def test_a_line_that_runs_back_along_itself_is_there_once(
+    line: Line, length: float, node: Node
+) -> None:
+    once = graph(line, node=node)
+    assert once.length_m.sum() == pytest.approx(length)
+    assert connectivity(once).count == 1
+
+
+def test_two_lines_that_share_a_part_are_joined_at_its_ends() -> None:
+    for node in NODES:
+        once = graph(
+            [(0, 0), (100, 0), (100, 90)], [(-40, 70), (30, 0), (80, 0), (160, -50)], node=node
+        )
+        assert sorted(once.degree.tolist()) == [1, 1, 1, 1, 3, 3]
+        assert connectivity(once).count == 1
+
+
+def test_what_was_joined_to_a_copy_is_joined_to_the_road() -> None:
+    for node in NODES:
+        lines: list[Line] = [[(0, 0), (100, 0)], [(30, 0), (70, 0)], [(70, 0), (70, 60)]]
+        once = graph(*lines, node=node)
+        assert sorted(once.degree.tolist()) == [1, 1, 1, 3]
+
+
+def test_true_parallel_carriageways_stay_two() -> None:
+    for apart_m in (0.5, 2.0, 12.0):
+        two = graph([(0, 0), (200, 0)], [(200, apart_m), (0, apart_m)], node="ends")
+        assert len(two) == 2
+        joined = graph([(0, 0), (50, apart_m), (200, 0)], [(0, 0), (50, -apart_m), (200, 0)])
+        assert len(joined) == 2
+
+
+def test_lines_that_cross_touch_or_fork_stay_as_they_are() -> None:
+    lines = drawn(
+        [(0, 0), (100, 0)], [(50, -50), (50, 50)], [(30, 0), (30, 40)], [(0, 0), (100, 9)],
+        [(0, 0), (100, 0.5)],
+    )  # fmt: skip
+    once, line = drop_repeats(lines, metric=True)
+    assert once is lines
+    assert line.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3, 1.1])
+def test_copies_that_are_a_centimetre_off_are_copies(turn: float) -> None:
+    turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    off = np.array(PART) @ turned + np.array([0.01, -0.005])
+    once = RoadGraph.from_lines(
+        [LineString(np.array(STREET) @ turned), LineString(off)], UTM, node="vertices"
+    )
+    assert once.length_m.sum() == pytest.approx(LineString(STREET).length, abs=0.05)
+
+
+def test_lines_in_degrees_without_a_crs_are_not_taken_for_copies() -> None:
+    lattice = [[(x, y), (x + 0.001, y)] for x in np.arange(0, 0.02, 0.001) for y in (0, 0.001)]
+    lines = drawn(*lattice)
+    assert drop_repeats(lines, metric=False)[0] is lines
+    assert len(drop_repeats(np.concatenate([lines, lines[:7]]), metric=False)[0]) == len(lines)
+
+
+def test_points_closer_than_the_tolerance_are_no_copies_of_each_other() -> None:
+    dense = drawn(np.column_stack([np.arange(0, 9, 0.01), np.zeros(900)]).tolist())
+    once, _ = drop_repeats(np.concatenate([dense, dense]), metric=True)
+    assert shapely.length(once).sum() == pytest.approx(dense[0].length)
+    assert drop_repeats(dense, metric=True)[0] is dense
+
+
+def test_widths_go_with_their_lines() -> None:
+    lines = [LineString(line) for line in (SIDE, STREET, SIDE)]
+    once = RoadGraph.from_lines(lines, None, width_m=[4, 9, 4], node="ends")
+    assert once.width_m.tolist() == [4, 9]
+
+
+step = st.integers(0, 6).map(lambda n: n * 20)
+polyline = st.lists(st.tuples(step, step), min_size=2, max_size=5).filter(lambda p: len(set(p)) > 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(polyline, min_size=1, max_size=7), st.booleans())
+def test_random_lines_are_as_long_as_their_union_and_hang_together_as_it(
+    lines: list[Line], metric: bool
+) -> None:
+    once, line = drop_repeats(drawn(*lines), metric=metric)
+    union = shapely.union_all(drawn(*lines))
+    assert shapely.length(once).sum() == pytest.approx(union.length)
+    assert shapely.hausdorff_distance(shapely.union_all(once), union) < 1e-6
+    assert line.max() < len(lines)
+    again, _ = drop_repeats(once, metric=metric)
+    assert shapely.length(again).sum() == pytest.approx(union.length)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(polyline, min_size=1, max_size=5), st.data(), st.sampled_from(NODES))
+def test_random_copies_change_no_score_of_lines(
+    lines: list[Line], data: st.DataObject, node: Node
+) -> None:
+    base = graph(*lines, node=node)
+    copies = data.draw(st.lists(st.sampled_from([*lines, *(each[::-1] for each in lines)])))
+    twice = graph(*lines, *copies, node=node)
+    assert twice.length_m.sum() == pytest.approx(base.length_m.sum())
+    assert connectivity(twice).length_m == pytest.approx(connectivity(base).length_m)
+    match = centreline_match(base, twice)
+    assert (match.precision, match.recall) == pytest.approx((1, 1))
+    assert apls(base, twice).score == pytest.approx(apls(base, base).score, nan_ok=True)
+
+
+def test_scores_with_copies_in_truth_or_result_are_those_without() -> None:
+    pred = graph(STREET, [(120, 10), (120, 90)], [(250, 0), (250, 150)])
+    twice = (
+        graph(*TOWN, STREET[::-1], PART, SIDE),
+        graph(STREET, STREET[::-1], [*SIDE[:1], (120, 90)], [(250, 150), (250, 0)]),
+    )
+    plain = graph(*TOWN), pred
+    one, other = centreline_match(*plain), centreline_match(*twice)
+    assert vars(other) == pytest.approx(vars(one), abs=1e-6)
+    assert apls(*twice).score == pytest.approx(apls(*plain).score)
+    assert topo(*twice) == topo(*plain)
