@@ -22,6 +22,7 @@ from pyproj import CRS
 from terralink import extract, geo, jobs, predict
 from terralink.cli import main
 from terralink.errors import InputError, OutputError, TerralinkError, UnreadableWarning
+from terralink.files import draft_folder
 from terralink.predict import walk
 
 SMALL_TILES = "from terralink.predict import walk; walk._TILE_PX = 256"
@@ -245,7 +246,8 @@ def test_a_job_that_died_at_its_first_word_is_begun(
     scene: Path, model: predict.Model, plain: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "job").mkdir()
-    (tmp_path / "job" / ".job.0123abcd.json").write_text('{"terra')
+    draft_folder(tmp_path / "job" / "job.json").mkdir()
+    (draft_folder(tmp_path / "job" / "job.json") / "result.json").write_text('{"terra')
     extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
     assert_same(tmp_path / "map.gpkg", plain)
     assert {path.name for path in (tmp_path / "job").iterdir()} == {"job.json", "lock"}

@@ -1,7 +1,6 @@
 """What part of a scene a verb looks at, and what it does about parts that cannot be read."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import shapely
 from pyproj import Transformer
 
 from terralink import geo
+from terralink.files import draft_folder
 from terralink.predict import Model
 
 GREY = Path(__file__).with_name("grey.onnx")
@@ -66,18 +66,17 @@ def test_a_finer_scene_gets_its_own_pixels_back(
 def test_what_a_killed_native_one_leaves_has_names_that_the_next_sweeps(
     predicted: Run, scene: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    left: list[str] = []
+    left: list[Path] = []
     brought_to = geo.brought_to
 
     def watched(*given: Any) -> None:
-        left.extend(path.name for path in tmp_path.glob(".*"))
+        left.extend(path for path in tmp_path.glob(".*"))
         brought_to(*given)
-        left.extend(path.name for path in tmp_path.glob(".*"))
+        left.extend(path for path in tmp_path.glob(".*"))
 
     monkeypatch.setattr(geo, "brought_to", watched)
     predicted(scene(pixel_size_m=0.5), "--native")
-    assert left
-    assert all(re.fullmatch(r"\.prob\.[0-9a-f]{8}\.tif.*", name) for name in left)
+    assert set(left) == {draft_folder(tmp_path / "prob.tif")}
 
 
 def test_native_is_nothing_more_where_the_pixels_are_the_models(

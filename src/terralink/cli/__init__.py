@@ -38,6 +38,7 @@ from terralink.cli import (
     vectorize,
 )
 from terralink.errors import TerralinkError
+from terralink.files import check_readable_name
 
 _BAD_INPUT = 2
 
@@ -85,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = typer.main.get_command(app)
     try:
+        for argument in given:
+            check_readable_name(argument)
         with (
             console.telling_warnings(),
             command.make_context("terralink", given or ["--help"]) as context,

@@ -1,5 +1,6 @@
 """Options that several verbs take, each said once."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -195,7 +196,7 @@ def stem(scene: Path) -> str:
     >>> stem(Path("in/town.tif")), stem(Path("in/tiles/*.tif"))
     ('town', 'tiles')
     """
-    patterned = any(sign in scene.name for sign in "*?")
+    patterned = any(sign in scene.name for sign in "*?") and not os.path.lexists(scene)
     return (scene.resolve().parent.name if patterned else scene.stem) or "scene"
 
 

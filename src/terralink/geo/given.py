@@ -1,6 +1,7 @@
 """What users name as a scene, as something GDAL opens: a file, an address, many files, a STAC item.
 
-RULE: a folder, and a pattern such as ``tiles/*.tif``, is one scene of all rasters in it.
+RULE 1: a file that is there is that file, whatever its name. RULE 2: a folder, and a pattern such
+as ``tiles/*.tif``, is one scene of all rasters in it.
 """
 
 import os
@@ -32,11 +33,21 @@ def given(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Ban
         else:
             with _in_memory(virtual.stack(found)) as name:
                 yield name, None
-    elif Path(address).is_dir() or (re.search(r"[*?]", address) and "://" not in address):
+    elif Path(address).is_dir() or is_pattern(address):
         with _in_memory(virtual.mosaic(virtual.files_of(address))) as name:
             yield name, bands
     else:
         yield address, bands
+
+
+def is_pattern(path: str | os.PathLike[str]) -> bool:
+    """Whether a name stands for many files; one that is there is that file, whatever its name.
+
+    >>> is_pattern("tiles/*.tif"), is_pattern("https://example.org/scene.tif?key=1")
+    (True, False)
+    """
+    name = os.fspath(path)
+    return bool(re.search(r"[*?]", name)) and "://" not in name and not os.path.lexists(name)
 
 
 def _address(path: str | os.PathLike[str]) -> str:
@@ -45,6 +56,8 @@ def _address(path: str | os.PathLike[str]) -> str:
     >>> _address(Path("https://example.org/scene.tif"))
     'https://example.org/scene.tif'
     """
+    if os.path.lexists(path):
+        return os.fspath(path)
     return re.sub(r"^(https?|s3|gs|az):/(?!/)", r"\1://", os.fspath(path))
 
 

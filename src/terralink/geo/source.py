@@ -33,6 +33,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from terralink.errors import SceneError, unknown
+from terralink.files import gdal_name
 from terralink.geo.grid import Grid
 
 Span: TypeAlias = tuple[int, int]
@@ -92,7 +93,8 @@ def opened(
     with gdal_dataset(path) as dataset:
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
-        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette, called)
+        name = os.fspath(path) if called is None else called
+        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +208,7 @@ def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     try:
         with gdal(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(gdal_name(path))
     except RasterioIOError as error:
         raise SceneError(_cannot_open(path, error)) from error
     try:

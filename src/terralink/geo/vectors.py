@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
+from terralink.files import plain_path
 
 _PARQUET = (".parquet", ".geoparquet")
 
@@ -37,7 +38,8 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
     if is_parquet(path):
         return _read_parquet(path)
     try:
-        meta, _, wkb, values = raw.read(os.fspath(path), layer=layer, force_2d=True)
+        with plain_path(path) as plain:
+            meta, _, wkb, values = raw.read(plain, layer=layer, force_2d=True)
     except (DataSourceError, DataLayerError) as error:
         raise InputError(f"{path} is no vector file that GDAL can read") from error
     if wkb is None:
@@ -60,7 +62,8 @@ def layers(path: str | os.PathLike[str]) -> dict[str, str]:
     if is_parquet(path):
         return {Path(path).stem: "Unknown"}
     try:
-        return {str(name): str(kind) for name, kind in list_layers(os.fspath(path))}
+        with plain_path(path) as plain:
+            return {str(name): str(kind) for name, kind in list_layers(plain)}
     except DataSourceError as error:
         raise InputError(f"{path} is no vector file that GDAL can read") from error
 
@@ -86,7 +89,8 @@ def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
     """The column that the file names as its geometry, whatever it is called, and the others."""
     geopandas = import_parquet(path)
     try:
-        table = geopandas.read_parquet(path)
+        with plain_path(path) as plain:
+            table = geopandas.read_parquet(plain)
     except (ValueError, OSError, KeyError, TypeError) as error:  # Arrow's errors are these too
         reason = " ".join(str(error).split())
         if "geo metadata" in reason:

@@ -85,8 +85,9 @@ def files_of(path: str | os.PathLike[str]) -> list[str]:
     if place.is_dir():
         found = [each for each in place.iterdir() if each.suffix.lower() in _SUFFIXES]
     else:
-        folder = Path(place.anchor)
-        found = list(folder.glob(str(place.relative_to(place.anchor))))
+        # folders that are there stand for themselves, whatever their names
+        folder = next((each for each in place.parents if each.is_dir()), Path())
+        found = list(folder.glob(str(place.relative_to(folder))))
     if not found:
         what = "is a folder that holds" if place.is_dir() else "finds"
         raise SceneError(f"{path} {what} no raster; name one, or a folder of {_kinds()}")
