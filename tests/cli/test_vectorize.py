@@ -34,6 +34,22 @@ def test_buildings_are_polygons_in_a_styled_geopackage(
     assert gpd.read_file(out, layer="buildings").prob.tolist() == pytest.approx([0.8, 0.6])
 
 
+def test_buildings_are_regularized_unless_told(
+    terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    rows, cols = np.mgrid[:80, :80] - 40
+    turned = (np.abs(0.9 * cols + 0.436 * rows) < 24) & (np.abs(0.9 * rows - 0.436 * cols) < 14)
+    path, corners = scene(image=turned[None] * np.uint8(255)), []
+    for option in ("--regularize", "--no-regularize"):
+        out = tmp_path / f"{option}.gpkg"
+        terralink("vectorize", path, "--what", "buildings", "--out", out, option)
+        walls = np.diff(
+            np.array(gpd.read_file(out, layer="buildings").geometry[0].exterior.coords) @ [1, 1j]
+        )
+        corners.append(np.abs((np.roll(walls, 1) * walls.conj()).real).max() < 1e-3)
+    assert corners == [True, False]
+
+
 def test_land_cover_is_a_coverage_of_all_classes(
     terralink: Run, scene: Write, levels: Any, tmp_path: Path
 ) -> None:

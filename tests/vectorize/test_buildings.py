@@ -1,6 +1,7 @@
 """Masks of roofs to polygons: right angles, neighbours, holes, and the same map however cut."""
 
 import functools
+from collections.abc import Callable
 
 import geopandas as gpd
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyproj import CRS
+from scipy import ndimage
 from shapely import Polygon
 from shapely.affinity import rotate, translate
 
@@ -19,6 +21,7 @@ from terralink.errors import InputError
 from terralink.geo import Grid, Raster
 from terralink.geo.rasterize import burn
 from terralink.vectorize import BuildingTracer, buildings
+from terralink.vectorize.blur import blurs_px
 
 UTM = CRS.from_epsg(32611)
 PIXELS = Affine.identity()
@@ -114,6 +117,107 @@ def test_a_corner_that_is_cut_on_the_ground_stays_cut() -> None:
     roof = Polygon([(0, 0), (40, 0), (40, 22), (32, 30), (0, 30)])
     found = buildings(seen((80, 80), translate(rotate(roof, 20), 20, 20))).geometry.iloc[0]
     assert len(found.exterior.coords) - 1 == 5
+
+
+Shape = Callable[[np.random.Generator], Polygon]
+
+
+def rectangle(rng: np.random.Generator) -> Polygon:
+    return shapely.box(0, 0, *rng.uniform(8, 20, 2))
+
+
+def hexagon(rng: np.random.Generator) -> Polygon:
+    radius_m, angle = rng.uniform(8, 12), np.arange(6) * np.pi / 3
+    return Polygon(radius_m * np.column_stack([np.cos(angle), np.sin(angle)]))
+
+
+def trapezoid(rng: np.random.Generator) -> Polygon:
+    base, high = rng.uniform((16, 9), (24, 15))
+    top = base * rng.uniform(0.45, 0.7)
+    return Polygon([(-base / 2, 0), (base / 2, 0), (top / 2, high), (-top / 2, high)])
+
+
+def ell(rng: np.random.Generator) -> Polygon:
+    wide, long = rng.uniform(14, 22, 2)
+    return shapely.box(0, 0, wide, long) - shapely.box(wide / 2, long / 2, wide, long)
+
+
+def tee(rng: np.random.Generator) -> Polygon:
+    wide, long, arm = rng.uniform((20, 20, 7), (26, 26, 9))
+    upright = shapely.box(wide / 2 - arm / 2, 0, wide / 2 + arm / 2, long)
+    return shapely.box(0, 0, wide, arm) | upright
+
+
+def you(rng: np.random.Generator) -> Polygon:
+    wide, long, arm = rng.uniform((22, 22, 6.5), (28, 28, 8))
+    return shapely.box(0, 0, wide, long) - shapely.box(arm, arm, wide - arm, long)
+
+
+def blurred(make: Shape, blur_px: float, *, count: int = 60) -> tuple[Raster, NDArray[np.object_]]:
+    """Shapes turned and shifted at random in lots of 64 m, as blurred bytes of 0.5 m pixels."""
+    rng, across = np.random.default_rng(11), 8
+    place = Affine(0.5, 0, 0, 0, -0.5, 64 * across)
+    shapes = []
+    for number in range(count):
+        shape = make(rng)
+        shape = rotate(shape, rng.uniform(0, 360), origin="centroid")
+        lot = 64 * np.array(divmod(number, across)) + 32 + rng.uniform(0, 0.5, 2)
+        shapes.append(translate(shape, *(lot - shape.centroid.coords[0])))
+    where = Grid((128 * across, 128 * across), place, UTM)
+    mask = ndimage.gaussian_filter(burn(shapes, where).astype(np.float32), blur_px)
+    return Raster(np.rint(mask * 255).astype(np.uint8), where), np.array(shapes, dtype=object)
+
+
+@pytest.mark.parametrize("blur_px", [0, 1.5, 2, 3])
+@pytest.mark.parametrize(
+    ("make", "corners", "square"),
+    [
+        (rectangle, 4, True),
+        (hexagon, 6, False),
+        (trapezoid, 4, False),
+        (ell, 6, True),
+        (tee, 8, True),
+        (you, 8, True),
+    ],
+)
+def test_shapes_come_back_with_their_corners_however_blurred_and_turned(
+    make: Shape, corners: int, square: bool, blur_px: float
+) -> None:
+    prob, truth = blurred(make, blur_px)
+    found = buildings(prob).geometry.to_numpy()
+    nearest = shapely.STRtree(truth).nearest(shapely.centroid(found))
+    right = np.array([len(shape.exterior.coords) - 1 == corners for shape in found])
+    if square:
+        right &= np.array([off_square_degrees(shape).max() < 1e-6 for shape in found])
+    assert sorted(nearest) == list(range(60))
+    assert right.mean() >= (0.95 if make is not hexagon else 0.9)
+    assert np.median(iou(found, truth[nearest])) > (0.98 if blur_px < 3 else 0.97)
+
+
+def test_the_tolerance_is_of_the_blur_that_is_there_not_of_the_threshold() -> None:
+    prob, truth = blurred(rectangle, 3)
+    for threshold in (0.35, 0.65):
+        found = buildings(prob, threshold=threshold).geometry
+        assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
+    faint = Raster((prob.array * np.float32(0.8 / 255)), prob.grid)
+    found = buildings(faint, threshold=0.4).geometry
+    assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
+    assert len(found) == len(truth)
+
+
+@pytest.mark.parametrize("height", [37, 200, 700])
+def test_a_blurred_scene_in_bands_has_the_buildings_of_one_in_one_piece(height: int) -> None:
+    prob, _ = blurred(tee, 2)
+    assert buildings(prob).equals(in_bands(prob, height))
+
+
+def test_what_rises_like_a_gaussian_has_its_blur() -> None:
+    for blur_px in (0, 1, 2, 3, 4.5):
+        prob, _ = blurred(rectangle, blur_px)
+        labels, count = ndimage.label(prob.array >= 128)
+        found = blurs_px(labels, prob.array, least=128)
+        assert (len(found), found[0]) == (count + 1, 0)
+        assert np.median(found[1:]) == pytest.approx(blur_px, abs=0.15)
 
 
 def test_the_last_rows_may_be_empty_wherever_a_band_ends() -> None:

@@ -63,6 +63,13 @@ def run(
             show_default="10 for buildings, 100 for land cover",
         ),
     ] = None,
+    regularize: Annotated[
+        bool,
+        typer.Option(
+            help="Buildings: give them straight walls and right angles where these fit; without, "
+            "outlines are only simplified."
+        ),
+    ] = True,
     as_json: options.AsJson = False,
 ) -> None:
     """Turn a raster of probabilities or classes into a map.
@@ -78,7 +85,7 @@ def run(
         if what is What.ROADS:
             found = _roads(prob, out, threshold, min_spur_m, max_gap_m, update)
         elif what is What.BUILDINGS:
-            found = _buildings(prob, out, threshold, min_area_m2, update)
+            found = _buildings(prob, out, threshold, min_area_m2, regularize, update)
         else:
             found = _landcover(prob, out, min_area_m2)
     seconds = perf_counter() - started
@@ -106,11 +113,18 @@ def _roads(
 
 
 def _buildings(
-    prob: Path, out: Path, threshold: float, min_area_m2: float | None, update: "Update"
+    prob: Path,
+    out: Path,
+    threshold: float,
+    min_area_m2: float | None,
+    regularize: bool,
+    update: "Update",
 ) -> console.Record:
     from terralink import vectorize
 
-    tracer = vectorize.BuildingTracer(threshold=threshold, min_area_m2=_or(min_area_m2, 10))
+    tracer = vectorize.BuildingTracer(
+        threshold=threshold, min_area_m2=_or(min_area_m2, 10), right_angles=regularize
+    )
     for band in vectorize.read_bands(prob, threshold=threshold, progress=update):
         tracer.add(band)
     table = tracer.finish()

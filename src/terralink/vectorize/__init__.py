@@ -13,7 +13,8 @@ roads      all of it in one: ``roads`` and, streaming, ``RoadTracer``
 polygons   labels to outlines that share their points
 roofs      roofs that touch, told apart
 sides      where outlines have their corners
-walls      sides to right angles
+blur       how blurred the edges of roofs are
+walls      sides to right angles, where they are so
 overlap    how much ground two shapes share
 fit        the regular shape, or the outline where that is nearer to what was seen
 buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``

@@ -18,6 +18,7 @@ from scipy import ndimage
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
+from terralink.vectorize.blur import blurs_px
 from terralink.vectorize.fit import fitted
 from terralink.vectorize.polygons import outlines, without_small_holes
 from terralink.vectorize.roofs import split_at_borders, split_at_necks
@@ -141,16 +142,17 @@ class BuildingTracer:
     ) -> "_Found":
         """The roofs of pieces."""
         labels = _without_specks(labels, self._speck_px)
-        whole = _Found.of(labels, level, top)
+        whole = _Found.of(labels, level, top, least=self._least)
         found = [whole]
         apart = np.zeros(len(whole.outline), bool)
         boxes = _boxes(labels)
         for number in _splittable(whole.outline, labels, kind, whole.piece):
-            box = boxes[whole.piece[number] - 1]
+            box = _with_rim(boxes[whole.piece[number] - 1])
             parts = self._split(labels[box] == whole.piece[number], kind[box])
             if parts.max() > 1:
                 apart[number] = True
-                roofs = _Found.of(parts, level[box], top + box[0].start, box[1].start)
+                place = (top + box[0].start, box[1].start)
+                roofs = _Found.of(parts, level[box], *place, least=self._least)
                 found.append(roofs.of_piece(whole.piece[number]))
         found[0] = whole.kept(~apart)
         return _Found.joined(found)
@@ -171,6 +173,7 @@ class BuildingTracer:
         shapes = fitted(
             raw[large],
             found.piece[large],
+            blur_m=found.blur_px[large] * stair_m,
             simplify_m=max(self._simplify_m, _LEAST_PX * stair_m),
             stair_m=stair_m,
             right_angles=self._right_angles,
@@ -216,7 +219,8 @@ class _Held:
             goes_on[0] = False
         boxes = _boxes(labels)
         starts = [boxes[piece - 1][0].start for piece in np.flatnonzero(goes_on)]
-        start = min(starts, default=len(kind))
+        # a row more, that it is known how steep the edge is where a piece begins
+        start = max(min(starts, default=len(kind)) - 1, 0)
         waits = goes_on[labels[start:]]
         labels[start:][waits] = 0
         held_kind = np.where(waits, kind[start:], 0)
@@ -226,15 +230,22 @@ class _Held:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Outlines in the scene's pixels, the mean probability of each, and the piece it is of."""
+    """Outlines in the scene's pixels; of each its mean probability, its piece, and its blur."""
 
     outline: NDArray[np.object_]
     prob: NDArray[np.float64]
     piece: Ints
+    blur_px: NDArray[np.float64]
 
     @classmethod
     def of(
-        cls, labels: NDArray[np.int32], level: NDArray[np.uint8], row: int, col: int = 0
+        cls,
+        labels: NDArray[np.int32],
+        level: NDArray[np.uint8],
+        row: int,
+        col: int = 0,
+        *,
+        least: int,
     ) -> "_Found":
         polygons, numbers = outlines(labels)
         inside = labels > 0
@@ -245,6 +256,7 @@ class _Found:
             shapely.transform(polygons, lambda xy: xy + np.array([col, row])),
             total[numbers] / np.maximum(count[numbers], 1) / 255,
             numbers,
+            blurs_px(labels, level, least=least)[numbers],
         )
 
     @classmethod
@@ -254,20 +266,27 @@ class _Found:
         pieces = [some.piece + shift for some, shift in zip(several, shifts, strict=False)]
         outline = np.concatenate([some.outline for some in several])
         prob = np.concatenate([some.prob for some in several])
+        blur_px = np.concatenate([some.blur_px for some in several])
         first = shapely.get_coordinates(shapely.get_point(shapely.get_exterior_ring(outline), 0))
         order = np.lexsort((first[:, 0], first[:, 1]))
-        return cls(outline[order], prob[order], np.concatenate(pieces)[order])
+        return cls(outline, prob, np.concatenate(pieces), blur_px).kept(order)
 
     def of_piece(self, piece: int) -> "_Found":
-        return _Found(self.outline, self.prob, np.full_like(self.piece, piece))
+        return replace(self, piece=np.full_like(self.piece, piece))
 
-    def kept(self, which: NDArray[np.bool_]) -> "_Found":
-        return _Found(self.outline[which], self.prob[which], self.piece[which])
+    def kept(self, which: NDArray[np.bool_] | Ints) -> "_Found":
+        return _Found(self.outline[which], self.prob[which], self.piece[which], self.blur_px[which])
 
 
 def _boxes(labels: NDArray[np.int32]) -> list[tuple[slice, slice]]:
     """The rows and columns of each label; SciPy knows no array without rows."""
     return ndimage.find_objects(labels) if labels.size else []
+
+
+def _with_rim(box: tuple[slice, slice]) -> tuple[slice, slice]:
+    """A pixel more on all sides; what is beyond the last row or column is cut off by NumPy."""
+    rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+    return rows, cols
 
 
 def _without_specks(labels: NDArray[np.int32], least_px: float) -> NDArray[np.int32]:

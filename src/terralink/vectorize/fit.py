@@ -5,16 +5,19 @@ RULE 2  no two buildings overlap: the more regular one, or the smaller one, is c
 RULE 3  what a rule forbids becomes the simplified outline, then the raw one
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from terralink.vectorize.overlap import shared_m2
-from terralink.vectorize.sides import Sides, sides
-from terralink.vectorize.walls import directions, squared
+from terralink.vectorize.sides import Rings, corner_sides, outline_sides
+from terralink.vectorize.walls import Walls, directions, squared
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Polygons = NDArray[np.object_]
 
@@ -24,48 +27,97 @@ _LEAST_IOU = 0.8
 _NO_WORSE = 2.0  # times the misfit of the simplified outline, and an eighth of what is allowed
 _SAME_DIRECTION = np.radians(4)
 _TOUCH_M2 = 1e-6  # what rounding makes of an edge that two share
+# A right angle that is blurred is cut off 0.77 of the blur from its corner, and loses 0.87 of the
+# square of the blur. So far from the sides between these cuts it swings at most.
+_CORNER_M, _CORNER_M2, _SWING = 1.5, 0.87, 0.6
+_STAIR_SWING = 0.35  # and the middles of stairs, so far of a stair
+_TRUSTED = 0.6  # of the blur: so far it turns walls between a corner that it cuts and one it fills
+_SHARPEST = 3.0  # of what a right angle loses, the most that any corner may
 
 
 def fitted(
-    raw: Polygons, piece: Ints, *, simplify_m: float, stair_m: float, right_angles: bool
+    raw: Polygons,
+    piece: Ints,
+    *,
+    blur_m: Floats,
+    simplify_m: float,
+    stair_m: float,
+    right_angles: bool,
 ) -> Polygons:
     """A shape for each raw outline, within ``simplify_m`` of it, with right angles where they fit.
 
     stair_m     the sides of the pixels that the outlines are made of
     piece (n,)  buildings of one piece touched; they get one direction where theirs are alike
+    blur_m (n,) how blurred their edges are: corners are looked for behind what it rounds off
     """
     if not len(raw):
         return raw
-    seen = sides(raw, simplify_m=simplify_m, stair_m=stair_m)
-    simplified = seen.simplified()
-    regular = (
-        squared(seen, _angles(seen, piece), simplify_m=simplify_m) if right_angles else simplified
+    simplify = partial(_simplified, simplify_m=simplify_m, stair_m=stair_m)
+    plain, blurred = np.full(len(raw), simplify_m), blur_m > 0
+    if not right_angles:
+        return _Fit(simplify(raw), raw, simplify, plain, np.zeros(len(raw))).shapes()
+    within_m = np.maximum(plain, _SWING * blur_m + _STAIR_SWING * stair_m * blurred)
+    even = raw.copy()
+    even[blurred] = shapely.segmentize(raw[blurred], stair_m)
+    walls = Walls.of(
+        corner_sides(even, within_m=within_m, stair_m=stair_m, blurred=blurred),
+        trusted_m=np.maximum(plain, _TRUSTED * blur_m),
+        stair_m=stair_m,
+        blur_m=blur_m,
+        short_m=within_m,
     )
-    return _Fit(np.stack([regular, simplified, raw]), simplify_m).shapes()
+    regular = squared(walls, _angles(directions(walls), piece), short_m=within_m)
+    return _Fit(regular, raw, simplify, within_m, blur_m).shapes()
 
 
-def misfit_m2(shapes: Polygons, raw: Polygons, *, within_m: float) -> NDArray[np.float64]:
+def _simplified(raw: Polygons, *, simplify_m: float, stair_m: float) -> Polygons:
+    return outline_sides(raw, within_m=simplify_m, stair_m=stair_m).simplified()
+
+
+def misfit_m2(
+    shapes: Polygons, raw: Polygons, *, within_m: Floats, blur_m: Floats
+) -> NDArray[np.float64]:
     """The ground that only one of the two covers; infinite where RULE 1 forbids the shape.
 
     It has to be one valid polygon, half of ``within_m`` from the raw outline on average and
-    nowhere twice that, of an area and with an IoU that are not far from 1.
+    nowhere twice that, of an area and with an IoU that are not far from 1. What a blur rounds off
+    its corners does not count.
     """
     misfit = np.full(len(raw), np.inf)
     there = (shapely.get_type_id(shapes) == 3) & shapely.is_valid(shapes)
     there &= ~shapely.is_empty(shapes)
-    shape, seen = shapes[there], raw[there]
+    shape, seen, within_m, blur_m = shapes[there], raw[there], within_m[there], blur_m[there]
     area, seen_area = shapely.area(shape), shapely.area(seen)
     shared = shared_m2(shape, seen)
+    rounded = np.zeros(len(shape))
+    if (blurred := blur_m > 0).any():
+        rounded[blurred] = _rounded_m2(shape[blurred], blur_m[blurred])
     off = area + seen_area - 2 * shared
-    fine = (np.abs(area / seen_area - 1) <= _AREA_WITHIN) & (shared >= _LEAST_IOU * (off + shared))
-    fine &= off <= shapely.length(seen) * within_m / 2
-    fine &= shapely.hausdorff_distance(shape, seen) <= 2 * within_m
-    misfit[there] = np.where(fine, off, np.inf)
+    beside = np.maximum(off - rounded, 0)
+    fine = np.abs(area - seen_area) <= _AREA_WITHIN * seen_area + rounded
+    fine &= shared >= _LEAST_IOU * (beside + shared)
+    fine &= beside <= shapely.length(seen) * within_m / 2
+    fine &= shapely.hausdorff_distance(shape, seen) <= 2 * within_m + _CORNER_M * blur_m
+    misfit[there] = np.where(fine, beside, np.inf)
     return misfit
 
 
-def _angles(seen: Sides, piece: Ints) -> NDArray[np.float64]:
-    own = directions(seen)
+def _rounded_m2(shapes: Polygons, blur_m: Floats) -> Floats:
+    """How much ground a blur cuts off, or adds to, the corners of each shape."""
+    rings = Rings.of(shapes)
+    step = np.diff(rings.xy @ np.array([1, 1j]))
+    following = np.roll(step, -1)
+    begins, ends = rings.begins[:-1], rings.begins[1:] - 2
+    following[ends] = step[begins]
+    turn = np.tan(np.angle(following * np.conj(step)) / 2) ** 2
+    of_corner = np.minimum(turn, _SHARPEST)
+    of_corner[rings.begins[1:-1] - 1] = 0  # from ring to ring is no corner
+    owner = rings.of_points()[:-1]
+    summed = np.bincount(owner, of_corner, minlength=len(shapes))
+    return np.asarray(_CORNER_M2 * blur_m**2 * summed)
+
+
+def _angles(own: NDArray[np.complex128], piece: Ints) -> NDArray[np.float64]:
     together = np.zeros(int(piece.max()) + 1, np.complex128)
     np.add.at(together, piece, own)
     shared = together[piece]
@@ -75,30 +127,34 @@ def _angles(seen: Sides, piece: Ints) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """``choices`` (3, n): each building squared, simplified and raw."""
+    """Each building squared and raw, and how it is ``simplified`` where that is asked for."""
 
-    choices: Polygons
-    within_m: float
+    squared: Polygons
+    raw: Polygons
+    simplified: Callable[[Polygons], Polygons]
+    within_m: Floats
+    blur_m: Floats
 
     def shapes(self) -> Polygons:
-        level = self._levels()
-        shape = self.choices[level, np.arange(len(level))]
+        level, shape = self._chosen()
         while len(pairs := _overlaps(shape)):
             for first, second in pairs:
                 self._part(shape, level, int(first), int(second))
         return shape
 
-    def _levels(self) -> Ints:
+    def _chosen(self) -> tuple[Ints, Polygons]:
         """RULE 1 and 3: the first choice that fits each building."""
-        squared, simplified, raw = self.choices
-        off = misfit_m2(squared, raw, within_m=self.within_m)
-        stairs = shapely.length(raw) * self.within_m / 8
-        unsure = off > stairs
-        other = np.full(len(raw), np.inf)
-        other[unsure] = misfit_m2(simplified[unsure], raw[unsure], within_m=self.within_m)
+        off = self._misfit_m2(self.squared, np.arange(len(self.raw)))
+        stairs = shapely.length(self.raw) * self.within_m / 8
+        unsure = np.flatnonzero(off > stairs)
+        other, outline = np.full(len(self.raw), np.inf), self.raw.copy()
+        if len(unsure):
+            outline[unsure] = self.simplified(self.raw[unsure])
+            other[unsure] = self._misfit_m2(outline[unsure], unsure)
+        outline = np.where(np.isfinite(other), outline, self.raw)
         regular = np.isfinite(off) & (off <= _NO_WORSE * other + stairs)
-        outline = np.where(np.isfinite(other), _SIMPLIFIED, _RAW)
-        return np.asarray(np.where(regular, _SQUARED, outline))
+        level = np.where(regular, _SQUARED, np.where(np.isfinite(other), _SIMPLIFIED, _RAW))
+        return level, np.where(regular, self.squared, outline)
 
     def _part(self, shape: Polygons, level: Ints, first: int, second: int) -> None:
         """RULE 2 and 3 for two buildings; changes ``shape`` and ``level``."""
@@ -110,14 +166,23 @@ class _Fit:
         if self._fits(rest, loser):
             shape[loser] = rest[0]
             return
-        simplified = self.choices[_SIMPLIFIED, [loser]]
+        raw = self.raw[[loser]]
+        simplified = self.simplified(raw)
         use_it = level[loser] == _SQUARED and self._fits(simplified, loser)
         level[loser] = _SIMPLIFIED if use_it else _RAW
-        shape[loser] = self.choices[level[loser], loser]
+        shape[loser] = (simplified if use_it else raw)[0]
 
     def _fits(self, shape: Polygons, number: int) -> bool:
-        raw = self.choices[_RAW, [number]]
-        return bool(np.isfinite(misfit_m2(shape, raw, within_m=self.within_m))[0])
+        return bool(np.isfinite(self._misfit_m2(shape, np.array([number])))[0])
+
+    def _misfit_m2(self, shapes: Polygons, numbers: Ints) -> Floats:
+        """That of shapes for the buildings of these numbers."""
+        raw, within, blur = (
+            self.raw[numbers],
+            self.within_m[numbers],
+            self.blur_m[numbers],
+        )
+        return misfit_m2(shapes, raw, within_m=within, blur_m=blur)
 
 
 def _overlaps(shapes: Polygons) -> Ints:

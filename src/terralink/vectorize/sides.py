@@ -5,7 +5,7 @@ of the pixels' sides swing half as much, so it is these that are simplified (Dou
 1973); a corner of the stair stands for the two middles beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -43,6 +43,23 @@ class Rings:
         """(p,) the polygon that each point is of."""
         return np.repeat(self.owner, np.diff(self.begins))
 
+    def begun_at(self, points: Ints) -> "Rings":
+        """Each ring from another of its points (k,)."""
+        counts = np.diff(self.begins)
+        ring = np.repeat(np.arange(len(counts)), counts)
+        place = np.arange(len(ring)) - self.begins[ring] + (points - self.begins[:-1])[ring]
+        # the last point of a ring is its first again
+        return replace(self, xy=self.xy[self.begins[ring] + place % (counts - 1)[ring]])
+
+    def farthest(self) -> Ints:
+        """(k,) the point of each ring that is farthest from its middle."""
+        counts = np.diff(self.begins)
+        ring = np.repeat(np.arange(len(counts)), counts)
+        middle = np.stack([np.bincount(ring, axis) / counts for axis in self.xy.T], axis=1)
+        away = np.hypot(*(self.xy - middle[ring]).T)
+        far = np.flatnonzero(away == np.maximum.reduceat(away, self.begins[:-1])[ring])
+        return np.asarray(far[np.unique(ring[far], return_index=True)[1]])
+
     def built(self) -> Polygons:
         offsets = (self.begins, self.of_polygon)
         made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.xy, offsets)
@@ -67,16 +84,57 @@ class Sides:
         return closed(self.rings, self.ring, self.rings.xy[self.start])
 
 
-def sides(polygons: Polygons, *, simplify_m: float, stair_m: float) -> Sides:
-    """The sides of outlines whose stairs are ``stair_m`` long, each within ``simplify_m``."""
+def outline_sides(polygons: Polygons, *, within_m: float, stair_m: float) -> Sides:
+    """The sides of outlines whose stairs are ``stair_m`` long, each within ``within_m``."""
+    return _sides(Rings.of(polygons), np.full(len(polygons), within_m), stair_m)
+
+
+def corner_sides(
+    polygons: Polygons, *, within_m: Floats, stair_m: float, blurred: NDArray[np.bool_]
+) -> Sides:
+    """Sides that begin and end at corners, each within ``within_m`` (n,).
+
+    A ring's first point is kept whatever is simplified, also in the middle of a wall: it is the
+    point that is farthest out. Of a blurred outline that may be the middle of a wing's end: there
+    it is done once more, from the sharpest corner that was found.
+    """
     rings = Rings.of(polygons)
+    farthest = rings.farthest()
+    found = _sides(rings := rings.begun_at(farthest), within_m, stair_m)
+    if not blurred.any():
+        return found
+    begins = np.where(blurred[rings.owner], _sharpest(found), rings.begins[:-1])
+    return _sides(rings.begun_at(begins), within_m, stair_m)
+
+
+def _sides(rings: Rings, within_m: Floats, stair_m: float) -> Sides:
     # The number of its point rides along as the third coordinate of each middle.
-    corners = _simplified(_softened(rings, stair_m / 2), simplify_m)
+    corners = _simplified(_softened(rings, stair_m / 2), within_m[rings.owner])
     point = corners[:, 2].astype(np.int64)
     ring = np.searchsorted(rings.begins, point, side="right") - 1
     # Neither from ring to ring is a side, nor from one middle beside a corner to the other.
     real = np.flatnonzero((ring[1:] == ring[:-1]) & (point[1:] != point[:-1]))
     return Sides(rings, ring[real], point[real], point[real + 1])
+
+
+def _sharpest(sides: Sides) -> Ints:
+    """(k,) of each ring the corner that is farthest from the line between its neighbours.
+
+    Its first point is none, unless it has no other.
+    """
+    xy, begins = sides.rings.xy, sides.rings.begins
+    at = np.flatnonzero(sides.ring[1:] == sides.ring[:-1]) + 1  # sides that begin at a corner
+    before, here, after = (
+        xy[points] for points in (sides.start[at - 1], sides.start[at], sides.stop[at])
+    )
+    step, way = after - before, here - before
+    away = np.abs(step[:, 0] * way[:, 1] - step[:, 1] * way[:, 0])
+    away /= np.maximum(np.hypot(*step.T), 1e-9)
+    found = begins[:-1].copy()
+    order = np.lexsort((-away, sides.ring[at]))
+    ring, most = np.unique(sides.ring[at][order], return_index=True)
+    found[ring] = sides.start[at[order[most]]]
+    return found
 
 
 def closed(rings: Rings, ring: Ints, corner: Floats) -> Polygons:
@@ -100,15 +158,15 @@ def closed(rings: Rings, ring: Ints, corner: Floats) -> Polygons:
     return polygons
 
 
-def _simplified(rings: Rings, simplify_m: float) -> Floats:
-    """The (x, y, number) that are left of all rings, each within ``simplify_m``.
+def _simplified(rings: Rings, within_m: Floats) -> Floats:
+    """The (x, y, number) that are left of all rings, each within its ``within_m``.
 
     Each ring by itself is thirty times as quick as polygons with their topology; what crosses
     itself is refused when shapes are fitted.
     """
     of_ring = np.repeat(np.arange(len(rings.owner)), np.diff(rings.begins))
     lines = shapely.linestrings(rings.xy, indices=of_ring)
-    quick = shapely.simplify(lines, simplify_m, preserve_topology=False)
+    quick = shapely.simplify(lines, within_m, preserve_topology=False)
     return np.asarray(shapely.get_coordinates(quick, include_z=True))
 
 
