@@ -1,13 +1,14 @@
 """Every benchmark runs in its smallest form, so that none dies unseen; no figure is judged."""
 
-import dataclasses
 import importlib.util
+import itertools
 import os
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -97,16 +98,29 @@ def test_the_road_model_is_scored_on_an_image_of_each_set(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = loaded("road_model")
-    whole = module.pixels
-
-    def first(model: Any, pairs: Any, *, tta: bool) -> Any:
-        one = dataclasses.replace(pairs, images=pairs.images[:1], masks=pairs.masks[:1])
-        return whole(model, one, tta=tta)
-
-    monkeypatch.setattr(module, "pixels", first)
+    whole = module.held_out
+    monkeypatch.setattr(module, "held_out", lambda *given: itertools.islice(whole(*given), 1))
     monkeypatch.setattr(sys, "argv", ["road_model", os.fspath(data_root)])
     module.main()
-    assert "| roads | 0." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert all(f"| roads | {name} | " in told for name in [*module.SETS, module.SCENE])
+
+
+@pytest.mark.data
+@pytest.mark.torch
+def test_a_scene_that_is_moved_is_compared_with_itself(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    wanted = ["--set", "vegas", "--count", "1", "--shifts", "0,32"]
+    monkeypatch.setattr(sys, "argv", ["shifts", os.fspath(data_root), *wanted])
+    module = loaded("shifts")
+    found = module.figures(
+        {0: module.Agreement.of(np.eye(100, dtype=bool), np.eye(100, dtype=bool))}
+    )
+    assert found["least"] == found["least inside"] == 1
+    module.main()
+    assert "| roads | vegas | " in capsys.readouterr().out
 
 
 @pytest.mark.torch
@@ -134,4 +148,4 @@ def test_fractions_of_labels_are_read_from_runs_and_drawn(
 def test_no_benchmark_is_left_out() -> None:
     there = {path.stem for path in FOLDER.glob("*.py")}
     shared = {"scenes", "sleeper"}  # what others draw with
-    assert there - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model"}
+    assert there - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model", "shifts"}
