@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
+from terralink.models.antialias import antialias  # noqa: E402
 from terralink.train import depthwise  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -26,11 +27,14 @@ def _gradients(layer: nn.Module, image: Tensor, slope: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("taps", [3, 5, 7])
 @pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("smooth", [False, True])
 @pytest.mark.parametrize("size", [(17, 22), (8, 8)])
 def test_gradients_are_those_of_fp32_within_bf16(
-    taps: int, stride: int, size: tuple[int, int]
+    taps: int, stride: int, smooth: bool, size: tuple[int, int]
 ) -> None:
     plain = _layer(taps=taps, stride=stride, padding=taps // 2)
+    if smooth:
+        antialias(nn.Sequential(plain))
     fast = copy.deepcopy(plain)
     depthwise.make_fast(nn.Sequential(fast))
     image = torch.randn(2, 16, *size).contiguous(memory_format=torch.channels_last)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from terralink.export.metadata import Metadata
 from terralink.files import written_whole
+from terralink.models.antialias import fused
 
 _OPSET = 18
 _MULTIPLE = 32  # the coarsest stride
@@ -34,7 +35,7 @@ class Probabilities(nn.Module):
 
 def export(network: nn.Module, path: str | os.PathLike[str], metadata: Metadata) -> None:
     """Write ``network`` (raw levels -> logits) with its card; batch, height and width are free."""
-    whole = Probabilities(network, classes=len(metadata.classes)).eval()
+    whole = Probabilities(fused(network), classes=len(metadata.classes)).eval()
     image = torch.zeros(2, len(metadata.bands), 2 * _MULTIPLE, 4 * _MULTIPLE)
     rows, cols = torch.export.Dim("rows", min=1, max=512), torch.export.Dim("cols", min=1, max=512)
     free = {0: torch.export.Dim("batch"), 2: _MULTIPLE * rows, 3: _MULTIPLE * cols}

@@ -12,6 +12,7 @@ from typing import Unpack
 
 from torch import Tensor, nn
 
+from terralink.models.antialias import antialias
 from terralink.models.blocks import DecoderBlock, FullSizeHead, Head, LinkNetHead
 from terralink.models.bridges import DilatedBridge, NoBridge, PoolingBridge, PyramidBridge
 from terralink.models.encoders import Encoder, StageEncoder
@@ -249,6 +250,25 @@ def _lite(size: int, *, num_classes: int = 1, **given: Unpack[Input]) -> LinkNet
     pyramid = Encoder(f"efficientnet_lite{size}", strides=(2, 4, 8, 16, 32), **given)
     head = Head(pyramid.channels[0], num_classes, width=16)
     return LinkNet(pyramid, NoBridge(), head, min_width=32)
+
+
+def _antialiased(network: LinkNet) -> LinkNet:
+    """All that halves or doubles the size blurs, but for the finest two doublings.
+
+    Those cost as much as all others together, and the mask hardly moves with them.
+    """
+    antialias(network.encoder)
+    antialias(network.decoder[:-1])
+    return network
+
+
+@register
+def linknet_lite0_antialiased(**usual: Unpack[Usual]) -> LinkNet:
+    """`linknet_lite0` whose mask hardly depends on where the image begins.
+
+    Source: Zhang 2019, "Making convolutional networks shift-invariant again".
+    """
+    return _antialiased(_lite(0, **usual))
 
 
 @register

@@ -13,17 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from terralink.models.antialias import BlurredConv2d
+
 _TILE = 3  # the widest kernel whose gradient is fast
 
 
 def make_fast(network: nn.Module) -> None:
     """Let the square depthwise convolutions of ``network`` train fast; all else stays as it is."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and _fits(module):
-            module.__class__ = _FastDepthwise
+        if type(module) in _FAST and _fits(module):
+            module.__class__ = _FAST[type(module)]
 
 
-def _fits(layer: nn.Conv2d) -> bool:
+def _fits(layer: nn.Module) -> bool:
+    assert isinstance(layer, nn.Conv2d)
     plain = layer.bias is None and layer.padding_mode == "zeros" and layer.dilation == (1, 1)
     square = layer.kernel_size[0] == layer.kernel_size[1] >= _TILE
     depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
@@ -31,14 +34,25 @@ def _fits(layer: nn.Conv2d) -> bool:
 
 
 class _FastDepthwise(nn.Conv2d):
-    def forward(self, features: Tensor) -> Tensor:
+    def _conv_forward(self, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if features.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-            return super().forward(features)
+            plain: Tensor = super()._conv_forward(features, weight, bias)
+            return plain
         dtype = torch.get_autocast_dtype("cpu")
         result: Tensor = _Depthwise.apply(
-            features.to(dtype), self.weight.to(dtype), self.stride, self.padding
+            features.to(dtype), weight.to(dtype), self.stride, self.padding
         )
         return result
+
+
+class _FastBlurred(_FastDepthwise, BlurredConv2d):
+    pass
+
+
+_FAST: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: _FastDepthwise,
+    BlurredConv2d: _FastBlurred,
+}
 
 
 class _Depthwise(torch.autograd.Function):
