@@ -81,6 +81,24 @@ def test_spacenet_buildings_of_some_areas_and_images_without_any(
     assert [chips[i].mask.sum() for i in range(len(chips))] == [24, 0]
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "more"),
+    [
+        ("3band", "vectordata/geojson", {}),
+        ("images", "labels", {"images": ("images",), "labels": ("labels",)}),
+    ],
+)
+def test_spacenet_1_names_its_images_and_labels_in_its_own_way(
+    images: str, labels: str, more: Any, tif: Write, shapes: Write, tmp_path: Path
+) -> None:
+    for number, held in ((1, []), (11, [HOUSE])):
+        name = f"013022223130_Public_img{number}"
+        tif(f"rio/{images}/3band_{name}.tif", noise(3, 20, 20))
+        shapes(f"rio/{labels}/{name}_Geo.geojson", *held)
+    chips = SpaceNet(kind="spacenet", what="building", folder="rio", **more).read(tmp_path)
+    assert [chips[i].mask.sum() for i in range(len(chips))] == [0, 24]
+
+
 def test_spacenet_of_11_bits_has_one_stretch_for_all_and_is_blind_to_black(
     tif: Write, shapes: Write, tmp_path: Path
 ) -> None:

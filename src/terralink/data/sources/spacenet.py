@@ -1,4 +1,4 @@
-"""SpaceNet 2 (buildings) and 3 (roads): a GeoTIFF and a GeoJSON for each image, 0.3 m.
+"""SpaceNet 1, 2 (buildings) and 3 (roads): a GeoTIFF and a GeoJSON for each image, 0.3 or 0.5 m.
 
 Images and labels are told by the areas and numbers in their names. The layouts are that of the
 challenges, that of the later archive, and all of it in one folder:
@@ -6,6 +6,8 @@ challenges, that of the later archive, and all of it in one folder:
     AOI_2_Vegas_Train/RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img1.tif
     AOI_2_Vegas_Train/geojson/buildings/buildings_AOI_2_Vegas_img1.geojson
     AOI_2_Vegas_Roads_Train/geojson/spacenetroads/spacenetroads_AOI_2_Vegas_img1.geojson
+    3band/3band_013022223130_Public_img1.tif   (SpaceNet 1, Rio)
+    vectordata/geojson/013022223130_Public_img1_Geo.geojson
     SN3_roads_train_AOI_2_Vegas/PS-RGB/SN3_roads_train_AOI_2_Vegas_PS-RGB_img1.tif
     SN3_roads_train_AOI_2_Vegas/geojson_roads/SN3_roads_train_AOI_2_Vegas_geojson_roads_img1.geojson
 
@@ -26,9 +28,9 @@ from terralink.data.sources.stretching import Stretching
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
-_ID = re.compile(r"(AOI_\d+_[^_]+).*_(img\d+)")
+_ID = re.compile(r"(AOI_\d+_[^_]+|\d+_Public).*_(img\d+)")
 _LABELS: dict[Drawn, tuple[str, ...]] = {
-    "building": ("buildings", "geojson_buildings"),
+    "building": ("buildings", "geojson_buildings", "geojson"),
     "road": ("spacenetroads", "geojson_roads"),
 }
 
@@ -36,15 +38,16 @@ _LABELS: dict[Drawn, tuple[str, ...]] = {
 class SpaceNet(SceneSource):
     """All areas below ``folder``, or those named by ``areas``, such as ``AOI_2_Vegas``.
 
-    ``images`` are the folders of the product that is read: 8 or 11 bits, any bands. The stretch is
-    one for the whole set. Centre lines are drawn ``width_m`` wide; null takes 4 m for each lane
-    that they tell.
+    ``images`` are the folders of the product that is read: 8 or 11 bits, any bands. ``labels`` are
+    those of the GeoJSON files; null takes the challenges' own names. The stretch is one for the
+    whole set. Centre lines are drawn ``width_m`` wide; null takes 4 m for each lane that they tell.
     """
 
     kind: Literal["spacenet"]
     what: Drawn
     areas: tuple[str, ...] | None = None
-    images: tuple[str, ...] = ("RGB-PanSharpen", "PS-RGB")
+    images: tuple[str, ...] = ("RGB-PanSharpen", "PS-RGB", "3band")
+    labels: tuple[str, ...] | None = None
     bands: tuple[PositiveInt, ...] = (1, 2, 3)
     stretch: Stretching = "measured"
     width_m: PositiveFloat | None = None
@@ -55,7 +58,7 @@ class SpaceNet(SceneSource):
     def read(self, root: Path) -> Scenes:
         folder = folder_of(root, self.folder)
         images = self._found(folder, "*.tif", self.images)
-        labels = self._found(folder, "*.geojson", _LABELS[self.what])
+        labels = self._found(folder, "*.geojson", self.labels or _LABELS[self.what])
         if not images:
             raise InputError(
                 f"no images in {folder}: wanted AOI folders with {' or '.join(self.images)}, "
@@ -84,6 +87,8 @@ def _id(path: Path) -> str:
     'AOI_2_Vegas_img7'
     >>> _id(Path("SN3_roads_train_AOI_2_Vegas_geojson_roads_img7.geojson"))
     'AOI_2_Vegas_img7'
+    >>> _id(Path("013022223130_Public_img7_Geo.geojson"))
+    '013022223130_Public_img7'
     """
     named = _ID.search(path.stem)
     assert named is not None
