@@ -38,7 +38,7 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The file to write: .gpkg or .geojson.",
+            help="The file to write: .gpkg, .geojson or .parquet.",
             show_default="roads.gpkg and so on",
         ),
     ] = None,
@@ -77,7 +77,8 @@ def run(
     The result is a GeoPackage, styled for QGIS: of roads the layers 'roads' (lines with length and
     width in metres) and 'junctions'; of buildings the layer 'buildings' (polygons with area_m2 and
     prob); of classes the layer 'landcover' (polygons with class and area_m2 that share their
-    edges). Or a GeoJSON file of the first of these layers in longitude and latitude.
+    edges). Or a GeoJSON file of the first of these layers in longitude and latitude, or a
+    GeoParquet file of it (extra 'parquet').
     """
     started = perf_counter()
     out = Path(f"{what.value}.gpkg") if out is None else out

@@ -1,4 +1,4 @@
-"""Buildings and land cover to files: a GeoPackage with its style, or GeoJSON."""
+"""Buildings and land cover to files: a GeoPackage with its style, GeoJSON, or GeoParquet."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from terralink.errors import InputError
+from terralink.geo.vectors import is_parquet
 from terralink.graph import style
-from terralink.graph.store import Layer, write_geojson, write_geopackage
+from terralink.graph.store import Layer, write_geojson, write_geopackage, write_parquet
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -42,9 +43,12 @@ def _write(path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, q
     layer = Layer(name, "Polygon", np.asarray(table.geometry, dtype=object), columns)
     if suffix == ".gpkg":
         write_geopackage(path, [(layer, qml)], table.crs)
+    elif is_parquet(path):
+        write_parquet(path, layer, table.crs)
     elif suffix not in (".geojson", ".json"):
         raise InputError(
-            f"cannot write {name} as {suffix or 'a file without suffix'}: name it .gpkg or .geojson"
+            f"cannot write {name} as {suffix or 'a file without suffix'}: "
+            "name it .gpkg or .geojson (or .parquet)"
         )
     elif table.crs is None:
         raise InputError(
