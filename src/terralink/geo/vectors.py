@@ -17,6 +17,7 @@ from pyproj import CRS
 from terralink.errors import InputError
 from terralink.files import plain_path
 
+_FIRST_BYTES = 1000
 _PARQUET = (".parquet", ".geoparquet")
 
 
@@ -65,7 +66,17 @@ def layers(path: str | os.PathLike[str]) -> dict[str, str]:
         with plain_path(path) as plain:
             return {str(name): str(kind) for name, kind in list_layers(plain)}
     except DataSourceError as error:
-        raise InputError(f"{path} is no vector file that GDAL can read") from error
+        raise InputError(f"{path} is no vector file that GDAL can read{_hint(path)}") from error
+
+
+def _hint(path: str | os.PathLike[str]) -> str:
+    """What to do with the JSON of Overpass, which looks like a map and is none."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        begin = file.read(_FIRST_BYTES)
+    is_overpass = begin.lstrip().startswith(b"{") and b'"elements"' in begin
+    return ", but Overpass JSON: ask Overpass for [out:xml], or GeoJSON" if is_overpass else ""
 
 
 def is_parquet(path: str | os.PathLike[str]) -> bool:

@@ -105,6 +105,13 @@ def test_a_crs_that_is_named_is_kept(geojson: Callable[..., Path]) -> None:
     assert read(geojson((street, {"highway": "primary"}), crs=crs)).roads.crs == 32611
 
 
+def test_overpass_json_is_told_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text('{"version": 0.6, "elements": [{"type": "node", "id": 1, "lat": 1, "lon": 2}]}')
+    with pytest.raises(InputError, match=r"answer\.json is no .* Overpass JSON: .*\[out:xml\]"):
+        read(path)
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"type": "FeatureCollection", "features": [{'])
 def test_a_truncated_file_is_told(text: str, tmp_path: Path) -> None:
     path = tmp_path / "half.geojson"
@@ -157,6 +164,18 @@ def test_an_area_is_fetched_with_a_margin(overpass: Callable[[Any], list[Any]]) 
     corners = gpd.GeoSeries(shapely.points(*GRID.xy([0, 100], [0, 100])), crs=32632).to_crs(4326)
     assert asked_for.contains(corners).all()
     assert (top - bottom) * 111_320 == pytest.approx(200, abs=5)
+
+
+def test_an_area_across_180_degrees_is_fetched_on_both_sides(
+    overpass: Callable[[Any], list[Any]],
+) -> None:
+    frame = gpd.GeoDataFrame({"highway": ["track"]}, geometry=[LINE], crs=4326)
+    asked = overpass(frame)
+    osm = fetch(Grid((100, 100), Affine(100, 0, 815000, 0, -100, 8140000), CRS.from_epsg(32760)))
+    assert len(osm.roads) == 2
+    (west, _), (east, _) = asked
+    assert 179 < west[0] < west[2] == 180
+    assert -180 == east[0] < east[2] < -179
 
 
 def test_an_area_without_anything_is_empty(overpass: Callable[[Any], list[Any]]) -> None:

@@ -75,7 +75,13 @@ def _json_tags(tags: dict[str, str]) -> dict[str, Any]:
     return {"osm_id": "1", "other_tags": json.dumps(tags)}
 
 
-EXPORTERS = [_columns, _osmtogeojson, _nested, _hstore, _hstore_beside, _json_tags]
+def _geofabrik(tags: dict[str, str]) -> dict[str, Any]:
+    codes = {"highway": 5122, "railway": 6101, "power": 6601, "waterway": 8101, "barrier": 4101}
+    ((key, value),) = tags.items()
+    return {"osm_id": "1", "code": codes[key], "fclass": value}
+
+
+EXPORTERS = [_geofabrik, _columns, _osmtogeojson, _nested, _hstore, _hstore_beside, _json_tags]
 
 
 @pytest.mark.parametrize("export", EXPORTERS)

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,17 +74,23 @@ def fetch(grid: Grid) -> Osm:
     Raises ``InputError`` without the extra, and where the network does not answer.
     """
     try:
-        import geopandas as gpd
         import osmnx
     except ModuleNotFoundError as error:
         raise InputError(
             "fetching an area needs osmnx, which the core install leaves out; "
             "get it with: pip install 'terralink[osm]'"
         ) from error
+    found = [_fetch_box(osmnx, box) for box in _around(grid)]
+    return Osm(
+        _table(choose_roads(found, tagged=True)), _table(choose_buildings(found, tagged=True))
+    )
+
+
+def _fetch_box(osmnx: ModuleType, box: Bounds) -> Features:
     try:
-        frame = osmnx.features_from_bbox(_around(grid), tags={"highway": True, "building": True})
+        frame = osmnx.features_from_bbox(box, tags={"highway": True, "building": True})
     except osmnx._errors.InsufficientResponseError:
-        frame = gpd.GeoDataFrame(geometry=[], crs=_WGS84)
+        return Features(np.empty(0, object), [], {}, _WGS84)
     except (OSError, osmnx._errors.ResponseStatusCodeError) as error:  # requests' are OSErrors
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -91,21 +98,24 @@ def fetch(grid: Grid) -> Osm:
         ) from error
     columns = {name: frame[name].to_numpy() for name in frame.columns if name != "geometry"}
     shapes = np.asarray(frame.geometry.to_numpy(), dtype=object)
-    found = [Features(shapes, tags_of(columns, len(frame)), {}, CRS(frame.crs))]
-    return Osm(
-        _table(choose_roads(found, tagged=True)), _table(choose_buildings(found, tagged=True))
-    )
+    return Features(shapes, tags_of(columns, len(frame)), {}, CRS(frame.crs))
 
 
-def _around(grid: Grid) -> Bounds:
-    """(left, bottom, right, top) in degrees, with what may reach in from outside."""
+def _around(grid: Grid) -> list[Bounds]:
+    """(left, bottom, right, top) in degrees, with what may reach in from outside.
+
+    There are two boxes on a grid that lies across 180 degrees.
+    """
     if grid.crs is None:
         raise InputError("an area without CRS lies nowhere on Earth: nothing can be fetched")
     to_lonlat = Transformer.from_crs(grid.crs, _WGS84, always_xy=True)
     left, bottom, right, top = to_lonlat.transform_bounds(*grid.bounds)
     high = _MARGIN_M / _DEGREE_M
     wide = high / max(math.cos(math.radians((bottom + top) / 2)), 0.01)
-    return left - wide, bottom - high, right + wide, top + high
+    low, left, right, high = bottom - high, left - wide, right + wide, top + high
+    if left < right:
+        return [(left, low, right, high)]
+    return [(left, low, 180.0, high), (-180.0, low, right, high)]
 
 
 def _check_placed(path: str | os.PathLike[str], found: Sequence[Features]) -> None:

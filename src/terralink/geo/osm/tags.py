@@ -44,7 +44,7 @@ _NESTED = frozenset({"tags", "other_tags", "all_tags"})
 RULE_COLUMNS = frozenset(
     _FEATURE_KEYS
     | _NESTED
-    | {"area", "width", "est_width", "type"}
+    | {"area", "width", "est_width", "type", "fclass", "code"}
     | {"id", "@id", "@type", "osm_type", "element"}
 )
 _NOT = {"", "no", "false", "0"}
@@ -52,6 +52,11 @@ _NOT = {"", "no", "false", "0"}
 _ABSENT = {"", "none", "nan", "null", "<na>", "nat"}
 # Names of other sources, and of our own maps, for what OpenStreetMap calls otherwise
 _ALSO_CALLED = {"width_m": "width", "lane_number": "lanes"}
+# How the codes of Geofabrik's layers begin
+_GEOFABRIK = {
+    **{"15": "building", "51": "highway", "61": "railway", "66": "power", "81": "waterway"},
+    **{"41": "natural", "72": "landuse"},
+}
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"\s*=>\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _VALUES = re.compile(r"[^;,|\[\]\s'\"]+")
@@ -122,7 +127,19 @@ def tags_of(columns: Mapping[str, NDArray[Any]], count: int) -> list[Tags]:
     for name, values in columns.items():
         for row, value in zip(rows, values, strict=True):
             row.update(_tags_within(name, value))
-    return rows
+    return [_of_geofabrik(row) if "fclass" in row else row for row in rows]
+
+
+def _of_geofabrik(tags: Tags) -> Tags:
+    """Tags of Geofabrik's shapefiles, whose column ``fclass`` has the value and ``code`` the key.
+
+    >>> _of_geofabrik({"code": "5122", "fclass": "residential"})["highway"]
+    'residential'
+    >>> _of_geofabrik({"code": "6101", "fclass": "rail"})["railway"]
+    'rail'
+    """
+    key = _GEOFABRIK.get(tags.get("code", "")[:2])
+    return tags if key is None else {key: tags["fclass"], **tags}
 
 
 def _tags_within(name: str, value: Any) -> Tags:
