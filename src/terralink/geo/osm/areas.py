@@ -10,6 +10,7 @@ RULE 4: a relation with a ring that is not whole makes no area; its closed outer
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +53,7 @@ def building_relations(relations: Iterable[Any]) -> list[Relation]:
     multipolygons: dict[int, Relation] = {}
     outlines: list[tuple[Relation, list[int]]] = []
     for each in relations:
-        tags = {tag.k: tag.v for tag in each.tags}
+        tags = tags_of_element(each)
         kind = tags.get("type")
         if kind not in ("multipolygon", "building"):
             continue
@@ -66,6 +67,14 @@ def building_relations(relations: Iterable[Any]) -> list[Relation]:
             outlines.append((told, nested))
     found = [each for each in map(_multipolygon, multipolygons.values()) if each is not None]
     return found + [_outlined(told, nested, multipolygons) for told, nested in outlines]
+
+
+def tags_of_element(element: Any) -> Tags:
+    """The tags of an element of osmium's.
+
+    They are counted, since the end of its iterator is an exception of C++, which takes long.
+    """
+    return {tag.k: tag.v for tag in islice(element.tags, len(element.tags))}
 
 
 def _multipolygon(relation: Relation) -> Relation | None:

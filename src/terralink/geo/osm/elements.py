@@ -105,8 +105,8 @@ class Ways:
 class Elements:
     """What a file says of roads and buildings.
 
-    ways           all that are tagged ``highway`` or ``building``, and the rings of ``areas``
-    areas          buildings of several rings, assembled
+    ways           all that are tagged ``highway``, and the rings of areas
+    areas          buildings, the ones of several rings assembled
     area_tags      those of each area
     repeated (m,)  whether a way is the outer ring of an area, which counts in its place
     """
