@@ -25,6 +25,7 @@ from scipy import ndimage
 from terralink import extract, geo, metrics, predict, vectorize
 from terralink.data.chips import IGNORE, Chip, Pairs
 from terralink.data.sources import Dubai, Massachusetts, PairFolders, Source, Split
+from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
 
 WITHIN_M = 4.0
@@ -106,7 +107,7 @@ def score(
     prob = probability(model, picture, chip.pixel_size_m, tta=tta)
     known = chip.mask != IGNORE
     grid = native_grid(chip)
-    pred = on_grid(prob, grid) >= threshold * 255
+    pred = on_grid(prob, grid) >= least_level(threshold)
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
     lines = metrics.centreline_match(
         vectorize.roads(geo.Raster(truth, grid, known)),

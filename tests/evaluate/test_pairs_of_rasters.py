@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -37,7 +38,7 @@ def street(side: int = 200, *, shift: int = 0) -> NDArray[np.uint8]:
 
 def write(
     path: Path,
-    mask: NDArray[np.uint8],
+    mask: NDArray[Any],
     transform: Affine | None = None,
     crs: CRS | None = None,
     *,
@@ -293,3 +294,46 @@ def test_a_length_of_a_metre_is_no_ratio() -> None:
     assert number("truth_m", 1.0) == "1"
     assert number("pred_pieces", 1) == "1"
     assert number("f1", 1.0) == "1.000"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threshold", [None, 0.3, 0.5, 0.99, 1, 2, 128, 255])
+@pytest.mark.parametrize("marks", [(1, 255), (255, 1), (1, 1)])
+def test_a_mask_of_ones_is_one_of_255_at_any_threshold(
+    kind: str, threshold: float | None, marks: tuple[int, int], tmp_path: Path
+) -> None:
+    truth, pred = (
+        write(tmp_path / name, np.where(street(), mark, 0).astype(np.uint8), HALF, UTM)
+        for name, mark in zip(("t.tif", "p.tif"), marks, strict=True)
+    )
+    rules = {} if threshold is None else {"threshold": threshold}
+    assert score(kind, truth, pred, **rules) == 1
+
+
+@pytest.mark.parametrize("kind", PIXELS)
+def test_a_threshold_below_1_is_a_probability_of_bytes_and_floats(
+    kind: str, tmp_path: Path
+) -> None:
+    truth = write(tmp_path / "t.tif", street(), HALF, UTM)
+    noise = np.random.default_rng(0).integers(0, 60, (200, 200))
+    levels = np.where(street(), 255 - noise, noise).astype(np.uint8)
+    pred = write(tmp_path / "p.tif", levels, HALF, UTM)
+    assert score(kind, truth, pred, threshold=0.5) == 1
+    assert score(kind, truth, pred, threshold=128) == 1
+    assert score(kind, truth, pred) < 0.5
+    with rasterio.open(pred, "r+") as file:
+        file.scales = (1 / 255,)
+    assert score(kind, truth, pred, threshold=0.5) == 1
+    floats = write(tmp_path / "f.tif", (levels / 255).astype(np.float32), HALF, UTM)
+    assert score(kind, truth, floats, threshold=0.5) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_a_number_is_not_counted(kind: str, tmp_path: Path) -> None:
+    truth = write(tmp_path / "t.tif", street(), HALF, UTM)
+    prob = (street(shift=40) / np.float32(255)).astype(np.float32)
+    prob[80:] = np.nan
+    pred = write(tmp_path / "p.tif", prob, HALF, UTM)
+    assert score(kind, truth, pred, threshold=0.5) == 1
+    prob[:] = np.nan
+    assert judge(kind, truth, write(tmp_path / "n.tif", prob, HALF, UTM)).masked == ("t",)

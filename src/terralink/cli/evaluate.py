@@ -37,7 +37,7 @@ def run(
         float | None,
         typer.Option(
             metavar="LEVEL",
-            help="In rasters, what is positive: levels from here, as they are stored.",
+            help="What is positive in rasters: from a probability below 1, or a level, on.",
             show_default="all but zero",
         ),
     ] = None,

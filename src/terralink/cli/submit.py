@@ -104,6 +104,7 @@ def _mask(
 ) -> "NDArray[np.bool_]":
     """Where a picture (row, col) is road; its levels are not stretched, as in training."""
     from terralink import geo, predict
+    from terralink.geo.threshold import find_positive
     from terralink.predict.network import LEVELS
 
     classes = model.metadata.classes
@@ -120,5 +121,5 @@ def _mask(
             prob = predict.corners(model, image.array, tta=tta)
         else:
             prob = predict.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
-    mask: NDArray[np.bool_] = (prob[classes.index("road")] >= threshold) & image.valid
-    return mask
+    mask = find_positive(prob[classes.index("road")], threshold)
+    return mask if image.valid is None else mask & image.valid

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from terralink import extract, geo, metrics, predict, town
+from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
 
 WITHIN_M = 4.0
@@ -105,6 +106,6 @@ def _score_pixels(drawn: town.Town, prob: Path, threshold: float) -> metrics.Con
             shape = (min(_ROWS, height - row), width)
             pred = scene.read(row, 0, shape)
             truth = drawn.road_mask(row, 0, shape)
-            road = pred.array[0] >= threshold * 255
+            road = pred.array[0] >= least_level(threshold)
             total += metrics.Confusion.of(truth, road, valid=pred.valid)
     return total

@@ -15,10 +15,13 @@ from terralink.evaluate import grids
 from terralink.evaluate.pairs import Pair, is_vector
 from terralink.geo import Grid, Raster
 from terralink.geo.osm import read_buildings
+from terralink.geo.raster import read_rows
 from terralink.geo.source import Source, opened
+from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
 from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
+from terralink.vectorize.bands import PixelValues, scale_of
 
 Mask = NDArray[np.bool_]
 Found = TypeVar("Found", RoadGraph, Buildings)
@@ -171,21 +174,39 @@ def _trace(
 def _mask_bands(
     path: Path, grid: Grid, threshold: float | None, *, rows: int = _ROWS
 ) -> Iterator[Raster]:
-    """A mask in whole-width rows on ``grid``, always with what is valid."""
+    """A mask in whole-width rows on ``grid``, always with what is valid.
+
+    Positive is what is in any band: not zero, or at the threshold and above.
+    """
     with opened(path, expand_palette=False) as source:
-        height, width = grid.shape
-        for row in range(0, height, rows):
-            stop = min(row + rows, height)
-            mask, valid = _mask(source, row, stop, threshold)
-            yield Raster(mask, grid.window(row, 0, (stop - row, width)), valid)
+        least = None if threshold is None else _least_value(source, threshold)
+        row = 0
+        for band in read_rows(source, count=rows):
+            is_float = band.array.dtype.kind == "f"
+            known: Mask = ~np.isnan(band.array) if is_float else np.ones(band.array.shape, bool)
+            positive = known & (band.array != 0 if least is None else band.array >= least)
+            valid = known.any(axis=0) if band.valid is None else band.valid & known.any(axis=0)
+            place = grid.window(row, 0, band.grid.shape)
+            yield Raster(np.asarray(positive.any(axis=0)), place, np.asarray(valid))
+            row += band.grid.height
 
 
-def _mask(source: Source, row: int, stop: int, threshold: float | None) -> tuple[Mask, Mask]:
-    """What is positive in any band: not zero, or at least the threshold; and what is valid."""
-    image, valid = source.read((row, stop), (0, source.grid.width))
-    levels = np.nan_to_num(image.astype(np.float32, copy=False), nan=0.0)
-    positive = levels != 0 if threshold is None else levels >= threshold
-    return np.asarray(positive.any(axis=0)), np.asarray(valid & ~np.isnan(image).all(axis=0))
+def _least_value(source: Source, threshold: float) -> float:
+    """The smallest stored value that is positive.
+
+    A threshold below 1 is a probability, and the raster is read as ``vectorize`` reads it; from 1
+    on it is a level of bytes. A mask of 0 and 1 is one of 0 and 255 by another name.
+    """
+    values = PixelValues() if source.scale else PixelValues.of(read_rows(source))
+    whole = source.dtype.kind in "iu"
+    if threshold >= 1:
+        is_unit_mask = whole and values.distinct is not None and values.distinct <= {0.0, 1.0}
+        return least_level(threshold / 255, 1) if is_unit_mask and threshold <= 255 else threshold
+    try:
+        full = 1 / (source.scale or scale_of(values, threshold=threshold))
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}") from error
+    return least_level(threshold, full) if whole else threshold * full * (1 - 1e-9)
 
 
 def _valid(*bands: Raster) -> Mask:

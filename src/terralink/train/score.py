@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from terralink.data.chips import IGNORE
+from terralink.geo.threshold import find_positive
 from terralink.metrics import Confusion, ImageMean, patches
 
 
@@ -25,13 +26,13 @@ class Tally:
     def of(cls, prob: Tensor, mask: Tensor, *, threshold: float) -> "Tally":
         """Count one chip: ``prob`` (K, H, W) in 0 to 1, ``mask`` (H, W) of class indices.
 
-        With K = 1 a pixel is of class 1 where its probability is over ``threshold``, else the most
-        probable class is taken.
+        With K = 1 a pixel is of class 1 where its probability is ``threshold`` or more, else the
+        most probable class is taken.
         """
         truth = mask.cpu().numpy()
         bands = prob.float().cpu().numpy()
         two = len(bands) == 1
-        pred = (bands[0] > threshold).astype(np.uint8) if two else bands.argmax(axis=0)
+        pred = find_positive(bands[0], threshold).astype(np.uint8) if two else bands.argmax(axis=0)
         valid = truth != IGNORE
         pixels = Confusion.of(truth, pred, num_classes=max(2, len(bands)), valid=valid)
         squares = patches(truth == 1, pred == 1, valid=valid) if two else Confusion.zero()

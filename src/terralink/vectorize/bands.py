@@ -10,7 +10,7 @@ RULE 4  a few whole numbers that reach no threshold are classes; these are refus
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from terralink.errors import InputError
 from terralink.geo.grid import Grid
 from terralink.geo.raster import Raster, read_rows
 from terralink.geo.source import opened
+from terralink.geo.threshold import keep_side, least_level
 
 _ROWS = 64  # are looked at, and brought to bytes, at a time
 _FEW = 32  # more values than this are no classes
@@ -144,19 +145,21 @@ def read_bands(
 
 
 class ProbabilityReader:
-    """Reads bands of one raster as probabilities in bytes, 0..255; ``threshold`` as above.
+    """Reads bands of one raster as probabilities in bytes, 0..255.
+
+    What is at one of the ``thresholds`` or above is so in bytes (``geo.threshold.keep_side``).
 
     Bands without a scale are read as RULE 2 says, and ``check`` tells when all of them are there
     whether that was right. To know before, give them the scale of the whole raster (``scaled``).
     """
 
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold
+    def __init__(self, *thresholds: float) -> None:
+        self._thresholds = sorted(set(thresholds), reverse=True)
         self._unscaled = PixelValues()
 
     def read(self, band: Raster) -> NDArray[np.uint8]:
         """Probabilities as bytes; 0 where nothing is valid. Raises ``InputError``."""
-        parts = [_to_bytes(rows, self._scale(rows)) for rows in _in_rows(band)]
+        parts = [_to_bytes(rows, self._scale(rows), self._thresholds) for rows in _in_rows(band)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
 
     def _scale(self, band: Raster) -> float:
@@ -170,7 +173,7 @@ class ProbabilityReader:
         """Raise ``InputError`` where bytes that came without a scale were no 255ths."""
         if self._unscaled.dtype is None:
             return
-        if scale_of(self._unscaled, threshold=self._threshold) != 1 / _FULL:
+        if scale_of(self._unscaled, threshold=self._thresholds[-1]) != 1 / _FULL:
             raise InputError(
                 "bands of 0 and 1 alone came, without a scale: they may be a mask or faint "
                 "probabilities; give each the scale 1 (a mask) or 1/255, as Raster(..., scale=1)"
@@ -185,7 +188,7 @@ def _in_rows(band: Raster) -> Iterator[Raster]:
     return (band.rows(start, start + _ROWS) for start in starts)
 
 
-def _to_bytes(band: Raster, scale: float) -> NDArray[np.uint8]:
+def _to_bytes(band: Raster, scale: float, thresholds: Sequence[float]) -> NDArray[np.uint8]:
     array = band.array if band.array.dtype != bool else band.array.view(np.uint8)
     if band.valid is not None:
         array = np.where(band.valid, array, array.dtype.type(0))
@@ -193,10 +196,10 @@ def _to_bytes(band: Raster, scale: float) -> NDArray[np.uint8]:
         return array
     check_shares(array, scale)
     if array.dtype != np.uint8:
-        return _bytes_of(array, scale)
+        return _bytes_of(array, scale, thresholds)
     if scale == 1:
         return array * np.uint8(_FULL)
-    return np.asarray(_bytes_of(np.arange(_FULL + 1), scale)[array])
+    return np.asarray(_bytes_of(np.arange(_FULL + 1), scale, thresholds)[array])
 
 
 def check_shares(array: NDArray[Any], scale: float = 1) -> None:
@@ -208,10 +211,11 @@ def check_shares(array: NDArray[Any], scale: float = 1) -> None:
         raise InputError(f"{_PROBABILITIES}, not {worst / scale:.6g}{_HINT}")
 
 
-def _bytes_of(values: NDArray[Any], scale: float) -> NDArray[np.uint8]:
+def _bytes_of(values: NDArray[Any], scale: float, thresholds: Sequence[float]) -> NDArray[np.uint8]:
     shares = np.fmax(values, 0) * (scale * _FULL)
     np.minimum(np.rint(shares, out=shares), _FULL, out=shares)
-    return np.asarray(shares, dtype=np.uint8)
+    prob = values if scale == 1 else values * scale
+    return keep_side(shares.astype(np.uint8), prob, *thresholds)
 
 
 def _usual_full(dtype: np.dtype[Any] | None) -> int:
@@ -243,7 +247,7 @@ def _are_bytes(values: PixelValues, threshold: float) -> bool:
     if _FULL in values.distinct:
         return between != list(range(1, len(between) + 1))
     classes = between[-1] <= _FEW or len(between) > _LIKELY_CLASSES
-    return between[-1] >= threshold * _FULL or not classes
+    return between[-1] >= least_level(threshold) or not classes
 
 
 def _refused(values: PixelValues) -> str:

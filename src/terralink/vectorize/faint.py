@@ -34,9 +34,9 @@ class _Packed:
 
 
 class Faint:
-    """Collects strips from top to bottom; ``full`` is the level (0..255) that is road."""
+    """Collects strips from top to bottom; ``full`` is the threshold as a level, 0..255."""
 
-    def __init__(self, *, full: int, pixel_m: float) -> None:
+    def __init__(self, *, full: float, pixel_m: float) -> None:
         self._full = full
         # a power of two, so that blocks are the same in whatever strips
         self._block_px = next((px for px in (8, 4, 2) if px * pixel_m <= _BLOCK_M), 1)
@@ -112,7 +112,7 @@ class Faint:
         height, width = whole.shape
         rows = np.add.reduce(whole.reshape(height // px, px, width), axis=1, dtype=np.uint32)
         sums = sum(rows[:, aside::px] for aside in range(px))
-        full = self._full * px**2
+        full = max(round(self._full * px**2), 1)
         return np.asarray((np.minimum(sums, full) * _STEPS + full // 2) // full, dtype=np.uint8)
 
 

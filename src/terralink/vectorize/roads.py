@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from terralink.errors import InputError
 from terralink.geo import Raster
 from terralink.geo.grid import Grid
+from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
 from terralink.graph.chunks import by_chunks
 from terralink.graph.polylines import Polylines
@@ -96,7 +97,7 @@ class RoadTracer:
                 f"{self._strong}"
             )
         self._rules = Rules(min_spur_m, max_gap_m, min_piece_m, simplify_m)
-        self._reader = ProbabilityReader(self._weak)
+        self._reader = ProbabilityReader(self._strong, self._weak)
         self._tracing: _Tracing | None = None
 
     def add(self, band: Raster) -> None:
@@ -108,7 +109,7 @@ class RoadTracer:
                 f"one band of probabilities is wanted, not an array of {band.array.shape}"
             )
         if self._tracing is None:
-            self._tracing = _Tracing(band.grid, weakest=_level(self._weak))
+            self._tracing = _Tracing(band.grid, weakest=self._weak)
         self._tracing.bands.follow(band.grid)
         for start in range(0, band.grid.height, _CHUNK_ROWS):
             rows = band.rows(start, start + _CHUNK_ROWS)
@@ -122,7 +123,7 @@ class RoadTracer:
         grid, faint = self._tracing.bands.grid, self._tracing.faint
         return clean(
             # not named here: what cleaning leaves out need not be held until it is done
-            _strong(*self._tracing.finish(), least=_level(self._strong)).joined(),
+            _strong(*self._tracing.finish(), least=least_level(self._strong)).joined(),
             self._rules,
             pixel_m=max(grid.pixel_size_m),
             along=partial(faint.along, grid=grid),
@@ -132,12 +133,12 @@ class RoadTracer:
 class _Tracing:
     """What is known of a scene so far: the rows that wait, and the traces of those that went."""
 
-    def __init__(self, first: Grid, *, weakest: int) -> None:
+    def __init__(self, first: Grid, *, weakest: float) -> None:
         self.bands = Bands(first)
         top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
-        self.faint = Faint(full=weakest, pixel_m=max(top_row.pixel_size_m))
+        self.faint = Faint(full=weakest * 255, pixel_m=max(top_row.pixel_size_m))
         self._first = first  # the grid of the first band
-        self._strips = Strips(first.width, road=weakest)
+        self._strips = Strips(first.width, road=least_level(weakest))
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
         self._traces = Shelf()
 
@@ -162,11 +163,6 @@ class _Tracing:
         if len(traces.counts):
             self._traces.put(straightened(traces).packed())
         self._above = pixels.in_row(last_row)
-
-
-def _level(prob: float) -> int:
-    """A threshold among bytes; what is 0 is never road."""
-    return max(round(prob * 255), 1)
 
 
 def _graph(strips: Sequence[Traces], grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
