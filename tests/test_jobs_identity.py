@@ -15,6 +15,7 @@ from pyproj import CRS
 
 from terralink import extract, geo, jobs, predict
 from terralink.errors import InputError
+from terralink.map_kind import MapKind
 from terralink.predict import walk
 
 UTM = CRS.from_epsg(32611)
@@ -47,6 +48,8 @@ def told(tmp_path: Path, grey: Path) -> Callable[..., dict[str, Any]]:
 
 # Another value for each option of ``extract.kept``, and whether it counts for a scene with a CRS.
 OTHERS: dict[str, tuple[Any, bool]] = {
+    "what": (MapKind.LANDCOVER, True),
+    "min_probability": (0.4, True),
     "pixel_size_m": (0.5, False),
     "bands": ((3, 2, 1), True),
     "stretch": (geo.Stretch((0.0,), (90.0,), (200.0,)), True),
@@ -63,7 +66,7 @@ def test_every_option_is_thought_of() -> None:
     """A new option belongs in ``OTHERS``, unless it cannot change the result."""
     options = set(inspect.signature(extract.kept).parameters) - {"path", "model", "job"}
     assert options == set(OTHERS)
-    more = set(inspect.signature(extract.roads).parameters) - options
+    more = set(inspect.signature(extract.make_map).parameters) - options
     assert more == {"path", "model", "job", "out", "progress"}
 
 

@@ -1,6 +1,7 @@
 """From a scene to a map, end to end. Read this file first: every room of the house is in it.
 
     scene (file) -> tiles -> probability -> skeleton -> RoadGraph -> GeoPackage
+                                         -> outlines or regions -> polygons ->
 
 Blocks of probability go to their file as they come, and from there in whole rows to the tracer.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from terralink import geo, jobs, predict, vectorize
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
+from terralink.map_kind import MapKind, class_bands, kind_of
 
 Progress = Callable[[float], None]
 
@@ -40,25 +42,72 @@ def roads(
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> RoadGraph:
-    """The roads of the scene at ``path`` as a graph in metres.
+    """The roads of the scene at ``path`` as a graph in metres; see ``make_map``."""
+    found = make_map(
+        path,
+        what=MapKind.ROADS,
+        model=model,
+        out=out,
+        pixel_size_m=pixel_size_m,
+        bands=bands,
+        stretch=stretch,
+        threshold=threshold,
+        min_spur_m=min_spur_m,
+        max_gap_m=max_gap_m,
+        tta=tta,
+        area=area,
+        mask_damage=mask_damage,
+        job=job,
+        progress=progress,
+    )
+    assert isinstance(found, RoadGraph)
+    return found
 
+
+def make_map(
+    path: str | os.PathLike[str],
+    *,
+    what: MapKind | None = None,
+    model: str | os.PathLike[str] | predict.Predictor = "roads",
+    out: str | os.PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
+    bands: Sequence[int | str] | None = None,
+    stretch: geo.Stretch | None = None,
+    threshold: float | None = None,
+    min_probability: float | None = None,
+    min_spur_m: float = 15.0,
+    max_gap_m: float = 30.0,
+    tta: bool = False,
+    area: geo.Area | None = None,
+    mask_damage: bool = False,
+    job: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda _part: None,
+) -> vectorize.Map:
+    """The map of the scene at ``path``: a ``RoadGraph``, or a GeoDataFrame of polygons.
+
+    ``what`` is the kind of map; None is the one that the model's classes make (``map_kind``).
     ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
     ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
     is worked on in its own pixels. ``threshold`` is the model's when it is None. Only what is
     inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
     ``geo.open_scene``. ``job`` names a folder that keeps what is done: killed and started again,
     the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0 to 1.
+    ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
 
-    Raises ``SceneError`` when the scene cannot be read or does not fit the model.
+    Raises ``InputError`` when the model does not see what is wanted, before anything is computed,
+    and ``SceneError`` when the scene cannot be read or does not fit the model.
     """
     if job is not None and out is None:
         raise InputError("a job keeps what becomes a file: say which with out")
     ready = predict.load(model) if isinstance(model, str | os.PathLike) else model
-    tracer = vectorize.RoadTracer(
+    kind = map_kind(ready, what)
+    how = vectorize.MapOptions(
         threshold=ready.metadata.threshold if threshold is None else threshold,
         min_spur_m=min_spur_m,
         max_gap_m=max_gap_m,
+        min_probability=min_probability,
     )
+    tracer = vectorize.MapTracer(kind, ready.metadata.classes, how)
     mapped = partial(_mapped, model=ready, tracer=tracer, out=out, progress=progress)
     with geo.open_scene(
         path,
@@ -72,15 +121,26 @@ def roads(
             scene = predict.fitted(ready, opened)
             parts = predict.bands if out is None else predict.blocks
             return mapped(parts(ready, scene, tta=tta), scene)
-        settings = _settings(threshold, min_spur_m, max_gap_m)
+        settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
         work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
         results = [out, prob_path(out)]
         with jobs.alone(work, results):
             if work.finished(results):
-                return RoadGraph.from_file(out)
-            graph = mapped(work.bands(), work.scene)
+                return vectorize.read_map(out, kind)
+            found = mapped(work.bands(), work.scene)
             work.finish(results)
-            return graph
+            return found
+
+
+def map_kind(model: predict.Predictor, what: MapKind | None = None) -> MapKind:
+    """The kind of map that is wanted of the model, or the one that its classes make.
+
+    Raises ``InputError`` where they do not show what is wanted.
+    """
+    classes = model.metadata.classes
+    kind = kind_of(classes) if what is None else what
+    class_bands(kind, classes, source=f"model {model.metadata.name!r}")
+    return kind
 
 
 @contextmanager
@@ -89,22 +149,25 @@ def kept(
     *,
     model: predict.Predictor,
     job: str | os.PathLike[str],
+    what: MapKind | None = None,
     pixel_size_m: float | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
     threshold: float | None = None,
+    min_probability: float | None = None,
     min_spur_m: float = 15.0,
     max_gap_m: float = 30.0,
     tta: bool = False,
     area: geo.Area | None = None,
     mask_damage: bool = False,
 ) -> Iterator[jobs.Job]:
-    """The job in the folder ``job`` that ``roads`` with these options finishes.
+    """The job in the folder ``job`` that ``make_map`` with these options finishes.
 
     Its bands can be made apart, by other processes or machines. Raises ``InputError`` when the
     folder is the job of something else.
     """
-    settings = _settings(threshold, min_spur_m, max_gap_m)
+    kind = map_kind(model, what)
+    settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
     with geo.open_scene(
         path,
         bands=bands,
@@ -122,10 +185,23 @@ def prob_path(out: str | os.PathLike[str]) -> Path:
 
 
 def _settings(
-    threshold: float | None, min_spur_m: float, max_gap_m: float
-) -> dict[str, float | None]:
-    """What the map depends on, besides the probability."""
-    return {"threshold": threshold, "min_spur_m": min_spur_m, "max_gap_m": max_gap_m}
+    kind: MapKind,
+    threshold: float | None,
+    min_spur_m: float,
+    max_gap_m: float,
+    min_probability: float | None,
+) -> dict[str, str | float | None]:
+    """What the map depends on, besides the probability; jobs of roads are named as ever."""
+    settings: dict[str, str | float | None] = {
+        "threshold": threshold,
+        "min_spur_m": min_spur_m,
+        "max_gap_m": max_gap_m,
+    }
+    if kind is not MapKind.ROADS:
+        settings["what"] = kind.value
+    if min_probability is not None:
+        settings["min_probability"] = min_probability
+    return settings
 
 
 def _give_back() -> None:
@@ -144,14 +220,14 @@ def _mapped(
     scene: geo.Scene,
     *,
     model: predict.Predictor,
-    tracer: vectorize.RoadTracer,
+    tracer: vectorize.MapTracer,
     out: str | os.PathLike[str] | None,
     progress: Progress,
-) -> RoadGraph:
-    """Parts to the probability file, and from there to the tracer; then the graph to its file.
+) -> vectorize.Map:
+    """Parts to the probability file, and from there to the tracer; then the map to its file.
 
     Without a file they are bands. Another thread writes and reads: GDAL copies the whole file in
-    the end while the graph is made here.
+    the end while the map is made here.
     """
     done_px = 0
 
@@ -169,7 +245,7 @@ def _mapped(
     with closing(predict.ahead(predict.strips(prob_path(out), model, scene, parts), 1)) as coming:
         take(islice(coming, predict.strip_count(model, scene)))
         _give_back()
-        graph = tracer.finish()
+        found = tracer.finish()
         deque(coming, maxlen=0)
-    graph.to_file(out)
-    return graph
+    vectorize.write_map(out, found, tracer.kind)
+    return found

@@ -13,6 +13,8 @@ from terralink.errors import TerralinkError, UnreadableWarning
 
 if TYPE_CHECKING:
     from terralink.graph import RoadGraph
+    from terralink.map_kind import MapKind
+    from terralink.vectorize import Map
 
 Record = Mapping[str, Any]
 Lines = Sequence[tuple[str, object]]
@@ -66,6 +68,50 @@ def roads_lines(record: Record) -> list[tuple[str, object]]:
     return [
         ("roads", f"{record['roads']:,}, {record['length_m'] / 1000:,.2f} km"),
         ("junctions", f"{record['junctions']:,}"),
+        ("CRS", record["crs"] or "none"),
+        *([("provider", record["provider"])] if "provider" in record else []),
+        ("took", duration(record["seconds"])),
+        ("written", ", ".join(record["written"])),
+    ]
+
+
+def of_map(found: "Map", kind: "MapKind") -> dict[str, Any]:
+    """What a record says of any map; areas are those on the map."""
+    from terralink.graph import RoadGraph
+
+    if isinstance(found, RoadGraph):
+        return of_roads(found)
+    crs = found.crs.to_string() if found.crs else None
+    if kind == "buildings":
+        return {"buildings": len(found), "area_m2": float(found.area_m2.sum()), "crs": crs}
+    area_m2 = {
+        str(each): float(area) for each, area in found.groupby("class").area_m2.sum().items()
+    }
+    names = (
+        dict(zip(found["class"].astype(str), found["name"], strict=True)) if "name" in found else {}
+    )
+    return {
+        "regions": len(found),
+        "class_area_m2": area_m2,
+        **({"class_names": {each: names[each] for each in area_m2}} if names else {}),
+        "crs": crs,
+    }
+
+
+def map_lines(record: Record) -> list[tuple[str, object]]:
+    """The table of a record with ``of_map``, ``seconds``, ``written`` and maybe ``provider``."""
+    if "roads" in record:
+        return roads_lines(record)
+    names = record.get("class_names", {})
+    areas = record.get("class_area_m2", {})
+    first: tuple[str, object] = (
+        ("regions", f"{record['regions']:,}")
+        if "regions" in record
+        else ("buildings", f"{record['buildings']:,}, {record['area_m2']:,.0f} m2")
+    )
+    return [
+        first,
+        *((names.get(each) or f"class {each}", f"{area:,.0f} m2") for each, area in areas.items()),
         ("CRS", record["crs"] or "none"),
         *([("provider", record["provider"])] if "provider" in record else []),
         ("took", duration(record["seconds"])),

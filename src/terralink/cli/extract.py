@@ -1,8 +1,7 @@
-"""``terralink extract``: scenes to maps of their roads."""
+"""``terralink extract``: scenes to maps of what a model sees in them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -11,24 +10,21 @@ import typer
 
 from terralink.cli import console, memory, options
 from terralink.errors import InputError
+from terralink.map_kind import MapKind
 
 if TYPE_CHECKING:
-    from terralink.graph import RoadGraph
     from terralink.predict import Predictor
+    from terralink.vectorize import Map
 
 Results: TypeAlias = Mapping[Path, Path]
 How: TypeAlias = Mapping[str, Any]
 
 
-class What(StrEnum):
-    """What can be extracted."""
-
-    ROADS = "roads"
-
-
 def run(
     scenes: options.Scenes,
-    what: Annotated[What, typer.Option(help="What to extract.")] = What.ROADS,
+    what: Annotated[
+        MapKind | None, typer.Option(help="What to extract.", show_default="what the model sees")
+    ] = None,
     model: options.Models = None,
     weights: options.Weights = None,
     provider: options.Provider = None,
@@ -37,6 +33,7 @@ def run(
     bands: options.Bands = None,
     stretch: options.Stretched = options.StretchBy.AUTO,
     threshold: options.Threshold = None,
+    min_probability: options.MinProbability = None,
     tta: options.Tta = False,
     area: options.AreaFile = None,
     bounds: options.Bounds = None,
@@ -52,11 +49,13 @@ def run(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Extract the roads of scenes as maps you can route on.
+    """Extract maps from scenes: roads that you can route on, buildings, or land cover.
 
-    The result is, for each SCENE, a GeoPackage DIR/SCENE.gpkg with the layers 'roads' (lines with
-    length and width in metres) and 'junctions', styled for QGIS, and beside it the probability of
-    road as a GeoTIFF, DIR/SCENE.prob.tif.
+    The result is, for each SCENE, a GeoPackage DIR/SCENE.gpkg, styled for QGIS, and beside it the
+    probability of each class as a GeoTIFF, DIR/SCENE.prob.tif. A model of roads makes the layers
+    'roads' (lines with length and width in metres) and 'junctions', one of buildings the layer
+    'buildings' (polygons with area_m2 and prob), every other one the layer 'landcover' (polygons
+    with class, name and area_m2 that share their edges).
 
     With --job, the same command goes on where it was killed, and does no scene twice. Remove the
     job's folder when all is done. With --cluster the job is DIR/job unless told.
@@ -67,11 +66,14 @@ def run(
     from terralink import extract
 
     ready = options.loaded(model, weights, provider=provider)
+    kind = extract.map_kind(ready, what)
     how = {
+        "what": kind,
         "pixel_size_m": pixel_size_m,
         "bands": chosen,
         "stretch": options.stretch_of(stretch),
         "threshold": threshold,
+        "min_probability": min_probability,
         "tta": tta,
         "area": options.area_of(area, bounds),
         "mask_damage": on_bad_tile is options.BadTile.MASK,
@@ -83,46 +85,47 @@ def run(
     )
     records = []
     started = perf_counter()
-    for scene, roads in made:
+    for scene, found in made:
         result = results[scene]
         record = {
             "scene": str(scene),
-            "what": what.value,
+            "what": kind.value,
             "model": ready.metadata.name,
             "provider": ready.provider,
-            **console.of_roads(roads),
+            **console.of_map(found, kind),
             "seconds": perf_counter() - started,
             "written": [str(result), str(extract.prob_path(result))],
         }
         records.append(record)
         started = perf_counter()
-        if roads.crs is None and pixel_size_m is None:
+        if found.crs is None and pixel_size_m is None:
             console.note_unmeasured(scene)
         if not as_json:
-            console.show_table([("scene", scene), *console.roads_lines(record)])
+            console.show_table([("scene", scene), *console.map_lines(record)])
     if as_json:
         console.show_json({"scenes": records})
 
 
 def _made(
     results: Results, model: "Predictor", job: Path | None, how: How
-) -> Iterator[tuple[Path, "RoadGraph"]]:
+) -> Iterator[tuple[Path, "Map"]]:
     """Scene by scene, by this process."""
     from terralink import extract
 
     for scene, result in results.items():
         kept = None if job is None else job / options.stem(scene)
         with console.progress(f"{scene.name}, {model.provider}") as update:
-            roads = extract.roads(scene, model=model, out=result, job=kept, progress=update, **how)
-        yield scene, roads
+            found = extract.make_map(
+                scene, model=model, out=result, job=kept, progress=update, **how
+            )
+        yield scene, found
 
 
 def _made_by_many(
     results: Results, model: "Predictor", job: Path, how: How, address: str
-) -> Iterator[tuple[Path, "RoadGraph"]]:
+) -> Iterator[tuple[Path, "Map"]]:
     """Each scene when it is done, by the workers at ``address``."""
-    from terralink import cluster
-    from terralink.graph import RoadGraph
+    from terralink import cluster, vectorize
 
     files = cluster.Files.of(model, threads=cluster.threads_at(address))
     scene_of = {result.resolve(): scene for scene, result in results.items()}
@@ -132,7 +135,7 @@ def _made_by_many(
     ]
     with console.extra("cluster"), cluster.connected(address) as client:
         for order in cluster.extracted(orders, client):
-            yield scene_of[order.out], RoadGraph.from_file(order.out)
+            yield scene_of[order.out], vectorize.read_map(order.out, how["what"])
 
 
 def _everywhere(scene: Path) -> Path:

@@ -152,7 +152,21 @@ Tta = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        min=0.0, max=1.0, help="Probability from which a pixel is road.", show_default="the model's"
+        min=0.0,
+        max=1.0,
+        help="Probability from which a pixel is road, or building.",
+        show_default="the model's",
+    ),
+]
+
+MinProbability = Annotated[
+    float | None,
+    typer.Option(
+        "--min-probability",
+        min=0.0,
+        max=1.0,
+        help="Land cover: pixels whose most probable class is less probable have none.",
+        show_default=False,
     ),
 ]
 

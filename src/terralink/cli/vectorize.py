@@ -1,7 +1,6 @@
 """``terralink vectorize``: a raster of probabilities or classes to a map."""
 
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -9,31 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terralink.cli import console, options
+from terralink.errors import InputError
+from terralink.map_kind import MapKind, class_bands
 
 if TYPE_CHECKING:
-    import geopandas as gpd
+    from terralink.vectorize import Map, MapOptions
 
     Update = Callable[[float], None]
-
-
-class What(StrEnum):
-    """What a raster shows."""
-
-    ROADS = "roads"
-    BUILDINGS = "buildings"
-    LANDCOVER = "landcover"
 
 
 def run(
     prob: Annotated[
         Path,
         typer.Argument(
-            help="A raster of probabilities, 0..1 or uint8 0..255, or a mask; of classes for land "
-            "cover.",
+            help="A raster of probabilities, 0..1 or uint8 0..255, or a mask; for land cover a "
+            "band for each class, or one band of classes.",
             show_default=False,
         ),
     ],
-    what: Annotated[What, typer.Option(help="What the raster shows.")] = What.ROADS,
+    what: Annotated[MapKind, typer.Option(help="What map to make.")] = MapKind.ROADS,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -70,105 +63,69 @@ def run(
             "outlines are only simplified."
         ),
     ] = True,
+    min_probability: options.MinProbability = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Turn a raster of probabilities or classes into a map.
 
     The result is a GeoPackage, styled for QGIS: of roads the layers 'roads' (lines with length and
     width in metres) and 'junctions'; of buildings the layer 'buildings' (polygons with area_m2 and
-    prob); of classes the layer 'landcover' (polygons with class and area_m2 that share their
-    edges). Or a GeoJSON file of the first of these layers in longitude and latitude, or a
-    GeoParquet file of it (extra 'parquet').
+    prob); of classes, or of the largest of several probabilities, the layer 'landcover' (polygons
+    with class, name and area_m2 that share their edges). Or a GeoJSON file of the first of these
+    layers in longitude and latitude, or a GeoParquet file of it (extra 'parquet').
     """
     started = perf_counter()
     out = Path(f"{what.value}.gpkg") if out is None else out
-    with console.progress(prob.name) as update:
-        if what is What.ROADS:
-            found = _roads(prob, out, threshold, min_spur_m, max_gap_m, update)
-        elif what is What.BUILDINGS:
-            found = _buildings(prob, out, threshold, min_area_m2, regularize, update)
-        else:
-            found = _landcover(prob, out, min_area_m2)
-    seconds = perf_counter() - started
-    record = {"prob": str(prob), **found, "seconds": seconds, "written": [str(out)]}
-    lines = console.roads_lines if what is What.ROADS else _areas_lines
-    console.show(record, as_json=as_json, lines=lines(record))
-
-
-def _roads(
-    prob: Path,
-    out: Path,
-    threshold: float,
-    min_spur_m: float,
-    max_gap_m: float,
-    update: "Update",
-) -> console.Record:
     from terralink import vectorize
 
-    tracer = vectorize.RoadTracer(threshold=threshold, min_spur_m=min_spur_m, max_gap_m=max_gap_m)
-    for band in vectorize.read_bands(prob, threshold=threshold, progress=update):
-        tracer.add(band)
-    roads = tracer.finish()
-    roads.to_file(out)
-    return console.of_roads(roads)
-
-
-def _buildings(
-    prob: Path,
-    out: Path,
-    threshold: float,
-    min_area_m2: float | None,
-    regularize: bool,
-    update: "Update",
-) -> console.Record:
-    from terralink import vectorize
-
-    tracer = vectorize.BuildingTracer(
-        threshold=threshold, min_area_m2=_or(min_area_m2, 10), right_angles=regularize
+    how = vectorize.MapOptions(
+        threshold=threshold,
+        min_spur_m=min_spur_m,
+        max_gap_m=max_gap_m,
+        min_area_m2=min_area_m2,
+        right_angles=regularize,
+        min_probability=min_probability,
     )
-    for band in vectorize.read_bands(prob, threshold=threshold, progress=update):
-        tracer.add(band)
-    table = tracer.finish()
-    vectorize.write_buildings(out, table)
-    return {"buildings": len(table), "area_m2": float(table.area_m2.sum()), "crs": _told(table)}
+    with console.progress(prob.name) as update:
+        found = _found(prob, what, how, update)
+        vectorize.write_map(out, found, what)
+    record = {
+        "prob": str(prob),
+        **console.of_map(found, what),
+        "seconds": perf_counter() - started,
+        "written": [str(out)],
+    }
+    console.show(record, as_json=as_json, lines=console.map_lines(record))
 
 
-def _landcover(classes: Path, out: Path, min_area_m2: float | None) -> console.Record:
+def _found(path: Path, kind: MapKind, how: "MapOptions", update: "Update") -> "Map":
+    """The map of a raster: of classes as they are, or of probabilities in bands of rows."""
     from terralink import vectorize
-    from terralink.geo import Raster
+    from terralink.geo import read_raster
     from terralink.geo.source import opened
 
-    with opened(classes, expand_palette=False) as source:
-        height, width = source.grid.shape
-        image, valid = source.read((0, height), (0, width))
-        raster = Raster(image, source.grid, valid)
-    table = vectorize.regions(raster, min_area_m2=_or(min_area_m2, 100))
-    vectorize.write_regions(out, table)
-    area_m2 = table.groupby("class").area_m2.sum()
-    by_class = {str(number): float(area) for number, area in area_m2.items()}
-    return {"regions": len(table), "class_area_m2": by_class, "crs": _told(table)}
+    with opened(path, expand_palette=False) as source:
+        classes, values = source.class_names, source.value_names
+        of_classes = len(source.bands) == 1 and source.scale is None and classes is None
+    if kind is MapKind.LANDCOVER and of_classes:
+        least_m2 = 100 if how.min_area_m2 is None else how.min_area_m2
+        table = vectorize.regions(read_raster(path), min_area_m2=least_m2)
+        return vectorize.named(table, values)
+    if values and kind is not MapKind.LANDCOVER:
+        _check_values(kind, values, path)
+    tracer = vectorize.MapTracer(kind, classes, how, source=str(path))
+    least = how.threshold if how.min_probability is None else how.min_probability
+    for band in vectorize.read_bands(path, threshold=least, progress=update):
+        tracer.add(band)
+    return tracer.finish()
 
 
-def _or(wanted: float | None, usual: float) -> float:
-    return usual if wanted is None else wanted
-
-
-def _told(table: "gpd.GeoDataFrame") -> str | None:
-    return table.crs.to_string() if table.crs else None
-
-
-def _areas_lines(record: console.Record) -> list[tuple[str, object]]:
-    """The table of a record of buildings or regions."""
-    by_class = record.get("class_area_m2", {})
-    counted: list[tuple[str, object]] = (
-        [("regions", f"{record['regions']:,}")]
-        if "regions" in record
-        else [("buildings", f"{record['buildings']:,}, {record['area_m2']:,.0f} m2")]
-    )
-    return [
-        *counted,
-        *((f"class {number}", f"{area:,.0f} m2") for number, area in by_class.items()),
-        ("CRS", record["crs"] or "none"),
-        ("took", console.duration(record["seconds"])),
-        ("written", ", ".join(record["written"])),
-    ]
+def _check_values(kind: MapKind, names: Mapping[int, str], path: Path) -> None:
+    """Raise ``InputError`` unless the one class of a label is what the map is to be of."""
+    class_bands(kind, list(names.values()), source=str(path))
+    if len(names) > 1:
+        told = ", ".join(f"{value} is {name}" for value, name in names.items())
+        raise InputError(
+            f"{path} is a raster of classes ({told}); make land cover of it (--what landcover), or "
+            f"a mask of one class: gdal_calc.py -A {path} --calc 'A=={min(names)}' --outfile MASK"
+        )

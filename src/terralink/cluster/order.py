@@ -103,7 +103,7 @@ def made(order: Order, first: int, stop: int) -> None:
 def merged(order: Order) -> list[Warned]:
     """Make the map; what is to be said of the scene."""
     with _heard() as heard:
-        extract.roads(
+        extract.make_map(
             order.scene, model=_loaded(order.model), out=order.out, job=order.job, **order.options
         )
     return [(warning.category, str(warning.message)) for warning in heard]

@@ -4,6 +4,7 @@ Here palettes become colours, here alpha, masks, nodata tags and NaN become ``va
 GDAL says becomes a ``SceneError`` of one line.
 """
 
+import json
 import logging
 import os
 import re
@@ -121,6 +122,22 @@ class Source:
         if self.palette is not None:
             return np.dtype(np.uint8)
         return np.result_type(*(self.dataset.dtypes[band - 1] for band in self.bands))
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Those of the bands of a probability, which ``predict`` stores; None without them."""
+        told = self.dataset.tags().get("TERRALINK_CLASSES")
+        names = [] if told is None else told.split(",")
+        return names if len(names) == self.dataset.count else None
+
+    @property
+    def value_names(self) -> dict[int, str]:
+        """Those of the values of a label, which ``rasterize`` stores."""
+        try:
+            told = json.loads(self.dataset.tags().get("classes", "{}"))
+            return {int(value): str(name) for value, name in told.items()}
+        except (ValueError, AttributeError):  # some other program's tag
+            return {}
 
     @property
     def scale(self) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 _CASING = "#7d7770"
 _CASING_MM = 0.5
@@ -138,11 +139,17 @@ def solid_areas(colour: str, outline: str) -> str:
     return _single(_symbol(0, "fill", fill), geometry_type=2)
 
 
-def areas_by(column: str, colours: Mapping[int, str]) -> str:
-    """The QML of areas in a colour for each value of a column; edges are no lines of their own."""
+def areas_by(
+    column: str, colours: Mapping[int, str], labels: Mapping[int, str] | None = None
+) -> str:
+    """The QML of areas in a colour for each value of a column; edges are no lines of their own.
+
+    ``labels`` are what values are called in the legend, else the column and the value.
+    """
+    named = {value: (labels or {}).get(value) or f"{column} {value}" for value in colours}
     categories = "".join(
-        f'<category value="{value}" symbol="{number}" label="{column} {value}" render="true"/>'
-        for number, value in enumerate(colours)
+        f'<category value="{value}" symbol="{number}" label={quoteattr(label)} render="true"/>'
+        for number, (value, label) in enumerate(named.items())
     )
     symbols = "".join(
         _symbol(number, "fill", _fill(colour, opacity=0.8, outline=colour, outline_mm=0.1))

@@ -20,6 +20,7 @@ fit        the regular shape, or the outline where that is nearer to what was se
 buildings  all of it in one: ``buildings`` and, streaming, ``BuildingTracer``
 regions    classes to a coverage of land cover
 layers     buildings and land cover to files, styled
+maps       any of these maps, found, written and read in one way
 crf        probabilities that follow the edges of the image, before all of these
 """
 
@@ -27,18 +28,26 @@ from terralink.vectorize.bands import read_bands
 from terralink.vectorize.buildings import BuildingTracer, buildings
 from terralink.vectorize.crf import Kernels, refine
 from terralink.vectorize.layers import write_buildings, write_regions
-from terralink.vectorize.regions import regions
+from terralink.vectorize.maps import Map, MapOptions, MapTracer, read_map, write_map
+from terralink.vectorize.regions import LandcoverTracer, named, regions
 from terralink.vectorize.roads import RoadTracer, roads
 
 __all__ = [
     "BuildingTracer",
     "Kernels",
+    "LandcoverTracer",
+    "Map",
+    "MapOptions",
+    "MapTracer",
     "RoadTracer",
     "buildings",
+    "named",
     "read_bands",
+    "read_map",
     "refine",
     "regions",
     "roads",
     "write_buildings",
+    "write_map",
     "write_regions",
 ]

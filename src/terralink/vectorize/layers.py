@@ -30,11 +30,14 @@ def write_buildings(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> 
 def write_regions(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
     """Write what ``regions`` made as the layer ``landcover``; raises ``InputError``.
 
-    Classes have a colour each, the same one in every file.
+    Classes have a colour each, the same one in every file, and their names in the legend.
     """
     classes = np.unique(table["class"]).tolist()
     colours = {number: _CLASSES[number % len(_CLASSES)] for number in classes}
-    _write(path, table, "landcover", style.areas_by("class", colours))
+    names = (
+        dict(zip(table["class"].tolist(), table["name"], strict=True)) if "name" in table else {}
+    )
+    _write(path, table, "landcover", style.areas_by("class", colours, names))
 
 
 def _write(path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, qml: str) -> None:

@@ -4,8 +4,11 @@
 
 A region is what hangs together by sides of pixels. All is done on one raster in memory; a sliver
 is a region smaller than the least area, and goes to the neighbour with the longest shared edge.
+Probabilities become classes as they come: a byte a pixel, however many bands there are.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from skimage.measure import label
 
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster
+from terralink.vectorize.bands import Bands, ProbabilityReader
 from terralink.vectorize.polygons import outlines
 
 if TYPE_CHECKING:
@@ -25,6 +29,96 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int32]
+
+_NO_CLASS = 255  # of a pixel that no polygon is to have
+_ROWS = 64  # become classes at a time
+
+
+class LandcoverTracer:
+    """Finds land cover in class probabilities that come in bands of whole rows.
+
+        tracer = LandcoverTracer(classes=model.metadata.classes)
+        for band in predict.bands(model, scene):
+            tracer.add(band)
+        table = tracer.finish()
+
+    classes          the names of the bands, in their order; None where they have none
+    min_probability  pixels whose largest probability is lower have no class
+    threshold        of one band alone: the probability from which a pixel is of its class
+    min_area_m2, simplify_m  see ``regions``
+
+    The class of a pixel is the band of the largest probability, counted from 0. One band alone is
+    class 1, and what is not of it is in no polygon.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str] | None = None,
+        min_probability: float | None = None,
+        threshold: float = 0.5,
+        min_area_m2: float = 100,
+        simplify_m: float = 1.0,
+    ) -> None:
+        if min_probability is not None and not 0 <= min_probability <= 1:
+            raise InputError(f"the least probability is 0 to 1, not {min_probability}")
+        self._names = None if classes is None else list(classes)
+        self._least = round((min_probability or 0) * 255)
+        self._one_least = max(round(max(threshold, min_probability or 0) * 255), 1)
+        self._min_area_m2, self._simplify_m = min_area_m2, simplify_m
+        self._reader = ProbabilityReader(threshold if min_probability is None else min_probability)
+        self._bands: Bands | None = None
+        self._classes: list[NDArray[np.uint8]] = []
+        self._count = 0  # bands of probabilities
+
+    def add(self, band: Raster) -> None:
+        """Take the next rows. Raises ``InputError`` when they do not follow those before."""
+        array = band.array[None] if band.array.ndim == 2 else band.array
+        names = self._names or [""] * len(array)
+        if len(array) != len(names) or len(array) >= _NO_CLASS:
+            raise InputError(
+                f"a band for each of {len(names)} classes is wanted, not {len(array)} bands"
+            )
+        if self._bands is None:
+            self._bands, self._count = Bands(band.grid), len(array)
+        self._bands.follow(band.grid)
+        for start in range(0, band.grid.height, _ROWS):
+            rows = replace(band, array=array).rows(start, start + _ROWS)
+            self._classes.append(self._largest(self._reader.read(rows), rows.valid))
+
+    def finish(self) -> "gpd.GeoDataFrame":
+        """The coverage of all rows that came in."""
+        if self._bands is None:
+            raise InputError("land cover of nothing: no bands of probabilities came")
+        self._reader.check()
+        found = np.concatenate(self._classes)
+        self._classes.clear()
+        raster = Raster(found, self._bands.grid, found != _NO_CLASS)
+        table = regions(raster, min_area_m2=self._min_area_m2, simplify_m=self._simplify_m)
+        if self._count == 1:
+            table = table[table["class"] == 1].reset_index(drop=True)
+        first = 1 if self._count == 1 else 0
+        return named(table, dict(enumerate(self._names or (), start=first)))
+
+    def _largest(
+        self, probs: NDArray[np.uint8], valid: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint8]:
+        if len(probs) == 1:
+            found = (probs[0] >= self._one_least).astype(np.uint8)
+        else:
+            found = probs.argmax(axis=0).astype(np.uint8)
+            found[probs.max(axis=0) < self._least] = _NO_CLASS
+        if valid is not None:
+            found[~valid] = _NO_CLASS
+        return np.asarray(found)
+
+
+def named(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFrame":
+    """The table with a column ``name``, where classes have names."""
+    if names:
+        values = [names.get(number, "") for number in table["class"].tolist()]
+        table.insert(1, "name", np.array(values, dtype=object))
+    return table
 
 
 def regions(
@@ -60,7 +154,10 @@ def _classes(raster: Raster) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
     if array.ndim != 2:
-        raise InputError(f"one band of classes is wanted, not an array of {array.shape}")
+        raise InputError(
+            f"one band of classes is wanted, not an array of {array.shape}; "
+            "LandcoverTracer takes bands of probabilities"
+        )
     known = np.isfinite(array)
     if raster.valid is not None:
         known &= raster.valid
