@@ -1,5 +1,8 @@
 """Classes to a coverage: shared edges, slivers, and nothing lost."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import shapely
@@ -14,7 +17,7 @@ from scipy import ndimage
 from terralink import town
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster
-from terralink.vectorize import regions
+from terralink.vectorize import LandcoverTracer, regions
 
 
 def raster(classes: object, pixel_m: float = 1) -> Raster:
@@ -74,6 +77,65 @@ def test_what_a_sliver_parted_is_one_region_when_it_is_gone() -> None:
     table = regions(raster(classes), min_area_m2=50, simplify_m=0)
     assert table["class"].tolist() == [5]
     assert table.area_m2.tolist() == [620]
+
+
+def in_bands(probs: NDArray[Any], height: int, scale: float | None = None, **how: Any) -> Any:
+    tracer, whole = LandcoverTracer(simplify_m=0, **how), raster(probs)
+    whole = replace(whole, scale=scale)
+    for start in range(0, whole.grid.height, height):
+        tracer.add(whole.rows(start, min(start + height, whole.grid.height)))
+    return tracer.finish()
+
+
+@given(
+    arrays(np.float32, (3, 9, 8), elements=st.floats(0, 1, width=32)),
+    st.integers(1, 9),
+    st.sampled_from([None, 0.3, 0.8]),
+)
+@settings(deadline=None, max_examples=40)
+def test_each_pixel_is_of_its_most_probable_class_in_whatever_bands_it_comes(
+    probs: NDArray[np.float32], height: int, least: float | None
+) -> None:
+    expected = probs.argmax(axis=0)
+    most = probs.max(axis=0)
+    known = most >= (np.float32(least) if least else 0.003)
+    known &= ~((most > 0) & (most < 0.004))  # less than a byte tells
+    probs = np.where((most > 0) & (most < 0.004), 0, probs)
+    table = in_bands(probs, height, min_probability=least, min_area_m2=0)
+    counts = table.groupby("class").area_m2.sum().to_dict() if len(table) else {}
+    wanted, pixels = np.unique(expected[known], return_counts=True)
+    assert counts == dict(zip(wanted.tolist(), pixels.tolist(), strict=True))
+
+
+def test_probabilities_that_only_floats_tell_apart_are_told_apart() -> None:
+    probs = np.full((2, 10, 10), 0.5, np.float32)
+    probs[1] += 1e-4
+    assert in_bands(probs, 3)["class"].tolist() == [1]
+
+
+def test_classes_have_names_and_one_band_is_its_class_alone() -> None:
+    probs = np.full((2, 30, 30), 40, np.uint8)
+    probs[1, :, 20:] = 200
+    table = in_bands(probs, 7, 1 / 255, classes=["wood", "water"])
+    assert list(table.columns) == ["class", "name", "area_m2", "geometry"]
+    assert table.name.tolist() == ["wood", "water"]
+    table = in_bands(probs[1:], 7, 1 / 255, classes=["field"])
+    assert (table["class"].tolist(), table.name.tolist()) == ([1], ["field"])
+    assert table.area_m2.tolist() == [300]
+
+
+def test_what_is_not_known_or_seen_by_no_class_has_none() -> None:
+    probs = np.full((2, 10, 10), 0.4, np.float32)
+    probs[:, :2] = np.nan
+    probs[:, 2:5] = 0
+    assert in_bands(probs, 4).area_m2.tolist() == [50]
+
+
+def test_bands_of_another_number_than_there_are_classes_are_refused() -> None:
+    with pytest.raises(InputError, match="3 classes"):
+        in_bands(np.zeros((2, 4, 4), np.float32), 4, classes=["a", "b", "c"])
+    with pytest.raises(InputError, match="0 to 1"):
+        in_bands(np.zeros((2, 4, 4), np.float32), 4, min_probability=2)
 
 
 def test_what_is_masked_is_in_no_polygon() -> None:

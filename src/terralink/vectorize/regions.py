@@ -20,6 +20,7 @@ from skimage.measure import label
 
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster
+from terralink.geo.threshold import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader
 from terralink.vectorize.polygons import outlines
 
@@ -43,7 +44,7 @@ class LandcoverTracer:
         table = tracer.finish()
 
     classes          the names of the bands, in their order; None where they have none
-    min_probability  pixels whose largest probability is lower have no class
+    min_probability  pixels whose largest probability is lower have no class, nor has one of 0
     threshold        of one band alone: the probability from which a pixel is of its class
     min_area_m2, simplify_m  see ``regions``
 
@@ -63,10 +64,10 @@ class LandcoverTracer:
         if min_probability is not None and not 0 <= min_probability <= 1:
             raise InputError(f"the least probability is 0 to 1, not {min_probability}")
         self._names = None if classes is None else list(classes)
-        self._least = round((min_probability or 0) * 255)
-        self._one_least = max(round(max(threshold, min_probability or 0) * 255), 1)
+        one_band = max(threshold, min_probability or 0)
+        self._least, self._one_least = least_level(min_probability or 0), least_level(one_band)
         self._min_area_m2, self._simplify_m = min_area_m2, simplify_m
-        self._reader = ProbabilityReader(threshold if min_probability is None else min_probability)
+        self._reader = ProbabilityReader(min_probability or threshold, one_band)
         self._bands: Bands | None = None
         self._classes: list[NDArray[np.uint8]] = []
         self._count = 0  # bands of probabilities
@@ -84,7 +85,7 @@ class LandcoverTracer:
         self._bands.follow(band.grid)
         for start in range(0, band.grid.height, _ROWS):
             rows = replace(band, array=array).rows(start, start + _ROWS)
-            self._classes.append(self._largest(self._reader.read(rows), rows.valid))
+            self._classes.append(self._largest(rows))
 
     def finish(self) -> "gpd.GeoDataFrame":
         """The coverage of all rows that came in."""
@@ -100,17 +101,19 @@ class LandcoverTracer:
         first = 1 if self._count == 1 else 0
         return named(table, dict(enumerate(self._names or (), start=first)))
 
-    def _largest(
-        self, probs: NDArray[np.uint8], valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.uint8]:
+    def _largest(self, band: Raster) -> NDArray[np.uint8]:
+        """The class of each pixel; the largest is looked for before bytes make some alike."""
+        probs, array = self._reader.read(band), band.array
+        known = np.ones(band.grid.shape, bool) if band.valid is None else band.valid
+        if array.dtype.kind == "f":
+            known = known & ~np.isnan(array).all(axis=0)
+            array = np.where(np.isnan(array), -np.inf, array)
         if len(probs) == 1:
             found = (probs[0] >= self._one_least).astype(np.uint8)
         else:
-            found = probs.argmax(axis=0).astype(np.uint8)
-            found[probs.max(axis=0) < self._least] = _NO_CLASS
-        if valid is not None:
-            found[~valid] = _NO_CLASS
-        return np.asarray(found)
+            found = array.argmax(axis=0).astype(np.uint8)
+            known = known & (probs.max(axis=0) >= self._least)
+        return np.where(known, found, np.uint8(_NO_CLASS))
 
 
 def named(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFrame":
