@@ -43,6 +43,8 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
             meta, _, wkb, values = raw.read(plain, layer=layer, force_2d=True)
     except (DataSourceError, DataLayerError) as error:
         raise InputError(f"{path} is no vector file that GDAL can read") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} holds text that is not UTF-8: {error}; convert it") from error
     if wkb is None:
         raise InputError(f"{path} is a table without geometry")
     columns = dict(zip(meta["fields"], values, strict=True))

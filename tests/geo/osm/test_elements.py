@@ -37,7 +37,13 @@ def test_streets_are_whole_ways_and_squares_are_areas(town: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['<osm><node id="x" lon="0" lat="0"/></osm>', '<osm><node lon="0" lat="0"/></osm>', "<gpx/>"],
+    [
+        '<osm><node id="x" lon="0" lat="0"/></osm>',
+        '<osm><node lon="0" lat="0"/></osm>',
+        "<gpx/>",
+        '<osm version="0.6"><node id="1" lon="0" lat="1x"/></osm>',
+        '<osm version="0.6"><node id="1" lon="0" lat="91e9"/></osm>',
+    ],
 )
 def test_what_is_not_of_openstreetmap_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.osm"

@@ -105,6 +105,13 @@ def test_a_crs_that_is_named_is_kept(geojson: Callable[..., Path]) -> None:
     assert read(geojson((street, {"highway": "primary"}), crs=crs)).roads.crs == 32611
 
 
+def test_text_of_another_encoding_is_told(geojson: Callable[..., Path]) -> None:
+    path = geojson((LINE, {"highway": "primary", "name": "Strasse"}))
+    path.write_bytes(path.read_bytes().replace(b"Strasse", b"Stra\xdfe"))
+    with pytest.raises(InputError, match=r"export\.geojson holds text that is not UTF-8"):
+        read(path)
+
+
 def test_overpass_json_is_told_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "answer.json"
     path.write_text('{"version": 0.6, "elements": [{"type": "node", "id": 1, "lat": 1, "lon": 2}]}')

@@ -109,12 +109,14 @@ class Elements:
     areas          buildings, the ones of several rings assembled
     area_tags      those of each area
     repeated (m,)  whether a way is the outer ring of an area, which counts in its place
+    failed         relations of buildings that an extract has cut, or whose rings cross
     """
 
     ways: Ways
     areas: Shapes
     area_tags: Sequence[Tags]
     repeated: Bools
+    failed: int = 0
 
     def roads(self) -> tuple[Shapes, list[Tags]]:
         """Lines (m,) in longitude and latitude, and their tags, of what a car may drive on.

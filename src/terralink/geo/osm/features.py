@@ -19,7 +19,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.geo.osm.elements import Shapes, are_parts
-from terralink.geo.osm.files import is_osm, read_elements
+from terralink.geo.osm.files import is_osm, read_elements, tell_broken
 from terralink.geo.osm.tags import (
     RULE_COLUMNS,
     Tags,
@@ -87,7 +87,9 @@ def read_buildings(path: str | os.PathLike[str]) -> Vectors:
     Raises ``InputError`` for no vector file, and where there are shapes, and none is a polygon.
     """
     if is_osm(path):
-        return Vectors(read_elements(path, keys=("building",)).buildings()[0], {}, _WGS84)
+        elements = read_elements(path, keys=("building",))
+        tell_broken(path, elements)
+        return Vectors(elements.buildings()[0], {}, _WGS84)
     found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "buildings")]
     check_one_crs(path, found)
     houses = choose_buildings(found)

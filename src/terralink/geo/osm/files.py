@@ -52,7 +52,6 @@ def read_elements(
 
     Nodes may come after the ways or be told by these; numbers may be negative, as JOSM's are; what
     is marked as deleted is not there. The places of all nodes are held meanwhile, 16 bytes each.
-    The log says how many buildings are left out, since they are cut off or their rings cross.
 
     Raises ``InputError`` for what is no such file, is damaged, or declares a document type.
     """
@@ -65,19 +64,22 @@ def read_elements(
     osmium = _osmium(path)
     try:
         file = _File(osmium, osmium.io.File(os.fspath(Path(path).absolute()), form), deleted)
-        elements, broken = _elements(file, keys)
-    except (RuntimeError, ValueError) as error:  # all that libosmium throws
+        return _elements(file, keys)
+    except (RuntimeError, ValueError, osmium.InvalidLocationError) as error:  # of libosmium
         reason = " ".join(str(error).split())
         kind = "not well-formed" if form.startswith("osm") else "no OpenStreetMap file"
         raise InputError(f"{path} is {kind}, or is cut off: {reason}") from error
+
+
+def tell_broken(path: str | os.PathLike[str], elements: Elements) -> None:
+    """Say in the log how many buildings are left out, if any."""
+    broken = elements.failed + elements.broken_buildings
     if broken:
         what = "1 building is" if broken == 1 else f"{broken} buildings are"
         _log.warning("%s: %s left out, cut off or with rings that cross", path, what)
-    return elements
 
 
-def _elements(file: "_File", keys: Collection[str]) -> tuple[Elements, int]:
-    """The elements, and how many buildings are broken."""
+def _elements(file: "_File", keys: Collection[str]) -> Elements:
     relations = building_relations(file.relations())
     relations = relations if "building" in keys else []
     found = file.ways(keys, {ref for each in relations for ref in each.members})
@@ -87,8 +89,7 @@ def _elements(file: "_File", keys: Collection[str]) -> tuple[Elements, int]:
     repeated[[row_of[number] for number in areas.repeated]] = True
     shapes, tags = found.houses()
     shapes, tags = np.concatenate([shapes, areas.shapes]), tags + areas.tags
-    elements = Elements(ways, shapes, tags, repeated)
-    return elements, areas.failed + (elements.broken_buildings if "building" in keys else 0)
+    return Elements(ways, shapes, tags, repeated, areas.failed)
 
 
 class _File:

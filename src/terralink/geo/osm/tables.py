@@ -22,7 +22,7 @@ from terralink.geo.osm.features import (
     layers_to_read,
     load,
 )  # fmt: skip
-from terralink.geo.osm.files import is_osm, read_elements
+from terralink.geo.osm.files import is_osm, read_elements, tell_broken
 from terralink.geo.osm.tags import tags_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def read(path: str | os.PathLike[str]) -> Osm:
     """
     if is_osm(path):
         elements = read_elements(path)
+        tell_broken(path, elements)
         tables = (
             Features(*told, {}, _WGS84) for told in (elements.streets(), elements.buildings())
         )
