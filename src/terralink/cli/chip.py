@@ -27,7 +27,7 @@ def run(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Shapes (GeoJSON, .osm, what GDAL reads), a mask, or a folder with one a scene.",
+            help="Shapes (GeoJSON, .osm, .parquet, ...), a mask, or a folder with one a scene.",
             show_default=False,
         ),
     ] = None,

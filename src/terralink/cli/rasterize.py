@@ -50,7 +50,7 @@ def run(
         list[Path] | None,
         typer.Argument(
             metavar="OSM...",
-            help="Roads and buildings: .osm, .osm.pbf, GeoJSON, or what GDAL reads.",
+            help="Roads and buildings: .osm, .osm.pbf, GeoJSON, GeoParquet, or what GDAL reads.",
             show_default=False,
         ),
     ] = None,

@@ -159,12 +159,16 @@ class RoadGraph:
     ) -> "RoadGraph":
         """Roads of a vector file: those that ``to_file`` writes, or any of lines that GDAL reads.
 
-        Of several layers the one named ``roads`` is read, else the first that holds lines. Columns
-        ``width_m`` and ``prob`` are taken where they are there. ``crs`` replaces what the file
-        says; a file without a CRS (GeoJSON without one is WGS84) gives a graph without one. A file
-        that holds nothing at all is an empty graph; one that holds points or areas instead of lines
-        raises ``GraphError``, as does one that is missing or not a vector file. OSM XML gives what
-        a car may drive on, joined where ways share a node; XML may declare no document type.
+        Of several layers the one named ``roads`` is read, else all. Where a file has tags of
+        OpenStreetMap, in whatever form, its roads are what a car may drive along, and not squares;
+        without any, all lines are (``terralink.geo.osm.tags`` has the rules). Columns ``width_m``
+        and ``prob`` are taken where they are there, else the width that the tags tell. ``crs``
+        replaces what the file says; a file without a CRS (GeoJSON without one is WGS84) gives a
+        graph without one. OpenStreetMap's own files give ways cut where they share a node.
+
+        A file that holds nothing at all is an empty graph; one that holds points or areas without
+        tags, and no lines, raises ``GraphError``, as does one that is missing or not a vector file.
+        XML may declare no document type.
         """
         table = formats.read(path)
         try:
