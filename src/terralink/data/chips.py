@@ -4,6 +4,7 @@ An image is uint8 (band, H, W), a mask uint8 (H, W) of class indices; ``IGNORE``
 source is a sequence of chips that reads one when it is asked for.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from terralink.errors import InputError
+from terralink.errors import InputError, SceneError
+from terralink.geo import Grid
+from terralink.geo.source import opened
 
 IGNORE = 255
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -26,13 +29,16 @@ _EIGHT_BITS = {"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 class Chip:
     """A training sample; ``name`` tells it apart in messages and split lists.
 
-    A chip that knows its ground size is scaled to that of the recipe; others are taken as they are.
+    ``pixel_size_m`` is the ground size of a pixel, the geometric mean of its sides, and
+    ``pixel_aspect`` its width over its height. A chip that knows its ground size is brought to that
+    of the model (``data.ground``); others are taken as they are.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     name: str
     pixel_size_m: float | None = None
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image.shape[1:] != self.mask.shape:
@@ -40,6 +46,28 @@ class Chip:
                 f"{self.name}: the image is {self.image.shape[1:]} pixels, the mask "
                 f"{self.mask.shape}; they must be the same"
             )
+
+    @property
+    def sides_m(self) -> tuple[float, float] | None:
+        """(width, height) of a pixel in metres on the ground; None where nothing tells it."""
+        if self.pixel_size_m is None:
+            return None
+        longer = math.sqrt(self.pixel_aspect)
+        return self.pixel_size_m * longer, self.pixel_size_m / longer
+
+
+def pixel_size_m(grid: Grid) -> float | None:
+    """The ground size of a pixel, the mean of its sides; None where nothing tells it."""
+    if grid.crs is None:
+        return None
+    across_m, down_m = grid.pixel_size_m
+    return math.sqrt(across_m * down_m)
+
+
+def pixel_aspect(grid: Grid) -> float:
+    """The width of a pixel over its height, on the ground."""
+    across_m, down_m = grid.pixel_size_m
+    return across_m / down_m
 
 
 class Chips(Protocol):
@@ -55,7 +83,8 @@ class Pairs:
     """Image files with mask files; ``read_mask`` makes class indices of a mask and its image.
 
     ``mask_mode`` is what a mask is read as ("L" for grey), None as it is stored, so that a palette
-    gives its indices. All have one ground size, where it is known.
+    gives its indices. All have the ground size ``pixel_size_m``; without it each has what its file
+    says, as a GeoTIFF does.
     """
 
     images: Sequence[Path]
@@ -74,7 +103,20 @@ class Pairs:
         with told_of(self.masks[index]):
             mask = self.read_mask(levels, image)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
-        return Chip(bands, mask, str(self.images[index]), self.pixel_size_m)
+        name = str(self.images[index])
+        if self.pixel_size_m is not None:
+            return Chip(bands, mask, name, self.pixel_size_m)
+        return Chip(bands, mask, name, *_ground_size(self.images[index]))
+
+
+def _ground_size(path: Path) -> tuple[float | None, float]:
+    """Size and aspect of a picture's pixels, as ``Chip`` has them; most pictures say nothing."""
+    try:
+        with opened(path) as source:
+            size_m = pixel_size_m(source.grid)
+            return size_m, 1.0 if size_m is None else pixel_aspect(source.grid)
+    except SceneError:  # a picture that GDAL does not read is a picture all the same
+        return None, 1.0
 
 
 def read_image(path: Path, mode: str | None = None) -> NDArray[np.uint8]:

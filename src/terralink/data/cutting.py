@@ -20,10 +20,10 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from terralink.data.chips import IGNORE, Chip
+from terralink.data.chips import IGNORE, Chip, pixel_size_m
 from terralink.data.masks import DrawnOnScenes
 from terralink.data.signal import has_signal
-from terralink.data.windows import Scenes, Window, pixel_size_m
+from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.files import written_whole
 from terralink.geo import Grid, Raster, RasterWriter

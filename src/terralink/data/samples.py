@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from terralink.data.augment import Augment
 from terralink.data.chips import Chip, Chips
+from terralink.data.ground import zoom
 from terralink.errors import InputError
 
 
@@ -48,7 +49,7 @@ class Samples(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.seed, index))
         chip = self._in_turn(index) if self.passes else self._drawn(rng)
-        image, mask = self.augment(chip, rng, zoom=self._zoom(chip))
+        image, mask = self.augment(chip, rng, zoom=zoom(chip, self.pixel_size_m))
         return {"image": image, "mask": mask, "name": chip.name}
 
     def _drawn(self, rng: np.random.Generator) -> Chip:
@@ -62,11 +63,6 @@ class Samples(Dataset[dict[str, Any]]):
         order = np.random.default_rng((self.seed, done)).permutation(ends[-1])
         number = int(np.searchsorted(ends, order[place], side="right"))
         return self.sources[number][int(order[place] - ends[number])]
-
-    def _zoom(self, chip: Chip) -> float:
-        if chip.pixel_size_m is None or self.pixel_size_m is None:
-            return 1.0
-        return chip.pixel_size_m / self.pixel_size_m
 
 
 @dataclass(eq=False)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from terralink.data.chips import Chip, read_image
+from terralink.data.chips import Chip, pixel_size_m, read_image
 from terralink.data.masks import DrawnMasks
-from terralink.data.windows import pixel_size_m
 from terralink.errors import InputError
 from terralink.geo import tile_grid
 from terralink.geo.tiles import tile_of

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink.data.blank import find_blank
-from terralink.data.chips import IGNORE, Chip
+from terralink.data.chips import IGNORE, Chip, pixel_aspect, pixel_size_m
 from terralink.errors import InputError
 from terralink.geo import Grid, Raster, Stretch
 from terralink.geo.source import Source, opened
@@ -80,7 +80,8 @@ class Scenes:
 
     def __getitem__(self, index: int) -> Chip:
         window, image, mask = self.cut(index)
-        return Chip(image.array, mask, window.name, pixel_size_m(window.whole))
+        grid = window.whole
+        return Chip(image.array, mask, window.name, pixel_size_m(grid), pixel_aspect(grid))
 
     def cut(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
         """A window, its image uint8 (band, row, col) with what is known, and its mask."""
@@ -152,14 +153,6 @@ def read_window(
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Levels (band, row, col) and valid pixels of a window of a raster, which may stick out."""
     return read_mirrored(source.read, source.grid.shape, row, col, shape)
-
-
-def pixel_size_m(grid: Grid) -> float | None:
-    """The ground size of a pixel, the mean of its sides; None where nothing tells it."""
-    if grid.crs is None:
-        return None
-    across_m, down_m = grid.pixel_size_m
-    return float(np.sqrt(across_m * down_m))
 
 
 def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:

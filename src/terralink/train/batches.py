@@ -1,5 +1,10 @@
-"""The loaders of a run, and how many steps it has."""
+"""The loaders of a run, and how many steps it has.
 
+Chips are brought to the ground size of the model, to train, to validate and to score alike, unless
+the recipe or a source of it says ``rescale: false``.
+"""
+
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,14 +12,17 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from terralink.data.cache import Cached
-from terralink.data.chips import Part
+from terralink.data.chips import Chip, Chips, Part
 from terralink.data.classes import Checked
+from terralink.data.ground import AtGroundSize, zoom
 from terralink.data.samples import EpochSampler, Samples, Whole
 from terralink.data.signal import with_signal
+from terralink.data.sources import Source
 from terralink.errors import RecipeError
 from terralink.train.recipe import Recipe
 
 Batch = dict[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class Batches:
@@ -32,14 +40,19 @@ class Batches:
             )
         self.processes = processes
         # Read before the workers start: they share what is kept with this process.
-        classes = max(2, len(recipe.model.classes))
         train = [part.source.chips(data, recipe.split) for part in recipe.train]
         val = [source.chips(data, recipe.split) for source in recipe.val.values()]
         self.recipe = _settled(recipe, train, val)
         self.sources = [
-            Cached.within(wanted.cache_mb / len(train), Checked(each, classes)) for each in train
+            Cached.within(wanted.cache_mb / len(train), at_model_size(recipe, part.source, chips))
+            for part, chips in zip(recipe.train, train, strict=True)
         ]
-        held_out = [with_signal(Checked(each, classes)) for each in val]
+        for part, source in zip(recipe.train, self.sources, strict=True):
+            _warn_of_sizes(recipe, part.source, source)
+        held_out = [
+            with_signal(at_model_size(recipe, source, chips, enlarge=True))
+            for source, chips in zip(recipe.val.values(), val, strict=True)
+        ]
         self.held_out = [chips for chips, _ in held_out]
         self.left_out = [
             *(name for source in self.sources for name in source.left_out),
@@ -58,7 +71,7 @@ class Batches:
             [part.weight for part in self.recipe.train],
             self.recipe.augment,
             wanted.seed,
-            pixel_size_m=self.recipe.model.pixel_size_m if self.recipe.rescale else None,
+            pixel_size_m=self.recipe.rescale_to_m,
             passes=wanted.epochs is not None,
         )
         size = self.steps_per_epoch * self.step_size
@@ -73,6 +86,46 @@ class Batches:
     def val(self) -> list[DataLoader[Batch]]:
         """Whole chips of each validation set, one at a time, since they may differ in size."""
         return [DataLoader(Whole(chips), batch_size=1) for chips in self.held_out]
+
+
+def at_model_size(recipe: Recipe, source: Source, chips: Chips, *, enlarge: bool = False) -> Chips:
+    """Chips of a source as the recipe's network takes them; each is looked at as it is read.
+
+    Without ``enlarge`` those that are coarser than the model stay so: the warp of a sample does it.
+    """
+    size_m = recipe.rescale_to_m if source.rescale else None
+    scaled = AtGroundSize(chips, size_m, source.pixel_size_m, enlarge)
+    return Checked(scaled, len(recipe.model.classes))
+
+
+def _warn_of_sizes(recipe: Recipe, source: Source, chips: Cached) -> None:
+    """Say which chips do not know their ground size, and which are smaller than a sample."""
+    seen = chips.kept or [chips[0]]
+    size_m = recipe.rescale_to_m if source.rescale else None
+    unknown = [chip for chip in seen if chip.pixel_size_m is None]
+    if unknown and size_m is not None:
+        _log.warning(
+            "%s: %d of %d chips do not say their ground size, such as %s: their pixels are taken "
+            "for %g m, as the model's; state pixel_size_m in the source where it is known",
+            *(source.label, len(unknown), len(seen), unknown[0].name, size_m),
+        )
+    crop_px = recipe.augment.crop_px
+    small = [chip for chip in seen if min(_shape(chip, size_m)) < crop_px]
+    if small and recipe.augment.fit == "crop":
+        height, width = _shape(small[0], size_m)
+        _log.warning(
+            "%s: %d of %d chips are smaller than augment.crop_px of %d, such as %s with %d x %d px"
+            "%s: what lies beyond is mirrored; take a smaller crop_px, or larger chips",
+            *(source.label, len(small), len(seen), crop_px, small[0].name, width, height),
+            f" at {size_m:g} m" if size_m and small[0].pixel_size_m else "",
+        )
+
+
+def _shape(chip: Chip, size_m: float | None) -> tuple[int, int]:
+    """(height, width) of a chip at the ground size of the model."""
+    across, down = zoom(chip, size_m)
+    height, width = chip.mask.shape
+    return round(height * down), round(width * across)
 
 
 def _settled(recipe: Recipe, train: Sequence[Part], val: Sequence[Part]) -> Recipe:

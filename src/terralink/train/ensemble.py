@@ -19,13 +19,16 @@ from pydantic import Field, PositiveFloat, ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from terralink.data.chips import Chips
 from terralink.data.samples import Whole
+from terralink.data.sources import Source
 from terralink.data.strict import Strict
 from terralink.errors import RecipeError, unknown
 from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 from terralink.train import loop
+from terralink.train.batches import at_model_size
 from terralink.train.loop import ONE, Processes, Scores
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
 from terralink.train.score import probabilities, scores
@@ -155,7 +158,7 @@ def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:
         return f"{recipe.name!r} goes on from {recipe.starts_from!r}; members have one stage"
     if recipe.name in [other.name for other in others]:
         return f"two members have the name {recipe.name!r}, and so one folder"
-    for what in ("classes", "bands"):
+    for what in ("classes", "bands", "pixel_size_m"):
         if others and getattr(recipe.model, what) != getattr(others[0].model, what):
             return f"{others[0].name!r} and {recipe.name!r} have other {what}; take the same"
     return None
@@ -169,7 +172,11 @@ def _held_out(
     common = {
         name: source
         for name, source in first.val.items()
-        if all((each.val.get(name), each.split) == (source, first.split) for each in others)
+        if all(
+            (each.val.get(name), each.split, each.rescale_to_m)
+            == (source, first.split, first.rescale_to_m)
+            for each in others
+        )
     }
     if not common:
         raise RecipeError(
@@ -177,9 +184,14 @@ def _held_out(
             "one of the same name, source and split"
         )
     return {
-        name: DataLoader(Whole(source.chips(data, first.split)), batch_size=1)
+        name: DataLoader(Whole(_scored(first, source, data)), batch_size=1)
         for name, source in common.items()
     }
+
+
+def _scored(recipe: Recipe, source: Source, data: Path) -> Chips:
+    """The chips of a validation set, as each member is scored on it."""
+    return at_model_size(recipe, source, source.chips(data, recipe.split), enlarge=True)
 
 
 def _mean(folders: Sequence[Path], weights: Sequence[float]) -> Mean:

@@ -100,7 +100,7 @@ class Recipe(Strict):
     train: tuple[Weighted, ...] = Field(min_length=1)
     val: dict[str, AnySource]
     augment: Augment
-    rescale: bool = False  # chips that know their ground size are scaled to the model's
+    rescale: bool = True  # chips that know their ground size are brought to the model's
     loss: tuple[dict[str, Any], ...] = Field(({"name": "bce_dice"},), validate_default=True)
     optimizer: Optimizer = Field(default_factory=Optimizer)
     schedule: AnySchedule = Cosine(kind="cosine")
@@ -142,6 +142,15 @@ class Recipe(Strict):
             return cls.model_validate(written)
         except ValidationError as error:
             raise RecipeError(f"{path}: {told(error)}") from error
+
+    @property
+    def rescale_to_m(self) -> float | None:
+        """The ground size that chips are brought to; None where they are taken pixel for pixel.
+
+        What is shown whole (``augment.fit: whole``) has its size from ``augment.crop_px``.
+        """
+        wanted = self.rescale and self.augment.fit == "crop"
+        return self.model.pixel_size_m if wanted else None
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults written out."""

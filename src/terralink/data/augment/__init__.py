@@ -80,12 +80,13 @@ class Augment(Strict):
         return self
 
     def __call__(
-        self, chip: Chip, rng: np.random.Generator, *, zoom: float = 1.0
+        self, chip: Chip, rng: np.random.Generator, *, zoom: float | Pair = 1.0
     ) -> tuple[Tensor, Tensor]:
         """A sample of ``chip``: image (C, crop_px, crop_px) float32, mask (crop_px, crop_px) uint8.
 
-        ``zoom`` brings the ground nearer before all else: the chip's ground size over the one that
-        is wanted. A chip that is shown whole has its size from ``crop_px`` and is not zoomed.
+        ``zoom`` (of both axes, or across and down) brings the ground nearer before all else: the
+        chip's ground size over the one that is wanted. A chip that is shown whole has its size from
+        ``crop_px`` and is not zoomed.
         Raises ``InputError`` for colours that the chip's bands do not have.
         """
         if len(chip.image) < 3 and (self._changes_hsv or self._changes("saturation")):
@@ -97,20 +98,22 @@ class Augment(Strict):
         return self.coloured(image, rng), mask
 
     def warped(
-        self, chip: Chip, rng: np.random.Generator, *, zoom: float = 1.0
+        self, chip: Chip, rng: np.random.Generator, *, zoom: float | Pair = 1.0
     ) -> tuple[Tensor, Tensor]:
         """A sample in the chip's own colours."""
         affine = self._affine(chip.mask.shape, rng, zoom)
         return moved(chip.image, chip.mask, affine, side_px=self.crop_px)
 
-    def _affine(self, shape: tuple[int, ...], rng: np.random.Generator, zoom: float) -> Affine:
+    def _affine(
+        self, shape: tuple[int, ...], rng: np.random.Generator, zoom: float | Pair
+    ) -> Affine:
         stretch, angle, shift_px = self._warp(rng)
         turn, signs = self._turn(rng)
         size, side = np.array(shape[::-1]), self.crop_px
         if self.fit == "whole":
             step, offset = size / side, np.zeros(2)
         else:
-            step = np.full(2, 1 / zoom)
+            step = np.ones(2) / zoom
             free = np.maximum(0.0, (size - side * step / stretch) / 2)
             offset = rng.uniform(-free, free)
         axes = step[:, None] * turned(angle + turn) * (signs / stretch)

@@ -54,7 +54,6 @@ class Pictures(Source):
     images: str = "images"
     masks: str = "masks"
     values: Values | None = None
-    pixel_size_m: PositiveFloat | None = None
     no_data: Annotated[int, Field(ge=0, le=255)] | None = None
     group_by: Pattern | None = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from terralink.data.chips import Chips, Part
 from terralink.data.strict import Strict
@@ -48,13 +48,22 @@ class Source(Strict):
     """Chips of one kind. ``take`` is the part by a split, ``fraction`` how much of it.
 
     The split is the source's own ``split``, or else the recipe's. Smaller fractions are parts of
-    larger ones, drawn by ``fraction_seed``; at least one chip stays.
+    larger ones, drawn by ``fraction_seed``; at least one chip stays. ``pixel_size_m`` is the ground
+    size of a pixel, where the files do not say it or are wrong. With ``rescale: false`` the chips
+    are taken pixel for pixel, whatever their ground size.
     """
 
     take: Take = "all"
     split: Split | None = None
     fraction: Share = 1.0
     fraction_seed: NonNegativeInt = 0
+    pixel_size_m: PositiveFloat | None = None
+    rescale: bool = True
+
+    @property
+    def label(self) -> str:
+        """The kind of the source and where it lies, for messages."""
+        return " ".join(str(getattr(self, key)) for key in ("kind", "folder") if hasattr(self, key))
 
     @abstractmethod
     def read(self, root: Path) -> Chips:
