@@ -63,3 +63,96 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     recipe = Recipe.named("roads")
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
     assert Recipe.from_file(tmp_path / "again.yaml") == recipe
+
+
+def extending(tmp_path: Path, text: str, base: str = "roads") -> Recipe:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nextends: {base}\n{text}")
+    return Recipe.from_file(path)
+
+
+MINE = "{kind: pairs, folder: mine}"
+
+
+@pytest.mark.parametrize(
+    ("text", "sets"),
+    [
+        ("", ["tune", "massachusetts", "dubai"]),
+        ("val: {dubai: null, tune: ~}", ["massachusetts"]),
+        ("val: null", []),
+        (f"val: {{mine: {MINE}}}", ["tune", "massachusetts", "dubai", "mine"]),
+        (f"without: [val]\nval: {{mine: {MINE}}}", ["mine"]),
+        (f"without: val.dubai\nval: {{tune: {MINE}}}", ["tune", "massachusetts"]),
+    ],
+)
+def test_validation_sets_of_what_is_extended_can_be_dropped(
+    tmp_path: Path, text: str, sets: list[str]
+) -> None:
+    assert list(extending(tmp_path, text).val) == sets
+
+
+def test_a_set_can_be_dropped_on_the_command_line() -> None:
+    assert list(Recipe.named("roads", {"val.dubai": "null"}).val) == ["tune", "massachusetts"]
+    assert Recipe.named("roads", {"val": "null"}).val == {}
+
+
+def test_any_key_of_what_is_extended_can_be_dropped(tmp_path: Path) -> None:
+    recipe = extending(tmp_path, "without: [augment, starts_from]\naugment: {crop_px: 64}")
+    assert recipe.augment.noise == 0
+    assert recipe.starts_from is None
+    with pytest.raises(RecipeError, match="no key named 'vall'; did you mean 'val'"):
+        extending(tmp_path, "without: [vall]")
+    with pytest.raises(RecipeError, match=r"without loss\.x\.y: there is no such group"):
+        extending(tmp_path, "without: [loss.x.y]")
+    (tmp_path / "mine.yaml").write_text("name: mine\nwithout: [val]\n")
+    with pytest.raises(RecipeError, match="keys of the recipe that is extended; none is"):
+        Recipe.from_file(tmp_path / "mine.yaml")
+
+
+def test_a_monitor_of_a_set_that_was_dropped_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'fields/accuracy' is a figure of no validation set"):
+        extending(tmp_path, "val: null", base="paddy_deeplabv3_34")
+
+
+@pytest.mark.parametrize(
+    ("train", "kept"),
+    [
+        ("", True),
+        ("train: [{source: {kind: massachusetts, part: train, fraction: 0.1}}, "
+         "{source: {kind: dubai, tiles: [1]}}, {source: {kind: towns, count: 3}}]", True),
+        ("train: [{source: {kind: massachusetts, part: train}}]", False),  # no Dubai in it
+        (f"train: [{{source: {MINE}}}]", False),
+    ],
+)  # fmt: skip
+def test_licence_and_attribution_are_of_the_data_that_are_trained_on(
+    tmp_path: Path, train: str, kept: bool
+) -> None:
+    recipe, roads = extending(tmp_path, train), Recipe.named("roads")
+    assert (recipe.licence == roads.licence) is kept
+    assert (recipe.attribution == roads.attribution) is kept
+    stated = extending(tmp_path, f"licence: CC0\nattribution: me\n{train}")
+    assert (stated.licence, stated.credits) == ("CC0", "me")
+    if train:
+        (change,) = train.removeprefix("train: ").splitlines()
+        changed = Recipe.named("roads", {"train": change})
+        assert (changed.licence == roads.licence) is kept
+
+
+def test_own_data_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        f"name: base\nextends: roads\ntrain: [{{source: {MINE}}}]\nlicence: CC0\n"
+    )
+    base = str(tmp_path / "base.yaml")
+    again = "train: [{source: {kind: pairs, folder: FOLDER, fraction: 0.5, values: {0: 0}}}]"
+    assert extending(tmp_path, again.replace("FOLDER", "mine"), base).licence == "CC0"
+    assert extending(tmp_path, again.replace("FOLDER", "yours"), base).licence == ""
+    assert Recipe.named(base, {"train.0.source.folder": "yours"}).licence == ""
+    assert Recipe.named(base, {"train.0.weight": "2"}).licence == "CC0"
+
+
+def test_what_states_no_attribution_credits_the_sets_that_it_trains_on(tmp_path: Path) -> None:
+    text = "train: [{source: {kind: massachusetts, part: train}}, {source: {kind: towns, count: 2}}"
+    assert extending(tmp_path, f"{text}]").credits == (
+        "Imagery MassGIS; labels (c) OpenStreetMap contributors (ODbL)"
+    )
+    assert extending(tmp_path, f"train: [{{source: {MINE}}}]").credits == ""

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terralink.cli import console, options
 from terralink.errors import InputError
+
+if TYPE_CHECKING:
+    from terralink.export import Metadata
 
 
 def run(
@@ -28,6 +31,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="The licence of the model.", show_default="the recipe's"),
+    ] = None,
+    attribution: Annotated[
+        str | None,
+        typer.Option(help="Whom to credit for the data.", show_default="the recipe's"),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Export a checkpoint as a model file (extra 'train').
@@ -40,7 +51,9 @@ def run(
     with console.extra("train"):
         from terralink.export.checkpoint import export_checkpoint
     started = perf_counter()
-    card = export_checkpoint(checkpoint, out, calibrate=calibrate or ())
+    card = export_checkpoint(
+        checkpoint, out, calibrate=calibrate or (), licence=licence, attribution=attribution
+    )
     took_s, size_mb = perf_counter() - started, out.stat().st_size / 1e6
     record = {
         "checkpoint": str(checkpoint),
@@ -50,6 +63,7 @@ def run(
         "seconds": took_s,
         "written": [str(out)],
     }
+    _note_terms(card)
     console.show(
         record,
         as_json=as_json,
@@ -60,3 +74,14 @@ def run(
             ("written", out),
         ],
     )
+
+
+def _note_terms(card: "Metadata") -> None:
+    """A model without a licence is nobody's to use: it depends on the data, so we cannot say it."""
+    missing = [key for key in ("licence", "attribution") if not getattr(card, key)]
+    if missing:
+        console.note(
+            f"the model has no {' and no '.join(missing)}: they depend on the data that it was "
+            "trained on; before you share it, state them in the recipe, or with "
+            f"{' and '.join(f'--{key}' for key in missing)}"
+        )

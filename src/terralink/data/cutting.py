@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -22,6 +22,7 @@ from pyproj import CRS, Transformer
 
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
 from terralink.data.masks import DrawnOnScenes
+from terralink.data.overlaps import Place
 from terralink.data.signal import has_signal
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
@@ -180,12 +181,34 @@ def _write_manifest(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(lines)
 
 
-def scene_of_chips(manifest: Path) -> dict[str, str]:
-    """The scene that each chip was cut from; empty where there is no manifest."""
+class Cut(NamedTuple):
+    """Where a chip was cut from: a window of a ``scene``, in its pixels."""
+
+    scene: str
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def place(self) -> Place:
+        """The same as a box, y upwards."""
+        bottom, right = -(self.row + self.height), self.col + self.width
+        return Place(self.scene, (self.col, bottom, right, -self.row))
+
+    def part(self, row: int, col: int, shape: tuple[int, int]) -> "Cut":
+        """A window of ``shape`` of the chip, at its pixel (row, col)."""
+        return Cut(self.scene, self.row + row, self.col + col, *shape)
+
+
+def cuts_of(manifest: Path) -> dict[str, Cut]:
+    """Where each chip was cut from, by its name; empty where there is no manifest."""
     if not manifest.is_file():
         return {}
     with manifest.open(newline="", encoding="utf-8") as file:
-        return {line["chip"]: line["scene"] for line in csv.DictReader(file) if line["chip"]}
+        lines = [line for line in csv.DictReader(file) if line["chip"]]
+    sizes = ("row", "col", "height", "width")
+    return {line["chip"]: Cut(line["scene"], *(int(line[key]) for key in sizes)) for line in lines}
 
 
 def _check_names(paths: Sequence[Path]) -> None:

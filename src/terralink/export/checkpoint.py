@@ -26,9 +26,12 @@ def export_checkpoint(
     *,
     calibrate: Sequence[str | os.PathLike[str]] = (),
     chips: int = 64,
+    licence: str | None = None,
+    attribution: str | None = None,
 ) -> Metadata:
     """Write the checkpoint in ``folder`` as the ONNX file ``out``; its card.
 
+    ``licence`` and ``attribution`` stand in the card in place of those of the run's recipe.
     With ``calibrate``, folders of images as the model will meet them, the file is quantised to
     int8: ``chips`` of the images, spread evenly, show which range each activation takes.
     """
@@ -37,7 +40,9 @@ def export_checkpoint(
         raise ModelError(
             f"{folder}/config.json has no card; was it written by 'train' or 'import'?"
         )
-    card = Metadata.model_validate(config["card"])
+    stated = {"licence": licence, "attribution": attribution}
+    terms = {key: text for key, text in stated.items() if text is not None}
+    card = Metadata.model_validate({**config["card"], **terms})
     levels = Levels.of(config)
     whole = Normalised(network, in_channels=len(card.bands), levels=levels).eval()
     if not calibrate:

@@ -3,10 +3,17 @@
 recipe = Recipe.named("roads")            # shipped
 recipe = Recipe.from_file("mine.yaml", {"trainer.steps": "100"})
 
-A recipe may extend another one and say only what differs; groups of keys are merged, lists are
-replaced, and what the paper reached is not passed on.
+A recipe may extend another one and say only what differs:
+
+RULE 1: groups of keys are merged, lists are replaced.
+RULE 2: ``without`` lists keys of the other that are dropped beforehand, such as ``val``; a
+        validation set that is null is dropped, too.
+RULE 3: what the paper reached is not passed on.
+RULE 4: licence and attribution are of the data. They are passed on, and kept when keys are changed,
+        while the recipe trains on the same data.
 """
 
+import copy
 import os
 from collections.abc import Mapping
 from importlib import resources
@@ -110,6 +117,25 @@ class Recipe(Strict):
     licence: str = ""
     attribution: str = ""
 
+    @field_validator("val", mode="before")
+    @classmethod
+    def _sets(cls, written: Any) -> Any:
+        """Without the sets that are null (RULE 2)."""
+        if isinstance(written, dict):
+            return {name: source for name, source in written.items() if source is not None}
+        return {} if written is None else written
+
+    @model_validator(mode="after")
+    def _monitors_a_set(self) -> Self:
+        name, slash, _ = (self.trainer.monitor or "").partition("/")
+        if slash and name not in self.val:
+            sets = ", ".join(self.val) or "none"
+            raise ValueError(
+                f"trainer.monitor {self.trainer.monitor!r} is a figure of no validation set; "
+                f"there are: {sets}"
+            )
+        return self
+
     @field_validator("loss", mode="before")
     @classmethod
     def _terms(cls, written: Any) -> Any:
@@ -135,13 +161,20 @@ class Recipe(Strict):
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], changes: Changes | None = None) -> "Recipe":
         """Read YAML, change dotted keys (values are YAML too), check every key and value."""
-        written = _written(Path(path), seen=())
+        before = _written(Path(path), seen=())
+        written = copy.deepcopy(before)
         for key, value in (changes or {}).items():
             _set(written, key, yaml.safe_load(value))
         try:
-            return cls.model_validate(written)
+            return cls.model_validate(_of_its_data(written, before, stated=changes or {}))
         except ValidationError as error:
             raise RecipeError(f"{path}: {told(error)}") from error
+
+    @property
+    def credits(self) -> str:
+        """The attribution that is stated, else that of the published sets that it trains on."""
+        of_sets = dict.fromkeys(part.source.credit for part in self.train)
+        return self.attribution or "; ".join(each for each in of_sets if each)
 
     @property
     def rescale_to_m(self) -> float | None:
@@ -188,15 +221,61 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """What stands in the file, laid over what it extends."""
     written = read_yaml(path)
-    extended = written.pop("extends", None)
+    extended, without = written.pop("extends", None), written.pop("without", ())
     if extended is None:
+        if without:
+            raise RecipeError(f"{path}: without drops keys of the recipe that is extended; none is")
         return written
     base = _path(str(extended), path.parent)
     if path.resolve() in seen:
         raise RecipeError(f"{path} extends itself, by way of {extended}")
     below = _written(base, (*seen, path.resolve()))
-    below.pop("paper", None)  # its figures are of that recipe alone
-    return _merged(below, written)
+    below.pop("paper", None)  # RULE 3: its figures are of that recipe alone
+    kept = copy.deepcopy(below)
+    for key in [without] if isinstance(without, str) else without:
+        _drop(kept, str(key), path)
+    return _of_its_data(_merged(kept, written), below, stated=written)
+
+
+def _drop(written: dict[str, Any], dotted: str, path: Path) -> None:
+    """Drop a key, such as ``val`` or ``augment.noise``."""
+    *groups, last = dotted.split(".")
+    group: Any = written
+    for key in groups:
+        group = group.get(key) if isinstance(group, dict) else None
+    if not isinstance(group, dict):
+        raise RecipeError(f"{path}: without {dotted}: there is no such group in what is extended")
+    if last not in group:
+        raise RecipeError(f"{path}: without {dotted}: {unknown('key', last, group)}")
+    del group[last]
+
+
+_TERMS = ("licence", "attribution")
+# Published sets are what their kind says; data of one's own are told apart by where they lie.
+_OWN_KINDS = ("fields", "pairs", "scenes", "tiles")
+_WHERE = ("folder", "images", "labels", "masks")
+
+
+def _of_its_data(
+    written: dict[str, Any], before: Mapping[str, Any], *, stated: Mapping[str, Any]
+) -> dict[str, Any]:
+    """``written`` without terms that are those of the data of ``before`` (RULE 4)."""
+    if _data(written) == _data(before):
+        return written
+    return {k: v for k, v in written.items() if k not in _TERMS or k in stated}
+
+
+def _data(written: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """What a recipe trains on, whatever part of it; what is no recipe has none."""
+    found = set()
+    train = written.get("train")
+    for part in train if isinstance(train, list) else ():
+        source = part.get("source") if isinstance(part, dict) else None
+        if isinstance(source, dict):
+            kind = str(source.get("kind"))
+            where = _WHERE if kind in _OWN_KINDS else ()
+            found.add((kind, *(str(source.get(key)) for key in where)))
+    return found
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

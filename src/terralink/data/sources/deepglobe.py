@@ -5,7 +5,7 @@ with masks PP-LinkNet trains on 4,696 and tests on 1,530: ``split: {held_out: 15
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from terralink.data.chips import Pairs, paired
 from terralink.data.classes import over_half
@@ -13,6 +13,7 @@ from terralink.data.sources.source import Source, folder_of
 
 
 class DeepGlobe(Source):
+    credit: ClassVar[str | None] = "DeepGlobe 2018 road extraction (research only)"
     kind: Literal["deepglobe"]
     folder: str = "deepglobe"
 

@@ -5,7 +5,7 @@ are mixed and not stated.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ class Dubai(Source):
     The classes are road alone, or all five in the order of ``CLASSES``.
     """
 
+    credit: ClassVar[str | None] = (
+        "Dubai tiles by Mohammed Bin Rashid Space Centre and Humans in the Loop (CC0)"
+    )
     kind: Literal["dubai"]
     tiles: tuple[int, ...]
     folder: str = "dubai"

@@ -6,7 +6,7 @@ own test images, ``test_set_images/test_1/test_1.png`` to 50, 608 px, have none.
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from terralink.data.chips import Pairs, files, paired
 from terralink.data.classes import over_half
@@ -17,6 +17,9 @@ _TEST = re.compile(r"test_(\d+)")
 
 
 class Epfl(Source):
+    credit: ClassVar[str | None] = (
+        "Imagery of a web map, from the EPFL road segmentation challenge (research only)"
+    )
     kind: Literal["epfl"]
     folder: str = "epfl"
 

@@ -20,12 +20,14 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, Posit
 from terralink.data import classes
 from terralink.data.blank import find_blank
 from terralink.data.chips import IGNORE, Chips, Pairs, files, paired
-from terralink.data.cutting import MANIFEST, scene_of_chips
+from terralink.data.cutting import MANIFEST, Cut, cuts_of
 from terralink.data.masks import Drawn, DrawnMasks, labels_of
+from terralink.data.overlaps import Place
 from terralink.data.sources.source import SceneSource, Source, folder_of
 from terralink.data.sources.stretching import Stretching
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
+from terralink.geo.source import opened
 
 Values = dict[int, int]
 
@@ -70,6 +72,12 @@ class Pictures(Source):
         assert isinstance(chips, Pairs)
         return [_group(self.group_by, path) for path in chips.images]
 
+    def places(self, chips: Chips) -> Sequence[Place]:
+        """Where each picture was cut from, in a folder that ``terralink chip`` made."""
+        assert isinstance(chips, Pairs)
+        cuts = _cuts(chips.images)
+        return [_place(path, cuts.get(path.stem)) for path in chips.images] if cuts else ()
+
 
 class PairFolders(Pictures):
     """Own pairs."""
@@ -91,7 +99,8 @@ class SceneFolder(SceneSource):
     ``labels`` names a folder of rasters or shapes of the scenes' stems, or one file of shapes. Of
     rasters ``values`` map what is stored, as in pairs; of shapes they are the ``classes`` of "road"
     and "building". ``no_data`` is the level of black or white borders that no tag tells. A split
-    keeps what is cut from one scene together, unless it is ``split_by`` windows: those adjoin.
+    keeps what is cut from one scene together, unless it is ``split_by`` windows: those adjoin, and
+    where they overlap, those between the two sides are left out (``overlaps``).
     """
 
     kind: Literal["scenes"]
@@ -124,9 +133,40 @@ class SceneFolder(SceneSource):
         """The scene of each chip, in a folder that ``terralink chip`` made by its manifest."""
         if self.split_by == "window":
             return range(len(chips))
-        paths = super().groups(chips)
-        scenes = scene_of_chips(Path(str(paths[0])).parent.parent / MANIFEST)
-        return [scenes.get(Path(str(path)).stem, path) for path in paths]
+        assert isinstance(chips, Scenes)
+        cuts = _cuts(chips.paths)
+        return [cuts[path.stem].scene if path.stem in cuts else path for path in chips.scenes()]
+
+    def places(self, chips: Chips) -> Sequence[Place]:
+        """The windows, in the scenes that they were cut from, where they are split one by one."""
+        assert isinstance(chips, Scenes)
+        if self.split_by != "window":
+            return ()
+        cuts = _cuts(chips.paths)
+        if self.side_px is None:
+            return [_place(path, cuts.get(path.stem)) for path in chips.paths]
+        found = []
+        for index in range(len(chips)):
+            path, row, col = chips.place(index)
+            cut = cuts.get(path.stem, Cut(str(path), 0, 0, 0, 0))
+            found.append(cut.part(row, col, (self.side_px, self.side_px)).place)
+        return found
+
+
+def _cuts(images: Sequence[Path]) -> dict[str, Cut]:
+    return cuts_of(images[0].parent.parent / MANIFEST)
+
+
+def _place(image: Path, cut: Cut | None) -> Place:
+    """Where a chip lies: in the scene that it was cut from, else on the ground, if that is told."""
+    if cut is not None:
+        return cut.place
+    with opened(image) as source:
+        grid = source.grid
+    if grid.crs is None:
+        return Place(image, (0, 0, grid.width, grid.height))
+    slack = 0.01 * abs(grid.transform.a + grid.transform.b)
+    return Place(grid.crs.to_string(), grid.bounds, slack)
 
 
 def _indices(

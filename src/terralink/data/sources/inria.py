@@ -6,7 +6,7 @@ where there is a building. Each tile is cut to windows when they are asked for.
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -24,6 +24,7 @@ _NUMBERED = re.compile(r"(.+?)(\d+)")
 class Inria(SceneSource):
     """The set's own split: of each city tiles 1 to 5 are for validation, the others to train on."""
 
+    credit: ClassVar[str | None] = "Inria Aerial Image Labeling (Maggiori et al. 2017)"
     kind: Literal["inria"]
     part: Literal["train", "val", "all"]
     side_px: PositiveInt = 512

@@ -9,7 +9,7 @@ layouts are ours, that of the set's own page, and that of its copy on Kaggle:
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ _LAYOUTS = (
 
 
 class Massachusetts(Source):
+    credit: ClassVar[str | None] = "Imagery MassGIS; labels (c) OpenStreetMap contributors (ODbL)"
     kind: Literal["massachusetts"]
     part: Literal["train", "val", "test"]
     folder: str = "massachusetts"

@@ -1,18 +1,22 @@
 """What every source is: a strict entry of a recipe that reads chips and may take a part of them."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from terralink.data.chips import Chips, Part
+from terralink.data.overlaps import Place, apart, in_order, neighbours
 from terralink.data.strict import Strict
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 Share = Annotated[float, Field(gt=0, le=1)]
 Take = Literal["all", "kept", "held_out"]
 
@@ -39,9 +43,14 @@ class Split(Strict):
     def held(self, count: int) -> list[int]:
         """Which of ``count`` groups are held out, the same for ever."""
         order = np.random.default_rng(self.seed).permutation(count)
+        return sorted(self.piece(order.tolist()))
+
+    def piece(self, order: Sequence[T]) -> list[T]:
+        """What of an order of groups is held out."""
         if self.held_out is not None:
-            return sorted(order[: self.held_out].tolist())
-        return sorted(np.array_split(order, self.folds or 1)[self.fold].tolist())
+            return list(order[: self.held_out])
+        numbers = np.array_split(np.arange(len(order)), self.folds or 1)[self.fold]
+        return [order[number] for number in numbers]
 
 
 class Source(Strict):
@@ -52,6 +61,9 @@ class Source(Strict):
     size of a pixel, where the files do not say it or are wrong. With ``rescale: false`` the chips
     are taken pixel for pixel, whatever their ground size.
     """
+
+    # Whom a published set is to be credited to; None where nobody but its owner knows.
+    credit: ClassVar[str | None] = None
 
     take: Take = "all"
     split: Split | None = None
@@ -65,6 +77,19 @@ class Source(Strict):
         """The kind of the source and where it lies, for messages."""
         return " ".join(str(getattr(self, key)) for key in ("kind", "folder") if hasattr(self, key))
 
+    def bands_hint(self, wanted: Sequence[str]) -> str:
+        """What to do where the images do not have the bands of a model."""
+        some = list(range(1, len(wanted) + 1))
+        if "bands" in type(self).model_fields:
+            return (
+                f"choose bands: {some} in the source, or name others in model.bands (a band that "
+                "is tagged as alpha is not read: gdal_edit.py -colorinterp_4 undefined FILE)"
+            )
+        return (
+            f"{self.label} is read as red, green and blue: name these in model.bands, or read the "
+            f"images with kind: scenes and bands: {some}"
+        )
+
     @abstractmethod
     def read(self, root: Path) -> Chips:
         """Every chip, found below the data folder ``root``."""
@@ -72,6 +97,11 @@ class Source(Strict):
     def groups(self, chips: Chips) -> Sequence[Hashable]:
         """For each chip the group that a split keeps together; a group of its own unless told."""
         return range(len(chips))
+
+    def places(self, chips: Chips) -> Sequence[Place]:
+        """Where each chip lies, of chips that may share ground and are split one by one."""
+        del chips
+        return ()
 
     def settled(self, chips: Chips) -> Self:
         """The entry with what was measured on its ``chips`` written out: nothing, unless told."""
@@ -91,6 +121,7 @@ class Source(Strict):
             raise InputError(
                 f"an empty split: of {len(every)} chips in {len(set(self.groups(every)))} groups "
                 f"take: {self.take} leaves nothing of {self!r}"
+                f"{' that shares no pixel with what is held out' if self.places(every) else ''}"
             )
         return Part(every, [indices[place] for place in sorted(drawn.tolist())])
 
@@ -102,11 +133,26 @@ class Source(Strict):
                 f"take: {self.take} wants a split in the recipe or in the source, such as "
                 "split: {held_out: 20}"
             )
-        groups = self.groups(every)
+        groups, places = self.groups(every), self.places(every)
+        if near := neighbours(places, groups):
+            order = in_order(places, split.seed)
+            piece = set(split.piece(list(dict.fromkeys(groups[each] for each in order))))
+            chosen = [each for each in order if groups[each] in piece]
+            kept, held_out = apart(chosen, len(every), near)
+            self._warn_of_spoilt(len(every) - len(kept) - len(held_out))
+            return kept if self.take == "kept" else held_out
         names = list(dict.fromkeys(groups))
         held = {names[place] for place in split.held(len(names))}
         wanted = self.take == "held_out"
         return [index for index, group in enumerate(groups) if (group in held) == wanted]
+
+    def _warn_of_spoilt(self, count: int) -> None:
+        if count and self.take == "kept":
+            _log.warning(
+                "%s: %d chips share pixels with held-out ones, and are neither trained on nor "
+                "scored",
+                *(self.label, count),
+            )
 
 
 class SceneSource(Source):

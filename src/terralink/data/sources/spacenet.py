@@ -17,7 +17,7 @@ and 567 (``split: {held_out: 567}``).
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -43,6 +43,7 @@ class SpaceNet(SceneSource):
     whole set. Centre lines are drawn ``width_m`` wide; null takes 4 m for each lane that they tell.
     """
 
+    credit: ClassVar[str | None] = "SpaceNet (CC BY-SA 4.0)"
     kind: Literal["spacenet"]
     what: Drawn
     areas: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import PositiveInt
@@ -15,6 +15,7 @@ from terralink.data.sources.source import Source
 class Towns(Source):
     """``count`` towns whose ground sizes are spread evenly over ``pixel_sizes_m`` (from, to)."""
 
+    credit: ClassVar[str | None] = ""
     kind: Literal["towns"]
     count: PositiveInt
     side_px: PositiveInt = 512
