@@ -15,7 +15,9 @@ def run(
     out: runs.Out,
     settings: runs.Settings = None,
     start: runs.Start = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run was stopped.")
+    ] = False,
     devices: runs.Devices = 1,
     hosts: runs.Hosts = 1,
     as_json: options.AsJson = False,
@@ -31,6 +33,7 @@ def run(
         from terralink import train
 
         changes, processes = runs.changes(settings), train.Processes(devices, hosts)
+        done_before = train.finished(out) is not None
         if train.is_ensemble(recipe):
             if start:
                 raise InputError(f"ensemble {recipe!r} has no single run to go on from; no --start")
@@ -41,6 +44,8 @@ def run(
             scores = train.fit(chosen, data, out, start=start, resume=resume, processes=processes)
     if scores is None:  # the first process speaks for all
         return
+    if done_before:
+        console.note(f"{out} holds this run, which came to its end before: nothing was changed")
     took_s = perf_counter() - started
     console.show(
         {"recipe": name, "scores": scores, "seconds": took_s, "written": [str(out)]},

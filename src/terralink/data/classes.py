@@ -1,11 +1,11 @@
-"""From what a mask stores to class indices, and the check that a recipe's classes are all there.
+"""From what a mask stores to class indices, and the check that chips fit a recipe's model.
 
 RULE 1: a value that nobody told of is a mistake, never a class and never ignored in silence.
 RULE 2: stored indices stay as they are, and 255 is ``IGNORE``. A mask of 0 and 255 alone may also
         mean that 255 is the class: it is refused until the recipe says which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,17 +72,25 @@ def _counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
 class Checked:
     """``chips``, each looked at as it is read: its mask holds indices of ``classes`` classes.
 
-    One class, such as road, has the indices 0 and 1; of more classes each has its own from 0.
+    One class, such as road, has the indices 0 and 1; of more classes each has its own from 0. With
+    the names of a model's ``bands`` an image has one for each; ``hint`` says how to choose them.
     """
 
     chips: Chips
     classes: int
+    bands: Sequence[str] | None = None
+    hint: str = ""
 
     def __len__(self) -> int:
         return len(self.chips)
 
     def __getitem__(self, index: int) -> Chip:
         chip = self.chips[index]
+        if self.bands is not None and len(chip.image) != len(self.bands):
+            raise InputError(
+                f"{chip.name} has {len(chip.image)} bands, the recipe's model {len(self.bands)} "
+                f"({', '.join(self.bands)}); {self.hint}"
+            )
         allowed = max(self.classes, 2)
         beyond = np.flatnonzero(_counts(chip.mask)[allowed:IGNORE]) + allowed
         if len(beyond):

@@ -46,10 +46,10 @@ def load(folder: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     Raises ``ModelError`` when the folder is not such a checkpoint, or its weights are of another
     network; the first keys that differ are named.
     """
-    config = _config(Path(folder))
-    network = create_model(**{**config["network"], "weights": None})
+    stored = config(folder)
+    network = create_model(**{**stored["network"], "weights": None})
     fill(network, folder)
-    return network.eval(), config
+    return network.eval(), stored
 
 
 def fill(network: nn.Module, folder: str | os.PathLike[str]) -> None:
@@ -102,16 +102,18 @@ def _differing(wanted: Mapping[str, Any], came: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The config of a checkpoint. Raises ``ModelError`` when the folder is none."""
+    path = Path(folder) / _CONFIG
     try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{folder} is not a checkpoint: wanted {_WEIGHTS} and {_CONFIG} in it ({error})"
         ) from error
-    if not isinstance(config, dict) or "name" not in config.get("network", {}):
-        raise ModelError(f"{folder}/{_CONFIG} does not name a network; was it written by 'train'?")
-    return config
+    if not isinstance(stored, dict) or "name" not in stored.get("network", {}):
+        raise ModelError(f"{path} does not name a network; was it written by 'train'?")
+    return stored
 
 
 def _card(config: Mapping[str, Any]) -> str:

@@ -95,7 +95,8 @@ def at_model_size(recipe: Recipe, source: Source, chips: Chips, *, enlarge: bool
     """
     size_m = recipe.rescale_to_m if source.rescale else None
     scaled = AtGroundSize(chips, size_m, source.pixel_size_m, enlarge)
-    return Checked(scaled, len(recipe.model.classes))
+    wanted = recipe.model
+    return Checked(scaled, len(wanted.classes), wanted.bands, source.bands_hint(wanted.bands))
 
 
 def _warn_of_sizes(recipe: Recipe, source: Source, chips: Cached) -> None:

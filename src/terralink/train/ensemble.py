@@ -23,18 +23,20 @@ from terralink.data.chips import Chips
 from terralink.data.samples import Whole
 from terralink.data.sources import Source
 from terralink.data.strict import Strict
-from terralink.errors import RecipeError, unknown
+from terralink.errors import OutputError, RecipeError, unknown
 from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 from terralink.train import loop
 from terralink.train.batches import at_model_size
+from terralink.train.folder import check_member
 from terralink.train.loop import ONE, Processes, Scores
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
 from terralink.train.score import probabilities, scores
 
 _LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
 _YAML = (".yaml", ".yml")
+_ENSEMBLE = "ensemble.yaml"
 
 
 class Ensemble(Strict):
@@ -137,19 +139,39 @@ def fit_ensemble(
     """
     recipes = ensemble.recipes(changes)
     folders = [out / recipe.name for recipe in recipes]
+    if (scores_before := _earlier(ensemble, out)) is not None:
+        return scores_before
     held_out = _held_out(ensemble, recipes, data)
-    with written_whole(out / "ensemble.yaml") as part:
-        part.write_text(ensemble.to_yaml(), encoding="utf-8")
     done = [
-        loop.finished(folder) or loop.fit(recipe, data, folder, resume=True, processes=processes)
+        _member(recipe, data, folder, processes)
         for recipe, folder in zip(recipes, folders, strict=True)
     ]
     if None in done:  # not the first process
         return None
+    with written_whole(out / _ENSEMBLE) as part:
+        part.write_text(ensemble.to_yaml(), encoding="utf-8")
     mean = _mean(folders, list(ensemble.members.values()))
     found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)
     loop.finish(out, found)
     return found
+
+
+def _earlier(ensemble: Ensemble, out: Path) -> Scores | None:
+    """The scores of an ensemble that came to its end in ``out``; of another one, it is refused."""
+    if (found := loop.finished(out)) is not None and (out / _ENSEMBLE).exists():
+        stored = (out / _ENSEMBLE).read_text(encoding="utf-8")
+        if stored != ensemble.to_yaml():
+            raise OutputError(f"{out} holds another ensemble, which is done: choose another --out")
+        return found
+    return None
+
+
+def _member(recipe: Recipe, data: Path, folder: Path, processes: Processes) -> Scores | None:
+    """The scores of a member, which is trained unless it came to its end already."""
+    if (found := loop.finished(folder)) is not None:
+        check_member(recipe, folder)
+        return found
+    return loop.fit(recipe, data, folder, resume=True, processes=processes)
 
 
 def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:

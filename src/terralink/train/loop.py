@@ -1,7 +1,8 @@
 """From a recipe to a run folder: checkpoints, curves, and the network that came out."""
 
-import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,21 +11,28 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from terralink.errors import RecipeError
+from terralink.errors import RecipeError, TerralinkError
 from terralink.export import Metadata
 from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
 from terralink.train import checkpoints, provenance, record
 from terralink.train.batches import Batches
+from terralink.train.checks import check_start
+from terralink.train.folder import (
+    LAST_CHECKPOINT,
+    RECIPE,
+    Scores,
+    earlier,
+    nothing_left_of_a_failed_start,
+)
+from terralink.train.folder import finish as finish
+from terralink.train.folder import finished as finished
 from terralink.train.plateau import Plateau
 from terralink.train.recipe import Recipe
 from terralink.train.schedule import ReloadAndDivide
 from terralink.train.score import scores
 from terralink.train.task import Segmentation
-
-_SCORES = "scores.json"
-Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,41 +67,37 @@ def fit(
     model.safetensors and config.json (the result, with averaged weights when the recipe asks),
     scores.json, curves.png and report.html. Of several processes only the first returns scores.
 
-    Raises ``RecipeError`` for what cannot be trained, ``TrainingError`` when the loss is no number.
+    A run of the same recipe that came to its end is not touched when it is resumed: its scores come
+    back. What fails before the first step leaves nothing in ``out``.
+
+    Raises ``RecipeError`` for what cannot be trained, ``OutputError`` where ``out`` holds a run
+    that would be lost, ``TrainingError`` when the loss is no number.
     """
     if recipe.starts_from and not start:
         raise RecipeError(
             f"recipe {recipe.name!r} goes on from a run of {recipe.starts_from!r}; "
             "name its folder with --start, or run both with 'terralink fit-stages'"
         )
+    if (before := earlier(recipe, out, resume=resume)) is not None:
+        return before
     batches = Batches(recipe, data, processes=processes.count)
     recipe = batches.recipe
-    _open(recipe, batches, out)
+    check_start(batches)
     L.seed_everything(recipe.trainer.seed, verbose=False)
     task = Segmentation(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
     if start:
         pretrained.fill(task.network.network, start)
-    first = _train(task, batches, out, resume=resume, processes=processes)
-    return _conclude(task, batches, out) if first else None
+    with nothing_left_of_a_failed_start(out, lambda: task.global_step > 0):
+        _open(recipe, batches, out)
+        first = _train(task, batches, out, resume=resume, processes=processes)
+    return _conclude(task, batches, out, start) if first else None
 
 
-def finished(out: Path) -> Scores | None:
-    """The scores of the run in ``out`` if it came to its end, else None."""
-    try:
-        scores: Scores = json.loads((out / _SCORES).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return scores
+def save(task: Segmentation, out: Path, *, start: Path | None = None) -> None:
+    """The network alone, and its card, as ``terralink export`` takes them.
 
-
-def finish(out: Path, scores: Scores) -> None:
-    """Write the scores, last of all: a run that has them is whole."""
-    with written_whole(out / _SCORES) as part:
-        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
-
-
-def save(task: Segmentation, out: Path) -> None:
-    """The network alone, and its card, as ``terralink export`` takes them."""
+    What the weights of ``start`` were trained on is credited, too.
+    """
     recipe = task.recipe
     card = Metadata(
         name=recipe.name,
@@ -104,7 +108,7 @@ def save(task: Segmentation, out: Path) -> None:
         pixel_size_m=recipe.model.pixel_size_m,
         threshold=recipe.threshold,
         licence=recipe.licence,
-        attribution=recipe.attribution,
+        attribution=_credits(recipe, start),
         recipe=recipe.to_yaml(),
         commit=provenance.commit(),
     )
@@ -124,7 +128,7 @@ def save(task: Segmentation, out: Path) -> None:
 def _open(recipe: Recipe, batches: Batches, out: Path) -> None:
     """The run folder, with what is known before the first step."""
     for name, text in {
-        "recipe.yaml": recipe.to_yaml(),
+        RECIPE: recipe.to_yaml(),
         "environment.json": provenance.environment(),
         "left_out.txt": "".join(f"{name}\n" for name in batches.left_out),
     }.items():
@@ -136,8 +140,8 @@ def _train(
     task: Segmentation, batches: Batches, out: Path, *, resume: bool, processes: Processes
 ) -> bool:
     """Run the loop to its end; True in the first of the processes."""
-    last = out / "last.ckpt"
-    with warnings.catch_warnings():
+    last = out / LAST_CHECKPOINT
+    with _one_line_of_workers(), warnings.catch_warnings():
         # Lightning's advice on workers and folders, and its own use of torch's old names.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = _trainer(task.recipe, batches, out, processes)
@@ -164,7 +168,7 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
         precision=wanted.precision,
         gradient_clip_val=wanted.clip_norm or None,
         accumulate_grad_batches=wanted.accumulate,
-        callbacks=_callbacks(recipe, out),
+        callbacks=_callbacks(recipe, batches, out),
         plugins=[checkpoints.WholeCheckpoints()],
         logger=[
             CSVLogger(out, name="log", flush_logs_every_n_steps=1),  # a kill must lose no line
@@ -178,9 +182,13 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
     )
 
 
-def _callbacks(recipe: Recipe, out: Path) -> list[L.Callback]:
+def _callbacks(recipe: Recipe, batches: Batches, out: Path) -> list[L.Callback]:
     wanted = recipe.trainer
-    asked = [*checkpoints.callbacks(recipe, out), record.Overlays(tuple(recipe.val), out)]
+    asked = [
+        *checkpoints.callbacks(recipe, out),
+        record.Overlays(tuple(recipe.val), out),
+        record.Progress(-(-batches.steps // batches.steps_per_epoch)),
+    ]
     if isinstance(recipe.schedule, ReloadAndDivide):
         asked.append(Plateau(recipe.schedule, out))
     if wanted.monitor and wanted.patience_epochs:
@@ -188,12 +196,34 @@ def _callbacks(recipe: Recipe, out: Path) -> list[L.Callback]:
     return asked
 
 
-def _conclude(task: Segmentation, batches: Batches, out: Path) -> Scores:
+@contextmanager
+def _one_line_of_workers() -> Iterator[None]:
+    """What a worker of the loader says of a chip, without the traceback that torch puts before."""
+    try:
+        yield
+    except TerralinkError as error:
+        line = str(error).strip().splitlines()[-1]
+        if "\n" not in str(error):
+            raise
+        raise type(error)(line.partition(f"{type(error).__name__}: ")[2] or line) from error
+
+
+def _credits(recipe: Recipe, start: Path | None) -> str:
+    """Whom the data of a run are to be credited to, those of the run it starts from as well."""
+    if start is None:
+        return recipe.credits
+    before = pretrained.config(start).get("card", {}).get("attribution", "")
+    if before in recipe.credits:
+        return recipe.credits
+    return "; ".join(part for part in (recipe.credits, f"first trained on: {before}") if part)
+
+
+def _conclude(task: Segmentation, batches: Batches, out: Path, start: Path | None) -> Scores:
     """Save the result, score it on each validation set, and draw the report."""
     recipe = task.recipe
     if recipe.trainer.keep == "best":
         task.load_state_dict(checkpoints.weights(out / "best.ckpt"))
-    save(task, out)
+    save(task, out, start=start)
     sets = dict(zip(recipe.val, batches.val(), strict=True))
     found = scores(task.eval(), sets, threshold=recipe.threshold, tta=recipe.tta)
     record.write(recipe, out, found)

@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import matplotlib
 import numpy as np
+from lightning.pytorch.callbacks import RichProgressBar
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -49,6 +50,17 @@ class Overlays(L.Callback):
         name = f"{self.names[dataloader_idx]}_{batch_idx}_step{trainer.global_step:06d}.jpg"
         with written_whole(self.out / name) as part:
             sheet.save(part, "JPEG", quality=85)
+
+
+class Progress(RichProgressBar):
+    """Lightning's bar, which says which of how many epochs runs: the loop counts steps alone."""
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.epochs}"
 
 
 def side_by_side(image: Tensor, mask: Tensor, prob: Tensor) -> Image.Image:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terralink.errors import RecipeError
-from terralink.train.loop import ONE, Processes, Scores, finished, fit
+from terralink.train.folder import Scores, check_member, finished
+from terralink.train.loop import ONE, Processes, fit
 from terralink.train.recipe import Changes, Recipe
 
 
@@ -37,9 +38,11 @@ def fit_stages(
     done: list[tuple[Recipe, Scores]] = []
     for number, recipe in enumerate(stages, 1):
         folder = out / f"{number}_{recipe.name}"
-        scores = finished(folder) or fit(
-            recipe, data, folder, start=start, resume=True, processes=processes
-        )
+        scores = finished(folder)
+        if scores is None:
+            scores = fit(recipe, data, folder, start=start, resume=True, processes=processes)
+        else:
+            check_member(recipe, folder)
         done.append((recipe, scores or {}))
         start = folder
     return done

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from terralink.train.loop import Scores, finished, fit
+from terralink.train.folder import Scores, check_member, finished
+from terralink.train.loop import fit
 from terralink.train.recipe import Recipe
 
 Setting = dict[str, str]  # dotted keys of the recipe and their values, as YAML
@@ -78,4 +79,8 @@ def _name(setting: Setting) -> str:
 
 
 def _run(recipe: Recipe, data: Path, folder: Path, start: Path | None) -> Scores:
-    return finished(folder) or fit(recipe, data, folder, start=start, resume=True) or {}
+    scores = finished(folder)
+    if scores is None:
+        return fit(recipe, data, folder, start=start, resume=True) or {}
+    check_member(recipe, folder)
+    return scores

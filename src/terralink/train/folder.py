@@ -1,0 +1,132 @@
+"""The folder of a run: what an earlier run left in it, and that a failed start leaves nothing.
+
+RULE 1: a run that came to its end (it has a scores.json) is never changed.
+RULE 2: a run that was stopped (it has a last.ckpt) goes on when that is asked for, with the network
+        that it began with; it is never begun anew.
+RULE 3: what fails before the first step leaves the disk as it was.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from terralink.errors import OutputError, RecipeError
+from terralink.files import written_whole
+from terralink.train.recipe import Recipe
+
+RECIPE, LAST_CHECKPOINT = "recipe.yaml", "last.ckpt"
+_SCORES = "scores.json"
+Scores = dict[str, float]
+
+# Another machine may want other ones; the result is the same.
+_OF_THE_MACHINE = {"about", "paper", "trainer.workers", "trainer.cache_mb"}
+_OF_THE_MEMBER = {"about", "attribution", "licence", "paper", "threshold", "trainer", "tta", "val"}
+_NAMED = 3  # keys that a message names
+
+
+def finished(out: Path) -> Scores | None:
+    """The scores of the run in ``out`` if it came to its end, else None."""
+    try:
+        scores: Scores = json.loads((out / _SCORES).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return scores
+
+
+def finish(out: Path, scores: Scores) -> None:
+    """Write the scores, last of all: a run that has them is whole."""
+    with written_whole(out / _SCORES) as part:
+        part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
+
+
+def earlier(recipe: Recipe, out: Path, *, resume: bool) -> Scores | None:
+    """The scores of a run of ``recipe`` that came to its end in ``out``; None where one may run.
+
+    Raises ``OutputError`` where ``out`` holds a run that would be lost.
+    """
+    scores, stopped = finished(out), (out / LAST_CHECKPOINT).exists()
+    if scores is None and not stopped:
+        return None
+    what = f"{out} holds a run that {'was stopped' if scores is None else 'came to its end'}"
+    if not resume:
+        then = "--resume goes on with it" if scores is None else "--resume shows its scores"
+        raise OutputError(f"{what}: {then}; for another run choose another --out")
+    others = _differing(recipe, out)
+    if scores is None:
+        others = [key for key in others if key.partition(".")[0] in ("name", "model")]
+    if others:
+        raise OutputError(
+            f"{what}, of another recipe ({_first_of(others)} differ): choose another --out; "
+            f"--start {out} goes on from its weights"
+        )
+    return scores
+
+
+def check_member(recipe: Recipe, out: Path) -> None:
+    """Refuse a run that came to its end in ``out`` where it learned other things than ``recipe``.
+
+    Members of a whole may be trained one by one: their trainers, and how they were scored, may
+    differ. Raises ``OutputError``.
+    """
+    keys = _differing(recipe, out)
+    if others := [key for key in keys if key.partition(".")[0] not in _OF_THE_MEMBER]:
+        raise OutputError(
+            f"{out} holds a run of another recipe ({_first_of(others)} differ): "
+            "choose another --out"
+        )
+
+
+@contextmanager
+def nothing_left_of_a_failed_start(out: Path, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Remove what the block put into ``out`` when it fails before the run ``has_begun``."""
+    missing = [path for path in (out, *out.parents) if not path.exists()]
+    before = set(out.iterdir()) if out.is_dir() else set()
+    try:
+        yield
+    except BaseException:
+        if not has_begun():
+            _remove(out, before)
+            for path in missing:
+                with suppress(OSError):  # not empty: others are writing there
+                    path.rmdir()
+        raise
+
+
+def _remove(out: Path, before: set[Path]) -> None:
+    for path in set(out.iterdir()) - before if out.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _first_of(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_NAMED]) + (" and more" if len(keys) > _NAMED else "")
+
+
+def _differing(recipe: Recipe, out: Path) -> list[str]:
+    """The keys in which ``recipe`` and that of the run in ``out`` differ; none where it is lost."""
+    if not (out / RECIPE).exists():
+        return []
+    try:
+        stored = Recipe.from_file(out / RECIPE)
+    except RecipeError:
+        return [RECIPE]  # of a version that wrote other keys
+    wanted = recipe.model_dump(mode="json")
+    keys = _keys_that_differ(wanted, stored.model_dump(mode="json"))
+    return [key for key in keys if key not in _OF_THE_MACHINE]
+
+
+def _keys_that_differ(wanted: Any, stored: Any, place: str = "") -> Iterator[str]:
+    if isinstance(wanted, list) and isinstance(stored, list):
+        wanted, stored = dict(enumerate(wanted)), dict(enumerate(stored))
+    if isinstance(wanted, Mapping) and isinstance(stored, Mapping):
+        for key in dict.fromkeys((*wanted, *stored)):
+            below = f"{place}.{key}" if place else str(key)
+            yield from _keys_that_differ(wanted.get(key), stored.get(key), below)
+    # What was measured on the chips stands in the stored recipe.
+    elif wanted != stored and wanted != "measured":
+        yield place
