@@ -29,8 +29,8 @@ from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 from terralink.train import loop
 from terralink.train.batches import at_model_size
-from terralink.train.folder import check_member
-from terralink.train.loop import ONE, Processes, Scores
+from terralink.train.folder import Scores, check_member
+from terralink.train.loop import ONE, Processes
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
 from terralink.train.score import probabilities, scores
 
