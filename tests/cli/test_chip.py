@@ -74,3 +74,80 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert told in ended.err
     assert len(ended.err.splitlines()) == 1
     assert not (tmp_path / "chips").exists()
+
+
+def features(path: Path, *geometries: dict[str, Any]) -> Path:
+    told = [{"type": "Feature", "properties": {}, "geometry": each} for each in geometries]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": told}))
+    return path
+
+
+LINE = {"type": "LineString", "coordinates": [[10.0, 50.0], [10.001, 50.0]]}
+RING = [[10.0, 50.0], [10.001, 50.0], [10.001, 50.001], [10.0, 50.0]]
+AREA = {"type": "Polygon", "coordinates": [RING]}
+POINT = {"type": "Point", "coordinates": [10.0, 50.0]}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "what", "told"),
+    [
+        ([LINE], "roads", "its shapes reach from 10.0000, 50.0000 to 10.0010, 50.0000, the scene"),
+        ([AREA], "buildings", "nothing of"),
+        ([LINE, AREA], "both", "are they of another place"),
+        ([], "roads", "holds no road to draw"),
+        ([POINT], "roads", "it holds neither lines nor areas"),
+        ([AREA, AREA], "roads", "it holds 2 buildings"),
+        ([LINE], "buildings", "it holds 1 roads"),
+        ([POINT], "both", "holds no road and no building to draw"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["chip", "rasterize"])
+def test_labels_of_another_place_or_kind_are_refused_before_anything_is_written(
+    terralink: Run,
+    scene: Write,
+    tmp_path: Path,
+    verb: str,
+    shapes: list[dict[str, Any]],
+    what: str,
+    told: str,
+) -> None:
+    path = features(tmp_path / "labels.geojson", *shapes)
+    out = tmp_path / "out"
+    if verb == "chip":
+        ended = terralink("chip", scene(), "--labels", path, "--what", what, "--out", out)
+    else:
+        ended = terralink("rasterize", path, "--like", scene(), "--what", what, "--out", out)
+    assert ended.code == 2
+    assert told in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_scenes_that_labels_miss_are_named(
+    terralink: Run, scene: Write, roads: Path, tmp_path: Path
+) -> None:
+    from terralink.geo import Grid, RasterWriter
+
+    with opened(scene()) as source:
+        grid = source.grid
+    noise = np.random.default_rng(0).integers(1, 255, (3, 64, 64)).astype(np.uint8)
+    away = Grid((64, 64), grid.window(90_000, 0, (64, 64)).transform, grid.crs)
+    with RasterWriter(tmp_path / "away.tif", away, bands=3) as writer:
+        writer.write(0, 0, noise)
+    scenes = (tmp_path / "scene.tif", tmp_path / "away.tif")
+    ended = terralink("chip", *scenes, "--labels", roads, "--side", 64, "--out", tmp_path / "chips")
+    assert ended.code == 0, ended.err
+    assert "nothing of the labels lies on 1 of 2 scenes" in ended.err
+    assert "away.tif" in ended.err
+
+
+def test_masks_that_are_all_background_get_a_word(
+    terralink: Run, scene: Write, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(1, 255, (3, 64, 64)).astype(np.uint8)
+    mask = scene("mask.tif", image=np.zeros((1, 64, 64), np.uint8))
+    ended = terralink(
+        *("chip", scene(image=noise), "--labels", mask, "--side", 64, "--out", tmp_path / "chips")
+    )
+    assert ended.code == 0, ended.err
+    assert "the chips hold no class but 0" in ended.err

@@ -84,10 +84,32 @@ def run(
         options.stretch_of(stretch),
         no_data,
     )
+    _check_labels(ready)
     with console.progress("chips") as update:
         rows = cut(ready, out, names=_names(ready, what), with_shapes=with_shapes, progress=update)
     record = _record(rows, out, perf_counter() - started)
+    _note_background(ready, record)
     console.show(record, as_json=as_json, lines=_lines(record))
+
+
+def _check_labels(scenes: "Scenes") -> None:
+    """Name the scenes that nothing is drawn on; where that is so of all, it is refused."""
+    from terralink.data.masks import DrawnOnScenes, check_labels
+
+    if not isinstance(scenes.labels, DrawnOnScenes):
+        return
+    if empty := check_labels(scenes.labels, scenes.paths):
+        console.note(
+            f"nothing of the labels lies on {len(empty)} of {len(scenes.paths)} scenes: "
+            f"{console.first_of(list(map(str, empty)), _NAMED)}; their chips are all background"
+        )
+
+
+def _note_background(scenes: "Scenes", record: console.Record) -> None:
+    if scenes.labels is not None and record["chips"] and list(record["classes"]) in ([], ["0"]):
+        console.note(
+            "the chips hold no class but 0, background: are the labels the right ones, and --values"
+        )
 
 
 def _paths(scenes: list[Path]) -> list[Path]:

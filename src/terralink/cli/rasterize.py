@@ -100,7 +100,9 @@ def run(
     def classes(osm: "Osm") -> "list[LabelClass]":
         return classes_of(osm, numbers, choice=choice, lane_m=lane_m, width_m=width_m)
 
-    drawn = _fetched(files, classes) if fetch else _of_files(files, classes)
+    drawn = _fetched(files, classes) if fetch else _of_files(files, what, classes)
+    if files:
+        _check_place(files[0], list(results), drawn, tiles=tiles)
     started = perf_counter()
     scenes = _all_labels(results, drawn, tiles=tiles)
     _note_empty(scenes)
@@ -134,15 +136,18 @@ def _label(
     return {"scene": str(scene), "pixels": counts, "parts": parts, "written": str(result)}
 
 
-def _of_files(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":
+def _of_files(
+    files: list[Path] | None, what: What, classes: "Callable[[Osm], list[LabelClass]]"
+) -> "Drawn":
     """The same shapes for every grid, read once."""
-    from terralink.geo import osm
+    from terralink.geo import labels, osm
 
     if not files:
         raise InputError("nothing to draw: name a file of roads or buildings, or give --fetch")
     found: list[LabelClass] = []
-    for path in files:
-        read = osm.read(path)
+    tables = [osm.read(path) for path in files]
+    labels.check_kind(files, tables, what.classes)
+    for path, read in zip(files, tables, strict=True):
         if read.roads.crs is None:
             raise InputError(
                 f"{path} names no CRS, so its shapes lie nowhere on Earth; name it one"
@@ -150,6 +155,19 @@ def _of_files(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClas
         found += classes(read)
     found.sort(key=lambda each: each.name == "building")  # roofs last, whatever file they are of
     return lambda _grid: found
+
+
+def _check_place(file: Path, scenes: list[Path], drawn: "Drawn", *, tiles: bool) -> None:
+    """Raise ``InputError`` where nothing of the files lies on any scene; nothing is written yet."""
+    from terralink.geo import labels
+    from terralink.geo.source import opened
+
+    for scene in scenes:
+        with opened(scene) as source:
+            grid = labels.tile_place(source) if tiles else labels.place(source)
+        if labels.lies_on(drawn(grid), grid):
+            return
+    raise labels.told_apart(file, drawn(grid), scene, grid)
 
 
 def _fetched(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":

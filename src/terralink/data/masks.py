@@ -87,6 +87,38 @@ class DrawnOnScenes:
         return self.of if isinstance(self.of, Path) else self.of[window.scene]
 
 
+def check_labels(drawn: DrawnOnScenes, scenes: Sequence[Path]) -> list[Path]:
+    """The scenes on which nothing lies of what is to be drawn there, in their order.
+
+    Raises ``InputError`` where that is so of all.
+    """
+    empty = [scene for scene in scenes if not _is_met(drawn, scene)]
+    if empty and len(empty) == len(scenes):
+        paths = [drawn.of] if isinstance(drawn.of, Path) else [drawn.of[each] for each in scenes]
+        _check_kind(list(dict.fromkeys(paths)), drawn.masks)
+        for path, scene in zip(paths, scenes, strict=False):
+            classes = drawn.masks.classes(path)
+            if any(len(each.shapes) for each in classes):
+                with opened(scene) as source:
+                    raise labels.told_apart(path, classes, scene, source.grid)
+    return empty
+
+
+def _is_met(drawn: DrawnOnScenes, scene: Path) -> bool:
+    with opened(scene) as source:
+        grid = source.grid
+    if grid.crs is None:
+        return True  # it is refused when it is cut
+    path = drawn.of if isinstance(drawn.of, Path) else drawn.of[scene]
+    return labels.lies_on(drawn.masks.classes(path), grid)
+
+
+def _check_kind(paths: Sequence[Path], masks: DrawnMasks) -> None:
+    """Raise ``InputError`` where no file holds what is drawn."""
+    if not any(len(each.shapes) for path in paths for each in masks.classes(path)):
+        labels.check_kind(paths, [osm.read(path) for path in paths], list(masks.values))
+
+
 def labels_of(
     scenes: Sequence[Path], path: Path, values: Mapping[int, int] | None, drawn: DrawnMasks
 ) -> Labels:
@@ -102,6 +134,7 @@ def labels_of(
     if not path.is_file():
         raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
     if osm.is_vector(path):
+        _check_kind([path], drawn)
         return DrawnOnScenes(path, drawn)
     if len(scenes) > 1:
         raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")

@@ -7,12 +7,14 @@ show is masked in its label too. Labels are drawn in windows: memory does not de
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
+from pyproj import Transformer
 
-from terralink.errors import SceneError
+from terralink.errors import InputError, SceneError
 from terralink.geo.grid import Grid
 from terralink.geo.osm import Osm, RoadChoice, centre_lines
 from terralink.geo.osm.widths import LANE_M
@@ -56,6 +58,58 @@ def classes_of(
         "building": lambda: building_shapes(osm.buildings),
     }
     return [LabelClass(name, value, made[name]()) for name, value in values.items()]
+
+
+def check_kind(
+    paths: Sequence[str | os.PathLike[str]], found: Sequence[Osm], names: Collection[str]
+) -> None:
+    """Raise ``InputError`` where files hold nothing of what is to be drawn: "road", "building".
+
+    Of several kinds one is enough.
+    """
+    counts = {
+        "road": sum(len(each.roads) for each in found),
+        "building": sum(len(each.buildings) for each in found),
+    }
+    if any(counts[name] for name in names):
+        return
+    files = str(paths[0]) if len(paths) == 1 else f"{len(paths)} files such as {paths[0]}"
+    others = [f"{count:,} {name}s" for name, count in counts.items() if count]
+    holds = f"it holds {' and '.join(others)}" if others else "it holds neither lines nor areas"
+    raise InputError(
+        f"{files} holds no {' and no '.join(names)} to draw (roads are lines, or tagged highway; "
+        f"buildings are polygons, or tagged building): {holds}"
+        f"{'; draw those, or name another file' if others else '; name another file'}"
+    )
+
+
+def lies_on(classes: Iterable[LabelClass], grid: Grid) -> bool:
+    """Whether any shape may touch ``grid``."""
+    return any(len(each.shapes.near(grid)) for each in classes)
+
+
+def told_apart(
+    files: object, classes: Iterable[LabelClass], scene: object, grid: Grid
+) -> InputError:
+    """What to say where nothing of ``files`` lies on any scene, such as ``scene``, on ``grid``."""
+    boxes = [
+        Transformer.from_crs(each.shapes.crs, 4326, always_xy=True).transform_bounds(
+            *shapely.total_bounds(each.shapes.geometry)
+        )
+        for each in classes
+        if len(each.shapes) and each.shapes.crs is not None
+    ]
+    low, high = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
+    shown = Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(*grid.bounds)
+    return InputError(
+        f"nothing of {files} lies on {scene}: its shapes reach from {_degrees(*low, *high)}, the "
+        f"scene from {_degrees(*shown)} (longitude, latitude); are they of another place, or of "
+        "another CRS than they name?"
+    )
+
+
+def _degrees(left: float, bottom: float, right: float, top: float) -> str:
+    return f"{left:.4f}, {bottom:.4f} to {right:.4f}, {top:.4f}"
 
 
 def draw(classes: Sequence[LabelClass], grid: Grid) -> Raster:

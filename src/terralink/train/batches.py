@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from terralink.data.cache import Cached
-from terralink.data.chips import Chip, Chips, Part
+from terralink.data.chips import IGNORE, Chip, Chips, Part
 from terralink.data.classes import Checked
 from terralink.data.ground import AtGroundSize, zoom
 from terralink.data.samples import EpochSampler, Samples, Whole
@@ -49,6 +49,7 @@ class Batches:
         ]
         for part, source in zip(recipe.train, self.sources, strict=True):
             _warn_of_sizes(recipe, part.source, source)
+            _warn_of_background(part.source, source)
         held_out = [
             with_signal(at_model_size(recipe, source, chips, enlarge=True))
             for source, chips in zip(recipe.val.values(), val, strict=True)
@@ -119,6 +120,17 @@ def _warn_of_sizes(recipe: Recipe, source: Source, chips: Cached) -> None:
             "%s: what lies beyond is mirrored; take a smaller crop_px, or larger chips",
             *(source.label, len(small), len(seen), crop_px, small[0].name, width, height),
             f" at {size_m:g} m" if size_m and small[0].pixel_size_m else "",
+        )
+
+
+def _warn_of_background(source: Source, chips: Cached) -> None:
+    if chips.kept and not any(
+        ((chip.mask > 0) & (chip.mask < IGNORE)).any() for chip in chips.kept
+    ):
+        _log.warning(
+            "%s: none of the %d chips that were read has a class but 0: are the masks the right "
+            "ones, and their values?",
+            *(source.label, len(chips.kept)),
         )
 
 
