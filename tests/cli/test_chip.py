@@ -151,3 +151,21 @@ def test_masks_that_are_all_background_get_a_word(
     )
     assert ended.code == 0, ended.err
     assert "the chips hold no class but 0" in ended.err
+
+
+def test_masks_in_colour_and_thresholds(terralink: Run, scene: Write, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(1, 255, (3, 64, 64)).astype(np.uint8)
+    colours = np.zeros((3, 64, 64), np.uint8)
+    colours[0, 16:48] = 255
+    image, mask = scene(image=noise), scene("mask.tif", image=colours)
+    told = ("chip", image, "--labels", mask, "--side", 64, "--json")
+    named = terralink(*told, "--values", "#000000:0,#ff0000:1", "--out", tmp_path / "a")
+    assert json.loads(named.out)["classes"] == {"0": 0.5, "1": 0.5}
+    refused = terralink(*told, "--out", tmp_path / "b")
+    assert refused.code == 2
+    assert 'values: {"#000000": 0, "#ff0000": 1}' in refused.err
+    scene("mask.tif", image=colours[:1])
+    bright = terralink(*told, "--threshold", 128, "--out", tmp_path / "c")
+    assert json.loads(bright.out)["classes"] == {"0": 0.5, "1": 0.5}
+    both = terralink(*told, "--threshold", 9, "--values", "0:0", "--out", tmp_path / "d")
+    assert "either --values or --threshold" in both.err

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from terralink.data.chips import IGNORE, Chip
 from terralink.data.classes import Checked, indices
@@ -51,3 +53,52 @@ def test_a_class_beyond_those_of_the_recipe_names_chip_and_class(
 ) -> None:
     with pytest.raises(InputError, match=f"tile 7: .* holds the class {beyond}.* 0 to {last}"):
         Checked([chip(0, beyond)], classes)[0]
+
+
+RED_AND_BLACK = np.zeros((3, 2, 2), np.uint8)
+RED_AND_BLACK[0, 0] = 255
+
+
+def test_colours_map_to_classes() -> None:
+    values = {"#000000": 0, "#FF0000": 3}
+    assert indices(RED_AND_BLACK, values).tolist() == [[3, 3], [0, 0]]
+    grey = np.array([[0, 255]], np.uint8)
+    assert indices(grey, {"#000000": 0, "#ffffff": 1}).tolist() == [[0, 1]]
+
+
+@given(st.lists(st.integers(0, 0xFFFFFF), min_size=1, max_size=9, unique=True), st.integers(0, 99))
+def test_any_colours_map_as_they_are_told(colours: list[int], seed: int) -> None:
+    picked = np.random.default_rng(seed).integers(0, len(colours), (4, 5))
+    packed = np.array(colours)[picked]
+    image = np.stack([packed >> 16, packed >> 8 & 255, packed & 255]).astype(np.uint8)
+    values = {f"#{colour:06x}": number for number, colour in enumerate(colours)}
+    assert (indices(image, values) == picked).all()
+
+
+def test_a_colour_without_a_class_is_named() -> None:
+    with pytest.raises(InputError, match="holds the colour #000000, wanted were #ff0000; give it"):
+        indices(RED_AND_BLACK, {"#ff0000": 1})
+
+
+def test_a_mask_in_colour_says_what_to_write() -> None:
+    with pytest.raises(InputError) as caught:
+        indices(RED_AND_BLACK, {0: 0, 255: 1})
+    assert "is in colour, with #000000, #ff0000; give each a class" in str(caught.value)
+    assert 'values: {"#000000": 0, "#ff0000": 1}' in str(caught.value)
+
+
+def test_grey_that_is_stored_as_colour_is_one_band() -> None:
+    grey = np.repeat(np.array([[[0, 255]]], np.uint8), 3, axis=0)
+    assert indices(grey, {0: 0, 255: 1}).tolist() == [[0, 1]]
+
+
+def test_a_threshold_makes_two_classes_of_what_a_jpeg_blurred() -> None:
+    assert indices(np.array([[0, 127, 128, 251]], np.uint8), None, threshold=128).tolist() == [
+        [0, 0, 1, 1]
+    ]
+    nearly = np.array([[[4, 250]], [[2, 252]], [[0, 249]]], np.uint8)
+    assert indices(nearly, None, threshold=128).tolist() == [[0, 1]]
+    with pytest.raises(InputError, match="is in colour"):
+        indices(RED_AND_BLACK, None, threshold=128)
+    deep = np.array([[0, 4000]], np.uint16)
+    assert indices(deep, None, threshold=1000).tolist() == [[0, 1]]

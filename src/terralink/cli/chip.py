@@ -46,9 +46,13 @@ def run(
         str | None,
         typer.Option(
             metavar="0:0,255:1",
-            help="The class of each value of the masks; 255 counts nowhere.",
+            help="The class of each value of the masks, or colour (#ff0000:1); 255 counts nowhere.",
             show_default="as they are",
         ),
+    ] = None,
+    threshold: Annotated[
+        int | None,
+        typer.Option(min=1, help="Masks are of class 1 from this value on.", show_default=False),
     ] = None,
     with_shapes: Annotated[
         bool, typer.Option("--shapes", help="Also write the shapes of each chip, as GeoJSON.")
@@ -74,7 +78,9 @@ def run(
     started = perf_counter()
     paths, stored = _paths(scenes), _values(values)
     drawn = DrawnMasks({name: value for value, name in _classes(what).items()}, width_m)
-    masks = None if labels is None else labels_of(paths, labels, stored, drawn)
+    if stored is not None and threshold is not None:
+        raise InputError("give either --values or --threshold")
+    masks = None if labels is None else labels_of(paths, labels, stored, drawn, threshold)
     ready = Scenes(
         paths,
         masks,
@@ -133,21 +139,31 @@ def _names(scenes: "Scenes", what: What) -> dict[int, Any]:
     return _classes(what) if isinstance(scenes.labels, DrawnOnScenes) else {}
 
 
-def _values(text: str | None) -> dict[int, int] | None:
+def _values(text: str | None) -> dict[int | str, int] | None:
     """
     >>> _values("0:0,255:1")
     {0: 0, 255: 1}
+    >>> _values("#000000:0,#ff0000:1")
+    {'#000000': 0, '#ff0000': 1}
     """
+    from terralink.data.classes import check_values
+
     if text is None:
         return None
     try:
-        pairs = [part.split(":") for part in text.split(",")]
-        values = {int(stored): int(index) for stored, index in pairs}
+        pairs = [part.strip().split(":") for part in text.split(",")]
+        values = {_value(stored): int(index) for stored, index in pairs}
+        check_values(values)
     except ValueError:
-        values = {}
-    if not values or not all(0 <= index <= 255 for index in values.values()):
-        raise InputError(f"--values wants a class for each value, such as 0:0,255:1; got {text!r}")
+        wanted = "--values wants a class for each value, such as 0:0,255:1"
+        raise InputError(f"{wanted}; got {text!r}") from None
+    except InputError as error:
+        raise InputError(f"--values {text}: {error}") from error
     return values
+
+
+def _value(stored: str) -> int | str:
+    return stored if stored.startswith("#") else int(stored)
 
 
 def _record(rows: "Sequence[Row]", out: Path, seconds: float) -> dict[str, Any]:

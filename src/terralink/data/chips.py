@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from terralink.geo.source import opened
 IGNORE = 255
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 # Pillow's names of 8 bits a band or less
+_DEEP = {"I", "I;16", "I;16B", "I;16L"}
+_JPEG = (".jpg", ".jpeg")
+JPEG_HINT = (
+    "a JPEG does not keep the values of a mask: threshold: 128 makes class 1 of what is brighter, "
+    "for other classes store it as PNG"
+)
 _EIGHT_BITS = {"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
@@ -89,7 +95,7 @@ class Pairs:
 
     images: Sequence[Path]
     masks: Sequence[Path]
-    read_mask: Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
+    read_mask: Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.uint8]]
     mask_mode: str | None = None
     pixel_size_m: float | None = None
 
@@ -98,8 +104,8 @@ class Pairs:
 
     def __getitem__(self, index: int) -> Chip:
         image = read_image(self.images[index], "RGB")
-        levels = read_image(self.masks[index], self.mask_mode)
-        check_shape(self.images[index], image.shape[:2], self.masks[index], levels.shape[:2])
+        levels = read_levels(self.masks[index], self.mask_mode)
+        check_shape(self.images[index], image.shape[:2], self.masks[index], levels.shape[-2:])
         with told_of(self.masks[index]):
             mask = self.read_mask(levels, image)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
@@ -124,18 +130,39 @@ def read_image(path: Path, mode: str | None = None) -> NDArray[np.uint8]:
 
     Raises ``InputError`` for what is no picture, is cut off, or holds more than 8 bits a band.
     """
+    with _open_picture(path) as picture:
+        if picture.mode not in _EIGHT_BITS:
+            raise InputError(
+                f"{path} holds levels of more than 8 bits ({picture.mode}); wanted 8: read it "
+                "as a scene (kind: scenes), which has a stretch"
+            )
+        return np.asarray(picture.convert(mode) if mode else picture).astype(np.uint8)
+
+
+def read_levels(path: Path, mode: str | None = None) -> NDArray[Any]:
+    """What a mask stores, (row, col) or (3, row, col); of 8 or 16 bits where no ``mode`` is asked.
+
+    Alpha is left out. Raises ``InputError`` for what is no picture.
+    """
+    with _open_picture(path) as picture:
+        if mode is None and picture.mode in _DEEP:
+            return np.asarray(picture)
+    levels = read_image(path, mode)
+    if levels.ndim == 2:
+        return levels
+    return levels[..., 0] if levels.shape[-1] == 2 else levels[..., :3].transpose(2, 0, 1)
+
+
+@contextmanager
+def _open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as picture:
-            if picture.mode not in _EIGHT_BITS:
-                raise InputError(
-                    f"{path} holds levels of more than 8 bits ({picture.mode}); wanted 8: read it "
-                    "as a scene (kind: scenes), which has a stretch"
-                )
-            return np.asarray(picture.convert(mode) if mode else picture).astype(np.uint8)
+            yield picture
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # the last one is of PNGs
-        raise InputError(
-            f"{path} is not a picture that can be read: {error}; fetch it again"
-        ) from error
+        hint = "fetch it again"
+        if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
+            hint += ", or read it as a scene (kind: scenes), if QGIS shows it"
+        raise InputError(f"{path} is not a picture that can be read: {error}; {hint}") from error
 
 
 def check_shape(
@@ -151,11 +178,17 @@ def check_shape(
 
 @contextmanager
 def told_of(path: Path) -> Iterator[None]:
-    """Put the file in front of what is wrong with it."""
+    """Put the file in front of what is wrong with it, and what a JPEG does to masks behind."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        hint = f"; {JPEG_HINT}" if is_jpeg(path) else ""
+        raise InputError(f"{path}: {error}{hint}") from error
+
+
+def is_jpeg(path: Path) -> bool:
+    """Whether a picture is stored with loss, by its name."""
+    return path.suffix.lower() in _JPEG
 
 
 def files(folder: Path) -> list[Path]:

@@ -25,20 +25,22 @@ _SAME_PLACE_WITHIN_PX = 0.5
 class CutMasks:
     """Masks are rasters: ``of`` names that of a scene; ``values`` map its levels to classes.
 
-    What the raster says is not valid counts nowhere. Without ``values`` the levels are class
-    indices.
+    What the raster says is not valid counts nowhere. With a ``threshold`` what is from it on is 1,
+    without either the levels are class indices (``classes.indices``).
     """
 
     of: Mapping[Path, Path]
-    values: Mapping[int, int] | None = None
+    values: classes.Values | None = None
+    threshold: int | None = None
 
     def __call__(self, window: Window) -> NDArray[np.uint8]:
         path = self.of[window.scene]
-        with opened(path, expand_palette=False) as source, told_of(path):
+        colours = classes.has_colours(self.values)
+        with opened(path, expand_palette=colours) as source, told_of(path):
             check_shape(window.scene, window.whole.shape, path, source.grid.shape)
             _check_place(window.whole, source.grid)
             levels, valid = read_window(source, window.row, window.col, window.grid.shape)
-            mask = classes.indices(_one_band(levels), self.values)
+            mask = classes.indices(levels, self.values, threshold=self.threshold)
         mask[~valid] = IGNORE
         return mask
 
@@ -120,7 +122,11 @@ def _check_kind(paths: Sequence[Path], masks: DrawnMasks) -> None:
 
 
 def labels_of(
-    scenes: Sequence[Path], path: Path, values: Mapping[int, int] | None, drawn: DrawnMasks
+    scenes: Sequence[Path],
+    path: Path,
+    values: classes.Values | None,
+    drawn: DrawnMasks,
+    threshold: int | None = None,
 ) -> Labels:
     """The masks of scenes: rasters or shapes of their stems in a folder, or one file for all.
 
@@ -130,7 +136,7 @@ def labels_of(
         shapes = [each for each in path.iterdir() if osm.is_vector(each)]
         _, partners = paired(scenes, shapes or files(path), osm.stem_of)
         of = dict(zip(sorted(scenes), partners, strict=True))
-        return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values)
+        return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values, threshold)
     if not path.is_file():
         raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
     if osm.is_vector(path):
@@ -138,7 +144,7 @@ def labels_of(
         return DrawnOnScenes(path, drawn)
     if len(scenes) > 1:
         raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")
-    return CutMasks({scenes[0]: path}, values)
+    return CutMasks({scenes[0]: path}, values, threshold)
 
 
 @lru_cache(_KEPT_FILES)
@@ -154,15 +160,6 @@ def shapes_of(
             )
     found = labels.classes_of(read, dict(values), width_m=width_m)
     return tuple(sorted(found, key=lambda each: each.name == "building"))
-
-
-def _one_band(levels: NDArray[np.generic]) -> NDArray[np.integer]:
-    if len(levels) != 1 or levels.dtype.kind not in "ui":
-        raise InputError(
-            f"a mask is one band of whole numbers, this has {len(levels)} of {levels.dtype}"
-        )
-    band: NDArray[np.integer] = levels[0]
-    return band
 
 
 def _check_place(scene: Grid, mask: Grid) -> None:

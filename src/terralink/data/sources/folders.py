@@ -11,15 +11,23 @@ import re
 from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from terralink.data import classes
 from terralink.data.blank import find_blank
-from terralink.data.chips import IGNORE, Chips, Pairs, files, paired
+from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, files, is_jpeg, paired
 from terralink.data.cutting import MANIFEST, Cut, cuts_of
 from terralink.data.masks import Drawn, DrawnMasks, labels_of
 from terralink.data.overlaps import Place
@@ -29,7 +37,47 @@ from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.geo.source import opened
 
-Values = dict[int, int]
+
+def _read_values(written: Any) -> Any:
+    """Numbers that a stored recipe has as text are numbers again."""
+    if not isinstance(written, dict):
+        return written
+    return {
+        int(value) if str(value).removeprefix("-").isdecimal() else value: index
+        for value, index in written.items()
+    }
+
+
+def _check_values(values: dict[int | str, int]) -> dict[int | str, int]:
+    try:
+        classes.check_values(values)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return values
+
+
+Values = Annotated[
+    dict[int | str, int], BeforeValidator(_read_values), AfterValidator(_check_values)
+]
+
+
+class MaskValues(Source):
+    """How masks are read: ``values`` map what they store, numbers or colours ("#ff0000"), to
+    classes, 255 to what counts nowhere; with a ``threshold`` what is from it on is class 1.
+
+    Without either a mask stores class indices. Masks of 0 and 255 want ``{0: 0, 255: 1}``.
+    """
+
+    values: Values | None = None
+    threshold: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.values is not None and self.threshold is not None:
+            raise ValueError(
+                "say either values, or the threshold from which on a pixel is of class 1"
+            )
+        return self
 
 
 def _check_pattern(written: str) -> str:
@@ -43,11 +91,10 @@ def _check_pattern(written: str) -> str:
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
-class Pictures(Source):
+class Pictures(MaskValues):
     """Pictures and masks of the same stem.
 
-    ``values`` map what a mask stores to classes, 255 to what counts nowhere; without them it
-    stores class indices. Masks of 0 and 255 want ``values: {0: 0, 255: 1}``. Areas where all bands
+    Areas where all bands
     of the picture have the level ``no_data`` count nowhere. A split keeps together the chips in
     whose names the regular expression ``group_by`` matches the same text.
     """
@@ -55,15 +102,16 @@ class Pictures(Source):
     folder: str
     images: str = "images"
     masks: str = "masks"
-    values: Values | None = None
     no_data: Annotated[int, Field(ge=0, le=255)] | None = None
     group_by: Pattern | None = None
 
     def read(self, root: Path) -> Pairs:
         folder = folder_of(root, self.folder)
         found = paired(files(folder / self.images), files(folder / self.masks))
-        read_mask = partial(_indices, self.values, self.no_data)
-        return Pairs(*found, read_mask, pixel_size_m=self.pixel_size_m)
+        _check_jpeg(found[1], self.values, self.threshold)
+        read_mask = partial(_indices, self.values, self.threshold, self.no_data)
+        mode = "RGB" if classes.has_colours(self.values) else None
+        return Pairs(*found, read_mask, mode, pixel_size_m=self.pixel_size_m)
 
     def groups(self, chips: Chips) -> Sequence[Hashable]:
         """What ``group_by`` matches in the name of each chip; each alone where it is not given."""
@@ -90,10 +138,10 @@ class Fields(Pictures):
 
     kind: Literal["fields"]
     folder: str = "fields"
-    values: Values | None = Field(default={0: 0, 255: 1})
+    values: Values | None = Field(default_factory=lambda: {0: 0, 255: 1})
 
 
-class SceneFolder(SceneSource):
+class SceneFolder(MaskValues, SceneSource):
     """Scenes, whole or in windows of ``side_px``, with masks or shapes.
 
     ``labels`` names a folder of rasters or shapes of the scenes' stems, or one file of shapes. Of
@@ -112,7 +160,6 @@ class SceneFolder(SceneSource):
     bands: tuple[PositiveInt, ...] | None = None
     stretch: Stretching = "measured"
     no_data: int | None = None
-    values: Values | None = None
     classes: dict[Drawn, int] = Field(default={"road": 1}, min_length=1)
     width_m: PositiveFloat | None = None
     split_by: Literal["scene", "window"] = "scene"
@@ -123,7 +170,7 @@ class SceneFolder(SceneSource):
         if not scenes:
             raise InputError(f"no scenes in {folder / self.images}")
         drawn = DrawnMasks(self.classes, self.width_m)
-        labels = labels_of(scenes, folder / self.labels, self.values, drawn)
+        labels = labels_of(scenes, folder / self.labels, self.values, drawn, self.threshold)
         stretch = None if self.stretch == "measured" else self.stretch
         return Scenes(
             scenes, labels, self.side_px, self.overlap_px, self.bands, stretch, self.no_data
@@ -169,10 +216,21 @@ def _place(image: Path, cut: Cut | None) -> Place:
     return Place(grid.crs.to_string(), grid.bounds, slack)
 
 
+def _check_jpeg(masks: Sequence[Path], values: Values | None, threshold: int | None) -> None:
+    """Raise ``InputError`` where masks would be class indices, which no JPEG keeps."""
+    lossy = [path for path in masks if is_jpeg(path)]
+    if lossy and values is None and threshold is None:
+        raise InputError(f"{lossy[0]}: {JPEG_HINT}")
+
+
 def _indices(
-    values: Values | None, no_data: int | None, mask: NDArray[np.uint8], image: NDArray[np.uint8]
+    values: Values | None,
+    threshold: int | None,
+    no_data: int | None,
+    mask: NDArray[Any],
+    image: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    found = classes.indices(mask, values)
+    found = classes.indices(mask, values, threshold=threshold)
     found[find_blank(image.transpose(2, 0, 1), no_data)] = IGNORE
     return found
 
