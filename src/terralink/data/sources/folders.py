@@ -138,7 +138,7 @@ class Fields(Pictures):
 
     kind: Literal["fields"]
     folder: str = "fields"
-    values: Values | None = Field(default_factory=lambda: {0: 0, 255: 1})
+    values: Values | None = Field(default=dict[int | str, int]({0: 0, 255: 1}))
 
 
 class SceneFolder(MaskValues, SceneSource):
