@@ -53,6 +53,7 @@ OTHERS: dict[str, tuple[Any, bool]] = {
     "pixel_size_m": (0.5, False),
     "bands": ((3, 2, 1), True),
     "stretch": (geo.Stretch((0.0,), (90.0,), (200.0,)), True),
+    "no_data": ((0,), True),
     "threshold": (0.4, True),
     "min_spur_m": (20.0, True),
     "max_gap_m": (20.0, True),

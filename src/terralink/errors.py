@@ -49,8 +49,16 @@ class OutputError(TerralinkError):
     """A result that cannot be written."""
 
 
-class UnreadableWarning(UserWarning):
+class SceneWarning(UserWarning):
+    """What is worth knowing of a scene and stops nothing; the command line prints the line."""
+
+
+class UnreadableWarning(SceneWarning):
     """Parts of a scene could not be read and are masked; the line counts and names them."""
+
+
+class NoDataWarning(SceneWarning):
+    """Levels were found that mean no data though no tag says so, or a scene has no data at all."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

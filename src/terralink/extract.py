@@ -33,6 +33,7 @@ def roads(
     pixel_size_m: float | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
+    no_data: Sequence[float] | geo.NoData | None = None,
     threshold: float | None = None,
     min_spur_m: float = 15.0,
     max_gap_m: float = 30.0,
@@ -88,8 +89,9 @@ def make_map(
     ``what`` is the kind of map; None is the one that the model's classes make (``map_kind``).
     ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
     ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
-    is worked on in its own pixels. ``threshold`` is the model's when it is None. Only what is
-    inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
+    is worked on in its own pixels. ``no_data`` are levels that mean no data though no tag says so;
+    None looks for them, see ``geo.open_scene``. ``threshold`` is the model's when it is None. Only
+    what is inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
     ``geo.open_scene``. ``job`` names a folder that keeps what is done: killed and started again,
     the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0 to 1.
     ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
@@ -113,6 +115,7 @@ def make_map(
         path,
         bands=bands,
         stretch=stretch,
+        no_data=no_data,
         assumed_pixel_size_m=pixel_size_m,
         area=area,
         mask_damage=mask_damage,
@@ -153,6 +156,7 @@ def kept(
     pixel_size_m: float | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
+    no_data: Sequence[float] | geo.NoData | None = None,
     threshold: float | None = None,
     min_probability: float | None = None,
     min_spur_m: float = 15.0,
@@ -172,6 +176,7 @@ def kept(
         path,
         bands=bands,
         stretch=stretch,
+        no_data=no_data,
         assumed_pixel_size_m=pixel_size_m,
         area=area,
         mask_damage=mask_damage,
@@ -240,7 +245,7 @@ def _mapped(
             del rows  # they are large, and would wait here for the next
 
     if out is None:
-        take(parts)
+        take(predict.warn_if_empty(parts, scene))
         return tracer.finish()
     with closing(predict.ahead(predict.strips(prob_path(out), model, scene, parts), 1)) as coming:
         take(islice(coming, predict.strip_count(model, scene)))

@@ -206,6 +206,7 @@ def _identity(
         "settings": {
             "bands": scene.bands,
             "stretch": asdict(scene.stretch),
+            "no data": scene.no_data.to_json,
             "tta": tta,
             "tile_px": [plane.tile, plane.overlap_px, plane.border_px],
             **settings,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from scipy import ndimage
 
-from terralink.data.blank import wide
 from terralink.data.chips import IGNORE
 from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes, labels_of
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.geo import RasterWriter, Stretch
+from terralink.geo.no_data import full_squares
 
 Write = Callable[..., Path]
 NONE = Stretch.none()
@@ -152,4 +152,4 @@ def test_wide_is_the_opening_by_a_square(seed: int, side: int) -> None:
     rng = np.random.default_rng(seed)
     mask = ndimage.zoom(rng.random((5, 6)), 8, order=0) < 0.6
     expected = ndimage.binary_opening(mask, np.ones((side, side), bool))
-    assert (wide(mask, side) == expected).all()
+    assert (full_squares(mask, side) == expected).all()

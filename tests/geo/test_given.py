@@ -164,7 +164,7 @@ def test_of_a_scene_on_a_server_only_what_is_needed_is_fetched(
     make: Make, serve: Serve, tmp_path: Path
 ) -> None:
     size = make("far.tif", NOISE, **TILED).stat().st_size
-    with open_scene(f"{serve()}/far.tif") as scene:
+    with open_scene(f"{serve()}/far.tif", no_data=()) as scene:
         read = scene._source.read((600, 700), (600, 700))[0]
     assert (read == NOISE[:, 600:700, 600:700]).all()
     assert 0 < sum(map(int, (tmp_path / "sent").read_text().split())) < size / 2

@@ -343,7 +343,7 @@ def test_a_text_file_is_no_raster(tmp_path: Path) -> None:
 def test_a_truncated_file_is_told_with_the_window(make: Make) -> None:
     path = make(noise((1, 600, 600)), compress="deflate", blockysize=16)
     os.truncate(path, path.stat().st_size * 2 // 3)
-    with open_scene(path, stretch=Stretch.none()) as scene:
+    with open_scene(path, stretch=Stretch.none(), no_data=()) as scene:
         scene.read(0, 0, (100, 600))
         with pytest.raises(
             SceneError, match=r"cannot read rows 500-600, columns 0-600 of .*cut off"

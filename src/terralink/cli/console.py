@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from terralink.errors import TerralinkError, UnreadableWarning
+from terralink.errors import SceneWarning, TerralinkError
 
 if TYPE_CHECKING:
     from terralink.graph import RoadGraph
@@ -191,11 +191,11 @@ def telling_warnings() -> Iterator[None]:
         usual = warnings.showwarning
 
         def tell(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
-            if issubclass(category, UnreadableWarning):
+            if issubclass(category, SceneWarning):
                 return note(str(message))
             return usual(message, category, *more, **named)
 
-        warnings.simplefilter("always", UnreadableWarning)
+        warnings.simplefilter("always", SceneWarning)
         warnings.showwarning = tell
         yield
 

@@ -103,6 +103,16 @@ Bands = Annotated[
     ),
 ]
 
+NoDataLevels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-data",
+        metavar="VALUE",
+        help="A level that means no data though no tag says so, or 'none'; may be repeated.",
+        show_default="looked for",
+    ),
+]
+
 AreaFile = Annotated[
     Path | None,
     typer.Option(
@@ -202,6 +212,24 @@ def band_names(text: str | None) -> tuple[int | str, ...] | None:
     if "" in names or any(name.startswith("-") or name == "0" for name in names):
         raise InputError(f"--bands wants numbers from 1 or names, such as 1,2,3; got {text!r}")
     return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def no_data_of(levels: list[str] | None) -> tuple[float, ...] | None:
+    """The levels that mean no data; None looks for them.
+
+    >>> no_data_of(None), no_data_of(["none"]), no_data_of(["0", "-9999"])
+    (None, (), (0.0, -9999.0))
+    """
+    if levels is None:
+        return None
+    if [level.strip().lower() for level in levels] == ["none"]:
+        return ()
+    try:
+        return tuple(float(level) for text in levels for level in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--no-data wants a level, such as 0 or -9999, or 'none' alone; got {' '.join(levels)}"
+        ) from None
 
 
 def stem(scene: Path) -> str:

@@ -112,7 +112,7 @@ def _mask(
         raise ModelError(
             f"model {model.metadata.name!r} knows {', '.join(classes)}; wanted one that knows road"
         )
-    with geo.open_scene(path, stretch=geo.Stretch.none()) as opened:
+    with geo.open_scene(path, stretch=geo.Stretch.none(), no_data=()) as opened:
         scene = predict.fitted(model, opened)
         shape = scene.grid.shape
         image = scene.read(0, 0, shape)

@@ -14,11 +14,13 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from terralink import extract, geo, jobs, predict, providers
-from terralink.errors import TerralinkError, UnreadableWarning
+from terralink import extract, jobs, predict, providers
+from terralink.errors import SceneWarning, TerralinkError
 
 Span: TypeAlias = tuple[int, int]
 Warned: TypeAlias = tuple[type[Warning], str]
+# Of a scene: its stretch and what of it is no data, as options of ``extract.kept``.
+Measured: TypeAlias = Mapping[str, Any]
 
 # Of a task's rows of tiles, the one above the first band is computed for its blending alone.
 BANDS_A_TASK = 16
@@ -79,18 +81,18 @@ class Order:
     def kept(self) -> Any:
         return extract.kept(self.scene, model=_loaded(self.model), job=self.job, **self.options)
 
-    def looked_at(self, stretch: geo.Stretch) -> "Order":
-        """The order with the stretch that was measured, so that it is measured once."""
-        return replace(self, options={**self.options, "stretch": stretch})
+    def looked_at(self, measured: Measured) -> "Order":
+        """The order with what was measured of its scene, so that it is measured once."""
+        return replace(self, options={**self.options, **measured})
 
 
-def looked(order: Order) -> tuple[geo.Stretch, list[Span]]:
-    """The stretch of the scene, and what of it is to be made, in spans of bands."""
-    with _heard(), order.kept() as job:
-        stretch = job.scene.stretch
-        if job.finished([order.out, extract.prob_path(order.out)]):
-            return stretch, []
-        return stretch, list(spans(job, range(job.count), most=BANDS_A_TASK))
+def looked(order: Order) -> tuple[Measured, list[Span], list[Warned]]:
+    """What is measured of the scene, what of it is to be made, in spans of bands, and warnings."""
+    with _heard() as heard, order.kept() as job:
+        measured = {"stretch": job.scene.stretch, "no_data": job.scene.no_data}
+        done = job.finished([order.out, extract.prob_path(order.out)])
+        left = [] if done else list(spans(job, range(job.count), most=BANDS_A_TASK))
+    return measured, left, _lines(heard)
 
 
 def made(order: Order, first: int, stop: int) -> None:
@@ -106,6 +108,10 @@ def merged(order: Order) -> list[Warned]:
         extract.make_map(
             order.scene, model=_loaded(order.model), out=order.out, job=order.job, **order.options
         )
+    return _lines(heard)
+
+
+def _lines(heard: list[warnings.WarningMessage]) -> list[Warned]:
     return [(warning.category, str(warning.message)) for warning in heard]
 
 
@@ -113,7 +119,7 @@ def merged(order: Order) -> list[Warned]:
 def _heard() -> Iterator[list[warnings.WarningMessage]]:
     """What is warned of in the block; it would be lost in the worker's log."""
     with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always", UnreadableWarning)
+        warnings.simplefilter("always", SceneWarning)
         yield heard
 
 

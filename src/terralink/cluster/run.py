@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from terralink import geo
 from terralink.cluster import order as work
 from terralink.cluster.order import Order
 from terralink.errors import TerralinkError
@@ -40,9 +39,8 @@ def extracted(orders: Iterable[Order], client: "Client") -> Iterator[Order]:
                 result = future.result()
                 if isinstance(result, TerralinkError):
                     raise result
+                _warn(step, result)
                 if step.does is work.merged:
-                    for category, line in result:
-                        warnings.warn(line, category, stacklevel=2)
                     yield step.order
                 ready.extendleft(_next(step, result, left))
     finally:
@@ -56,7 +54,7 @@ class Step:
     order: Order
     does: Callable[..., Any]
     span: tuple[int, ...] = ()
-    stretch: geo.Stretch | None = None
+    measured: work.Measured | None = None
     is_share: bool = False
     attempt: int = 1
 
@@ -66,7 +64,7 @@ class Step:
         return self.span[1] - self.span[0] if self.span else 0
 
     def out(self, client: "Client") -> "Future[Any]":
-        order = self.order if self.stretch is None else self.order.looked_at(self.stretch)
+        order = self.order if self.measured is None else self.order.looked_at(self.measured)
         return client.submit(work.told, self.does, order, *self.span, pure=False)
 
     def again(self, future: "Future[Any]") -> "Step":
@@ -117,19 +115,26 @@ def divide(ready: deque[Step], running: Iterable[Step], workers: int, left: Coun
         left[step.order] += len(parts) - 1
 
 
+def _warn(step: Step, result: Any) -> None:
+    """Tell what was heard of a scene when it was looked at and when its map was made."""
+    lines = result[2] if step.does is work.looked else result
+    for category, line in lines if step.does is not work.made else ():
+        warnings.warn(line, category, stacklevel=3)
+
+
 def _next(step: Step, result: Any, left: Counter[Order]) -> list[Step]:
     """The steps that can be done now that this one is."""
-    order, stretch = step.order, step.stretch
+    order, measured = step.order, step.measured
     if step.does is work.merged:
         return []
     if step.does is work.looked:
-        stretch, spans = result
+        measured, spans, _ = result
         left[order] = len(spans)
         if spans:
-            return [Step(order, work.made, span, stretch) for span in reversed(spans)]
+            return [Step(order, work.made, span, measured) for span in reversed(spans)]
     else:
         left[order] -= 1
     if left[order]:
         return []
     del left[order]
-    return [Step(order, work.merged, stretch=stretch)]
+    return [Step(order, work.merged, measured=measured)]

@@ -44,7 +44,9 @@ def _overview(path: Path, ground: geo.Grid) -> tuple[NDArray[np.uint8], geo.Grid
     """A raster (band, row, col) of all of ``ground``, reduced for a picture, and its grid."""
     reduced = max(1.0, max(ground.shape) / _PICTURE_PX)
     size_m = reduced * ground.pixel_size_m[0]
-    with geo.open_scene(path, pixel_size_m=size_m, stretch=geo.Stretch.none()) as raster:
+    with geo.open_scene(
+        path, pixel_size_m=size_m, stretch=geo.Stretch.none(), no_data=()
+    ) as raster:
         grid = ground.resampled(size_m)
         return raster.read(0, 0, grid.shape).array, grid
 

@@ -101,7 +101,7 @@ def _score_pixels(drawn: town.Town, prob: Path, threshold: float) -> metrics.Con
     height, width = drawn.grid.shape
     total = metrics.Confusion.zero()
     size_m = drawn.grid.pixel_size_m[0]
-    with geo.open_scene(prob, pixel_size_m=size_m, stretch=geo.Stretch.none()) as scene:
+    with geo.open_scene(prob, pixel_size_m=size_m, stretch=geo.Stretch.none(), no_data=()) as scene:
         for row in range(0, height, _ROWS):
             shape = (min(_ROWS, height - row), width)
             pred = scene.read(row, 0, shape)

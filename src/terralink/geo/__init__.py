@@ -3,6 +3,7 @@
 from terralink.geo.area import Area
 from terralink.geo.back import brought_to
 from terralink.geo.grid import Grid
+from terralink.geo.no_data import NoData
 from terralink.geo.raster import Raster, read_raster
 from terralink.geo.scene import Scene, open_scene
 from terralink.geo.stretch import Stretch
@@ -13,6 +14,7 @@ from terralink.geo.writer import RasterWriter
 __all__ = [
     "Area",
     "Grid",
+    "NoData",
     "Raster",
     "RasterWriter",
     "Scene",

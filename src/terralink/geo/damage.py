@@ -27,9 +27,17 @@ class Masking:
     source: Source
     damage: dict[Block, str] = field(default_factory=dict)
 
+    def with_bands(self, bands: tuple[int, ...]) -> "Masking":
+        """The same raster, of which other bands are read; its damage is of both."""
+        return Masking(self.source.with_bands(bands), self.damage)
+
     @property
     def path(self) -> str:
         return self.source.path
+
+    @property
+    def image_bands(self) -> dict[int, str | None]:
+        return self.source.image_bands
 
     @property
     def dataset(self) -> DatasetReader:

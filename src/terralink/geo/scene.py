@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.errors import SceneError, UnreadableWarning
+from terralink.errors import SceneError, SceneWarning, UnreadableWarning
 from terralink.geo.area import Area
 from terralink.geo.damage import Block, Masking
 from terralink.geo.given import given
 from terralink.geo.grid import Grid
 from terralink.geo.made_of import made_of
+from terralink.geo.no_data import NoData
+from terralink.geo.no_data_source import NoDataSource
 from terralink.geo.raster import Raster
 from terralink.geo.resample import Axis, Resampler
+from terralink.geo.sample import Readable
 from terralink.geo.source import Source, Span, opened
 from terralink.geo.stretch import Stretch
 from terralink.geo.tiling import read_mirrored
@@ -30,8 +33,6 @@ from terralink.geo.tiling import read_mirrored
 _MAX_ENLARGEMENT = 4
 # Source pixels that are resampled at once.
 _CHUNK_PX = 1 << 22
-# The stretch is measured on a lattice of at most 16 x 16 patches of 64 px.
-_PATCHES, _PATCH_PX = 16, 64
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def open_scene(
     pixel_size_m: float | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: Stretch | None = None,
+    no_data: Sequence[float] | NoData | None = None,
     assumed_pixel_size_m: float | None = None,
     area: Area | None = None,
     mask_damage: bool = False,
@@ -52,6 +54,10 @@ def open_scene(
     ``stretch`` is measured when it is not given: on the whole scene, whatever the ``area``. A scene
     without CRS is worked on in its own pixels, unless ``assumed_pixel_size_m`` says how large they
     are; with a CRS that is not looked at.
+
+    Pixels of which the file says so (tag, mask, alpha, NaN) are not valid, nor those of the levels
+    ``no_data``; None looks for levels that mean no data although nothing says so, and a
+    ``NoDataWarning`` tells what was found (the rules are in ``geo.find_no_data``); () is none.
 
     With an ``area`` the scene ends at the smallest window around it, nothing far from it is read,
     and what is outside is not valid. Blocks of the file that cannot be read raise an error, or with
@@ -71,7 +77,17 @@ def open_scene(
     ):
         measured = source.grid.crs is not None or assumed_pixel_size_m is not None
         readable = Masking(source) if mask_damage else source
-        scene = Scene(readable, source.grid, stretch, measured=measured, area=area)
+        known = NoDataSource(readable, no_data)
+        if source.unlikely_alpha:
+            warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
+        scene = Scene(
+            known,
+            source.grid,
+            stretch,
+            measured=measured,
+            area=area,
+            bands_are_given=bands is not None,
+        )
         yield scene if pixel_size_m is None else scene.resampled(pixel_size_m)
         if isinstance(readable, Masking) and readable.damage:
             warnings.warn(readable.told(), UnreadableWarning, stacklevel=3)
@@ -82,18 +98,21 @@ class Scene:
 
     def __init__(
         self,
-        source: Source | Masking,
+        source: NoDataSource,
         grid: Grid,
         stretch: Stretch | None = None,
         *,
         measured: bool = True,
         area: Area | None = None,
+        bands_are_given: bool = False,
     ) -> None:
         self.path = source.path
         self.area = area
         self.grid = _around(area, grid)
         self.native_grid = _around(area, source.grid)
         self.bands = source.bands
+        self.image_bands = source.image_bands
+        self.bands_are_given = bands_are_given
         self.dtype = source.dtype
         self.has_crs = source.grid.crs is not None
         self._source = source
@@ -103,27 +122,34 @@ class Scene:
         self._placed = None if area is None else area.on(grid)
         self._first = (0, 0) if self._placed is None else self._placed.window[:2]
         self._resample = _resampler(source.grid, grid)
+        self._other_bands: dict[tuple[int, ...], Scene] = {}
 
     @property
     def made_of(self) -> dict[str, Any]:
         """The files that it is read from, as they are now, and what is done about damage; JSON."""
         told = made_of(self._source.dataset)
-        return {**told, "masks damage": isinstance(self._source, Masking)}
+        return {**told, "masks damage": isinstance(self._source.source, Masking)}
 
     @property
     def lost(self) -> tuple[Block, ...]:
         """Blocks of the file, as (rows, columns), that could not be read so far and are masked."""
-        return tuple(self._source.damage) if isinstance(self._source, Masking) else ()
+        source = self._source.source
+        return tuple(source.damage) if isinstance(source, Masking) else ()
 
     def lose(self, blocks: Iterable[Block]) -> None:
         """Blocks that others could not read; they are masked and told with ours."""
-        if isinstance(self._source, Masking):
-            self._source.damage.update(dict.fromkeys(blocks, "could not be read before"))
+        if isinstance(self._source.source, Masking):
+            self._source.source.damage.update(dict.fromkeys(blocks, "could not be read before"))
 
     @cached_property
     def stretch(self) -> Stretch:
         """The stretch that was given, else the one measured on a sample of the whole scene."""
-        return self._given_stretch or Stretch.measured(_sample(self._source))
+        return self._given_stretch or self._source.stretch
+
+    @property
+    def no_data(self) -> NoData:
+        """Levels that were given, or found, to mean no data; what the file says is not in it."""
+        return self._source.no_data
 
     def resampled(self, pixel_size_m: float) -> "Scene":
         """The same scene on a working grid of ``pixel_size_m``; itself where nothing is measured.
@@ -134,7 +160,25 @@ class Scene:
             return self
         _check_fine_enough(self._source, pixel_size_m)
         grid = self._source.grid.resampled(pixel_size_m)
-        return Scene(self._source, grid, self._given_stretch, area=self.area)
+        return self._changed(self._source, grid)
+
+    def with_bands(self, bands: tuple[int, ...]) -> "Scene":
+        """The same scene with other bands, counted from 1, in that order."""
+        if bands == self.bands:
+            return self
+        if bands not in self._other_bands:  # what is measured of it is measured once
+            self._other_bands[bands] = self._changed(self._source.with_bands(bands), self._whole)
+        return self._other_bands[bands]
+
+    def _changed(self, source: NoDataSource, grid: Grid) -> "Scene":
+        return Scene(
+            source,
+            grid,
+            self._given_stretch,
+            measured=self._measured,
+            area=self.area,
+            bands_are_given=self.bands_are_given,
+        )
 
     def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
         """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.
@@ -191,6 +235,14 @@ class Scene:
             yield start, min(start + count, rows[1])
 
 
+def _describe_alpha(source: Source) -> str:
+    told = ", ".join(map(str, source.unlikely_alpha))
+    return (
+        f"band {told} of {source.path} is tagged as alpha but holds many levels, as near infrared "
+        "does: it is read as a band and masks nothing"
+    )
+
+
 def _around(area: Area | None, grid: Grid) -> Grid:
     return grid if area is None else grid.window(*area.on(grid).window)
 
@@ -203,32 +255,10 @@ def _resampler(native: Grid, working: Grid) -> Resampler:
     )
 
 
-def _check_fine_enough(source: Source | Masking, pixel_size_m: float) -> None:
+def _check_fine_enough(source: Readable, pixel_size_m: float) -> None:
     coarsest_m = max(source.grid.pixel_size_m)
     if coarsest_m > _MAX_ENLARGEMENT * pixel_size_m:
         raise SceneError(
             f"pixels of {pixel_size_m:g} m were wanted, those of {source.path} are "
             f"{coarsest_m:.3g} m; use a scene of {_MAX_ENLARGEMENT * pixel_size_m:g} m or finer"
         )
-
-
-def _sample(source: Source | Masking) -> NDArray[Any]:
-    """Levels (band, pixel) of valid pixels, spread evenly over the scene: a million at most.
-
-    Patches rather than every nth pixel: whatever the size of the scene, and without overviews, at
-    most 256 blocks (or 16 x 64 rows of a file in strips) are decoded.
-    """
-    height, width = source.grid.shape
-    levels = []
-    for rows in _patches(height):
-        for cols in _patches(width):
-            image, valid = source.read(rows, cols)
-            levels.append(image[:, valid])
-    return np.concatenate(levels, axis=1)
-
-
-def _patches(size: int) -> list[Span]:
-    if size <= _PATCHES * _PATCH_PX:
-        return [(0, size)]
-    starts = np.linspace(0, size - _PATCH_PX, _PATCHES).astype(int).tolist()
-    return [(start, start + _PATCH_PX) for start in starts]

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +35,7 @@ from rasterio.windows import Window
 
 from terralink.errors import SceneError, unknown
 from terralink.files import gdal_name
+from terralink.geo.bands import Names, alpha_bands, band_names, canonical
 from terralink.geo.grid import Grid
 
 Span: TypeAlias = tuple[int, int]
@@ -49,7 +50,6 @@ _MOST_CACHE_BYTES = 512 * 2**20
 _NO_LEVEL = 1e38
 _PNG_TAIL_BYTES = 1024  # some writers add a little after the end
 _PNG_IN_VRT = re.compile(r"<SourceFilename[^>]*>([^<]+\.png)</SourceFilename>", re.IGNORECASE)
-_PALETTE_BANDS = ("red", "green", "blue")
 # A server that falters is asked again; beside a scene on one, nothing else is looked for.
 _HTTP = {
     "GDAL_HTTP_MAX_RETRY": "3",
@@ -87,7 +87,7 @@ def opened(
 ) -> Iterator["Source"]:
     """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1 or are names.
 
-    Names are those of the file's bands, or of their colours; None means all but alpha.
+    Names are those of the file's bands, or of what they show; None means all but alpha.
     ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
@@ -95,14 +95,19 @@ def opened(
         grid = _grid(dataset, assumed_pixel_size_m)
         palette = _palette(dataset) if expand_palette else None
         name = os.fspath(path) if called is None else called
-        yield Source(dataset, grid, _checked_bands(dataset, palette, bands), palette, name)
+        with gdal():
+            names = band_names(dataset, palette=palette is not None)
+            alpha = () if palette is not None else alpha_bands(dataset)
+        wanted = _checked_bands(dataset, names, alpha, bands)
+        yield Source(dataset, grid, wanted, palette, name, names, alpha)
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """An open raster: ``grid``, the ``bands`` that are read (from 1), and a ``palette`` or None.
 
-    With a palette (level, RGBA), bands 1, 2, 3 are its red, green and blue. For one thread.
+    With a palette (level, RGBA), bands 1, 2, 3 are its red, green and blue. ``names`` are what all
+    bands show, ``alpha`` those that say what is valid. For one thread.
     """
 
     dataset: DatasetReader
@@ -110,6 +115,27 @@ class Source:
     bands: tuple[int, ...]
     palette: NDArray[np.uint8] | None
     called: str | None = None
+    names: Names = ()
+    alpha: tuple[int, ...] = ()
+
+    @property
+    def image_bands(self) -> dict[int, str | None]:
+        """All bands but alpha, and what they show."""
+        numbers = enumerate(self.names, start=1)
+        return {number: name for number, name in numbers if number not in self.alpha}
+
+    @property
+    def unlikely_alpha(self) -> tuple[int, ...]:
+        """Bands that are tagged as alpha but hold many levels, and no name: they are bands."""
+        kinds = enumerate(self.dataset.colorinterp, start=1)
+        tagged = {number for number, kind in kinds if kind == ColorInterp.alpha}
+        return tuple(
+            number for number in sorted(tagged - {*self.alpha}) if not self.names[number - 1]
+        )
+
+    def with_bands(self, bands: tuple[int, ...]) -> "Source":
+        """The same raster, of which other bands are read."""
+        return replace(self, bands=bands)
 
     @property
     def path(self) -> str:
@@ -165,7 +191,7 @@ class Source:
             ) from error
 
     def _read_levels(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        indexes = [*self.bands, *self._alpha]
+        indexes = [*self.bands, *self.alpha]
         levels = self.dataset.read(indexes, window=window, out_dtype=self._read_dtype)
         image, alpha = levels[: len(self.bands)], levels[len(self.bands) :]
         valid = (alpha > 0).all(axis=0) & self._unmasked(window)
@@ -202,12 +228,8 @@ class Source:
         return min(max(CACHE_BYTES, _STRIP_ROWS * row_bytes), _MOST_CACHE_BYTES)
 
     @cached_property
-    def _alpha(self) -> list[int]:
-        return [] if self.palette is not None else _alpha_bands(self.dataset)
-
-    @cached_property
     def _read_dtype(self) -> np.dtype[Any]:
-        return np.result_type(*(self.dataset.dtypes[i - 1] for i in (*self.bands, *self._alpha)))
+        return np.result_type(*(self.dataset.dtypes[i - 1] for i in (*self.bands, *self.alpha)))
 
     @cached_property
     def _masked(self) -> list[int]:
@@ -275,11 +297,6 @@ def reason(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def _alpha_bands(dataset: DatasetReader) -> list[int]:
-    kinds = enumerate(dataset.colorinterp, start=1)
-    return [band for band, kind in kinds if kind == ColorInterp.alpha]
-
-
 def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
     """Colours (level, RGBA) of a raster of one palette band, else None."""
     if dataset.count != 1 or dataset.colorinterp[0] != ColorInterp.palette:
@@ -291,7 +308,10 @@ def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
 
 
 def _checked_bands(
-    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int | str] | None
+    dataset: DatasetReader,
+    names: Names,
+    alpha: tuple[int, ...],
+    bands: Sequence[int | str] | None,
 ) -> tuple[int, ...]:
     name = dataset.name
     if dataset.count == 0:
@@ -299,10 +319,8 @@ def _checked_bands(
         raise SceneError(
             f"{name} has no bands" + (f"; name a part of it: {parts}" if parts else "")
         )
-    alpha = _alpha_bands(dataset)
-    count = 3 if palette is not None else dataset.count
-    image_bands = tuple(band for band in range(1, count + 1) if band not in alpha)
-    wanted = image_bands if bands is None else _numbers(dataset, palette, bands)
+    image_bands = tuple(band for band in range(1, len(names) + 1) if band not in alpha)
+    wanted = image_bands if bands is None else _numbers(dataset, names, bands)
     if not wanted:
         raise SceneError(
             f"no band of {name} is left to read; it has {_list(image_bands) or 'alpha'}"
@@ -314,7 +332,7 @@ def _checked_bands(
             )
         if band not in image_bands:
             raise SceneError(f"{name} has no band {band}; choose from {_list(image_bands)}")
-        if palette is None and "complex" in dataset.dtypes[band - 1]:
+        if "complex" in dataset.dtypes[min(band, dataset.count) - 1]:
             raise SceneError(
                 f"band {band} of {name} holds complex numbers ({dataset.dtypes[band - 1]}); "
                 "give its amplitude as a real raster"
@@ -322,21 +340,24 @@ def _checked_bands(
     return wanted
 
 
-def _numbers(
-    dataset: DatasetReader, palette: NDArray[np.uint8] | None, bands: Sequence[int | str]
-) -> tuple[int, ...]:
-    """Bands by number or name as numbers; a file's own names go before those of its colours."""
-    colours = [kind.name for kind in dataset.colorinterp] if palette is None else _PALETTE_BANDS
-    own = [name or "" for name in dataset.descriptions]
+def _numbers(dataset: DatasetReader, names: Names, bands: Sequence[int | str]) -> tuple[int, ...]:
+    """Bands by number or name as numbers; a file's own names go before those of what it shows."""
     known: dict[str, int] = {}
-    for names in (own, colours):
-        for band, name in enumerate(names, start=1):
-            if name not in ("", "undefined"):
+    for told in (dataset.descriptions, names):
+        for band, name in enumerate(told, start=1):
+            if name:
                 known.setdefault(name.strip().lower(), band)
+    numbers = []
     for wanted in bands:
-        if isinstance(wanted, str) and wanted.strip().lower() not in known:
-            raise SceneError(f"{dataset.name}: {unknown('band', wanted.strip(), known)}")
-    return tuple(known[each.strip().lower()] if isinstance(each, str) else each for each in bands)
+        if isinstance(wanted, str):
+            name = wanted.strip().lower()
+            number = known.get(name, known.get(canonical(name)))
+            if number is None:
+                raise SceneError(f"{dataset.name}: {unknown('band', wanted.strip(), known)}")
+            numbers.append(number)
+        else:
+            numbers.append(wanted)
+    return tuple(numbers)
 
 
 def _list(bands: tuple[int, ...]) -> str:

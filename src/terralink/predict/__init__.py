@@ -6,7 +6,7 @@ from terralink.predict.corners import corners
 from terralink.predict.ensemble import Ensemble
 from terralink.predict.geotiff import stored, strip_count, strips, write
 from terralink.predict.model import Model, Predictor
-from terralink.predict.scene import band_count, bands, blocks, fitted, scene
+from terralink.predict.scene import band_count, bands, blocks, fitted, scene, warn_if_empty
 
 __all__ = [
     "Ensemble",
@@ -24,5 +24,6 @@ __all__ = [
     "stored",
     "strip_count",
     "strips",
+    "warn_if_empty",
     "write",
 ]

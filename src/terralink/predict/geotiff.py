@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from terralink.geo import Raster, RasterWriter, Scene
 from terralink.predict.model import Predictor
 from terralink.predict.network import LEVELS
-from terralink.predict.scene import blocks, fitted
+from terralink.predict.scene import blocks, fitted, warn_if_empty
 from terralink.predict.walk import Walk
 
 _STRIP_ROWS = 512  # as high as a block of the file: none is unpacked twice
@@ -46,7 +46,7 @@ def stored(
     the scene has no data; its tags say which model, computed by whom, and which stretch made it.
     """
     with _draft(path, model, scene) as draft:
-        for part in parts:
+        for part in warn_if_empty(parts, scene):
             draft.write(part)
             yield part
             del part  # a band is large, and would wait here for the next
@@ -60,7 +60,7 @@ def strips(
     There are ``strip_count`` of them. The last come when the parts have ended.
     """
     with _draft(path, model, scene) as draft:
-        for part in parts:
+        for part in warn_if_empty(parts, scene):
             draft.write(part)
             del part  # as above
             while draft.strip_is_due:

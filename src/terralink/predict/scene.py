@@ -8,6 +8,7 @@ see the network's padding and count nothing; neighbours blend over what lies bet
 few blended rows are as long as a row of tiles, and the levels of bands where bands are asked for.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -16,8 +17,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.errors import SceneError
+from terralink.errors import NoDataWarning, SceneError
 from terralink.geo import Grid, Raster, Scene
+from terralink.geo.bands import ask_for_bands, pick_bands
 from terralink.predict.ahead import ahead
 from terralink.predict.model import Predictor
 from terralink.predict.network import LEVELS
@@ -40,7 +42,7 @@ def scene(model: Predictor, scene: Scene, *, tta: bool = False) -> Raster:
     """
     scene = fitted(model, scene)
     walk = Walk.through(scene.grid, model.metadata)
-    parts = list(bands(model, scene, tta=tta))
+    parts = list(warn_if_empty(bands(model, scene, tta=tta), scene))
     array = np.concatenate([part.array for part in parts], axis=-2)
     valid = np.concatenate([_valid(part) for part in parts])
     return Raster(walk.turn(array), scene.grid, walk.turn(valid), 1 / LEVELS)
@@ -76,27 +78,50 @@ def blocks(model: Predictor, scene: Scene, *, tta: bool = False) -> Iterator[Ras
     return ahead(_blocks(model, walk, walk.tiles(scene), first=0, tta=tta), _BLOCKS_AHEAD)
 
 
+def warn_if_empty(parts: Iterable[Raster], scene: Scene) -> Iterator[Raster]:
+    """All parts of a scene as they come; then a ``NoDataWarning`` where no pixel was valid."""
+    any_valid = False
+    for part in parts:
+        any_valid = any_valid or part.valid is None or bool(part.valid.any())
+        yield part
+        del part  # a band is large, and would wait here for the next
+    if not any_valid:
+        where = " inside the area" if scene.area is not None else ""
+        warnings.warn(
+            f"{scene.path} has no valid pixel{where}: its no-data tag, mask or alpha, or --no-data "
+            "leaves none; the result is empty",
+            NoDataWarning,
+            stacklevel=2,
+        )
+
+
 def fitted(model: Predictor, scene: Scene) -> Scene:
     """The scene as the model wants it: a scene on its own pixels is brought to the model's size.
 
-    One that was opened at a pixel size keeps it. Raises ``SceneError`` unless the scene gives as
-    many bands as the model takes, and when its pixels are too coarse by far.
+    One that was opened at a pixel size keeps it. Where no bands were chosen when it was opened, the
+    model's are picked by what the scene says of its own (``geo.bands``). Raises ``SceneError`` when
+    nothing tells which they are, or others came, and when its pixels are too coarse by far.
     """
-    _check_bands(model, scene)
+    scene = _with_bands(model, scene)
     if scene.grid != scene.native_grid:
         return scene
     return scene.resampled(model.metadata.pixel_size_m)
 
 
-def _check_bands(model: Predictor, scene: Scene) -> None:
-    wanted, came = model.metadata.bands, scene.bands
-    if len(came) != len(wanted):
-        example = ",".join(str(1 + i) for i in range(len(wanted)))
+def _with_bands(model: Predictor, scene: Scene) -> Scene:
+    wanted, name = model.metadata.bands, model.metadata.name
+    if not scene.bands_are_given:
+        picked = pick_bands(scene.image_bands, wanted)
+        if picked is None:
+            raise SceneError(ask_for_bands(scene.path, scene.image_bands, wanted, name))
+        return scene.with_bands(picked)
+    if len(scene.bands) != len(wanted):
+        count = len(scene.bands)
         raise SceneError(
-            f"{scene.path} gives {len(came)} band{'s' if len(came) != 1 else ''}, but model "
-            f"{model.metadata.name!r} takes {len(wanted)} ({', '.join(wanted)}); "
-            f"choose them with --bands {example}"
+            f"--bands gives {count} band{'s' if count != 1 else ''} of {scene.path}, but model "
+            f"{name!r} takes {len(wanted)}: {', '.join(wanted)}, in that order"
         )
+    return scene
 
 
 def _bands(

@@ -14,10 +14,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.data.blank import wide
 from terralink.data.chips import IGNORE, Pairs, files, paired
 from terralink.data.sources.source import Source, folder_of
 from terralink.errors import InputError
+from terralink.geo.no_data import full_squares
 
 _NO_DATA_SIDE_PX = 15  # a white square of this size is no roof
 _LAYOUTS = (
@@ -52,5 +52,5 @@ def road_mask(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.u
     """0 background, 1 road, ``IGNORE`` where the image (H, W, 3) is white over a wide area."""
     roads: NDArray[np.uint8] = (mask > 0).astype(np.uint8)
     white = np.asarray((image >= 250).all(axis=-1))
-    roads[wide(white, _NO_DATA_SIDE_PX)] = IGNORE
+    roads[full_squares(white, _NO_DATA_SIDE_PX)] = IGNORE
     return roads
