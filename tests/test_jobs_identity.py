@@ -51,6 +51,7 @@ OTHERS: dict[str, tuple[Any, bool]] = {
     "what": (MapKind.LANDCOVER, True),
     "min_probability": (0.4, True),
     "pixel_size_m": (0.5, False),
+    "crs": ("EPSG:32612", False),
     "bands": ((3, 2, 1), True),
     "stretch": (geo.Stretch((0.0,), (90.0,), (200.0,)), True),
     "no_data": ((0,), True),

@@ -17,6 +17,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from pyproj import CRS
+
 from terralink import geo, jobs, predict, vectorize
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
@@ -31,6 +33,7 @@ def roads(
     model: str | os.PathLike[str] | predict.Predictor = "roads",
     out: str | os.PathLike[str] | None = None,
     pixel_size_m: float | None = None,
+    crs: CRS | str | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
     no_data: Sequence[float] | geo.NoData | None = None,
@@ -50,8 +53,10 @@ def roads(
         model=model,
         out=out,
         pixel_size_m=pixel_size_m,
+        crs=crs,
         bands=bands,
         stretch=stretch,
+        no_data=no_data,
         threshold=threshold,
         min_spur_m=min_spur_m,
         max_gap_m=max_gap_m,
@@ -72,8 +77,10 @@ def make_map(
     model: str | os.PathLike[str] | predict.Predictor = "roads",
     out: str | os.PathLike[str] | None = None,
     pixel_size_m: float | None = None,
+    crs: CRS | str | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
+    no_data: Sequence[float] | geo.NoData | None = None,
     threshold: float | None = None,
     min_probability: float | None = None,
     min_spur_m: float = 15.0,
@@ -88,13 +95,13 @@ def make_map(
 
     ``what`` is the kind of map; None is the one that the model's classes make (``map_kind``).
     ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
-    ``pixel_size_m`` says how large a pixel is where the scene has no CRS; without it such a scene
-    is worked on in its own pixels. ``no_data`` are levels that mean no data though no tag says so;
-    None looks for them, see ``geo.open_scene``. ``threshold`` is the model's when it is None. Only
-    what is inside ``area`` is looked at; ``mask_damage`` goes on past what cannot be read, see
-    ``geo.open_scene``. ``job`` names a folder that keeps what is done: killed and started again,
-    the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0 to 1.
-    ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
+    Where the scene has no CRS, ``crs`` names the one of its transform, or ``pixel_size_m`` says how
+    large a pixel is; without them it is worked on in its own pixels. ``no_data`` are levels that
+    mean no data though no tag says so; None looks for them, see ``geo.open_scene``. ``threshold``
+    is the model's when it is None. Only what is inside ``area`` is looked at; ``mask_damage`` goes
+    on past what cannot be read. ``job`` names a folder that keeps what is done: killed and started
+    again, the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0
+    to 1. ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
 
     Raises ``InputError`` when the model does not see what is wanted, before anything is computed,
     and ``SceneError`` when the scene cannot be read or does not fit the model.
@@ -117,6 +124,7 @@ def make_map(
         stretch=stretch,
         no_data=no_data,
         assumed_pixel_size_m=pixel_size_m,
+        assumed_crs=crs,
         area=area,
         mask_damage=mask_damage,
     ) as opened:
@@ -154,6 +162,7 @@ def kept(
     job: str | os.PathLike[str],
     what: MapKind | None = None,
     pixel_size_m: float | None = None,
+    crs: CRS | str | None = None,
     bands: Sequence[int | str] | None = None,
     stretch: geo.Stretch | None = None,
     no_data: Sequence[float] | geo.NoData | None = None,
@@ -178,6 +187,7 @@ def kept(
         stretch=stretch,
         no_data=no_data,
         assumed_pixel_size_m=pixel_size_m,
+        assumed_crs=crs,
         area=area,
         mask_damage=mask_damage,
     ) as scene:

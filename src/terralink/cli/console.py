@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from terralink.errors import SceneWarning, TerralinkError
 
 if TYPE_CHECKING:
+    from affine import Affine
+
     from terralink.graph import RoadGraph
     from terralink.map_kind import MapKind
     from terralink.vectorize import Map
@@ -200,11 +202,19 @@ def telling_warnings() -> Iterator[None]:
         yield
 
 
-def note_unmeasured(scene: object) -> None:
-    """Say that a scene has no CRS, so that what is called metres is pixels."""
+def note_unmeasured(scene: object, transform: "Affine") -> None:
+    """Say that a scene has no CRS, and in what its lengths are: what is called metres is not."""
+    if transform.is_identity:
+        note(
+            f"{scene} has no CRS, so its pixels are taken as they are and lengths are in pixels; "
+            "say how large a pixel is with --pixel-size METRES"
+        )
+        return
+    side = abs(transform.determinant) ** 0.5
     note(
-        f"{scene} has no CRS, so its pixels are taken as they are and lengths are in pixels; "
-        "say how large a pixel is with --pixel-size METRES"
+        f"{scene} has no CRS, so its pixels are taken as they are and lengths are in the unit of "
+        f"its transform, of which a pixel has {side:g}; name its CRS with --crs EPSG:..., or say "
+        "how large a pixel is with --pixel-size METRES"
     )
 
 

@@ -30,6 +30,7 @@ def run(
     provider: options.Provider = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = Path("maps"),
     pixel_size_m: options.PixelSize = None,
+    crs: options.Crs = None,
     bands: options.Bands = None,
     stretch: options.Stretched = options.StretchBy.AUTO,
     no_data: options.NoDataLevels = None,
@@ -65,12 +66,14 @@ def run(
     chosen = options.band_names(bands)
     memory.share_freed()
     from terralink import extract
+    from terralink.geo.source import opened
 
     ready = options.loaded(model, weights, provider=provider)
     kind = extract.map_kind(ready, what)
     how = {
         "what": kind,
         "pixel_size_m": pixel_size_m,
+        "crs": crs,
         "bands": chosen,
         "stretch": options.stretch_of(stretch),
         "no_data": options.no_data_of(no_data),
@@ -101,7 +104,8 @@ def run(
         records.append(record)
         started = perf_counter()
         if found.crs is None and pixel_size_m is None:
-            console.note_unmeasured(scene)
+            with opened(extract.prob_path(result)) as prob:
+                console.note_unmeasured(scene, prob.grid.transform)
         if not as_json:
             console.show_table([("scene", scene), *console.map_lines(record)])
     if as_json:

@@ -94,6 +94,16 @@ PixelSize = Annotated[
     ),
 ]
 
+Crs = Annotated[
+    str | None,
+    typer.Option(
+        "--crs",
+        metavar="EPSG:32611",
+        help="The CRS of a raster that has none, but a world file or a transform.",
+        show_default=False,
+    ),
+]
+
 Bands = Annotated[
     str | None,
     typer.Option(

@@ -24,6 +24,7 @@ def run(
     provider: options.Provider = None,
     out: Annotated[Path, typer.Option(metavar="TIF", help="The file to write.")] = Path("prob.tif"),
     pixel_size_m: options.PixelSize = None,
+    crs: options.Crs = None,
     bands: options.Bands = None,
     stretch: options.Stretched = options.StretchBy.AUTO,
     no_data: options.NoDataLevels = None,
@@ -56,6 +57,7 @@ def run(
             stretch=options.stretch_of(stretch),
             no_data=options.no_data_of(no_data),
             assumed_pixel_size_m=pixel_size_m,
+            assumed_crs=crs,
             area=options.area_of(area, bounds),
             mask_damage=on_bad_tile is options.BadTile.MASK,
         ) as opened,
@@ -75,7 +77,7 @@ def run(
         else:
             _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
-        console.note_unmeasured(scene)
+        console.note_unmeasured(scene, grid.transform)
     took_s = perf_counter() - started
     record = {
         "scene": str(scene),

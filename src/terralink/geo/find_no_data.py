@@ -153,7 +153,7 @@ class _Colour:
             straight = special and self._is_straight(collar)
             sudden = not self.within and self._suddenness(collar) >= _SUDDEN
             if straight or (sudden and not self._is_drawn):
-                return self._area(collar, noisy=not sudden)
+                return self._area(collar, noisy=self._is_black_or_white and not sudden)
         hole = np.isin(self._parts, self._rectangles(max(_LEAST_HOLE * size, a_square)))
         if hole.any() and not (self._is_drawn or self.within) and self._stands_alone(hole):
             return self._area(hole, noisy=False)

@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS, Geod, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
+from pyproj.exceptions import CRSError
+
+from terralink.errors import InputError
 
 XY: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -153,6 +156,21 @@ class Grid:
         x, y = self.transform @ (col, row)
         lon, lat = to_lonlat.transform(x, y)
         return float(lon), float(lat)
+
+
+def parse_crs(text: CRS | str) -> CRS:
+    """A CRS by its code, WKT or PROJ string; raises ``InputError`` unless it lies on the earth.
+
+    >>> parse_crs("EPSG:32611").name
+    'WGS 84 / UTM zone 11N'
+    """
+    try:
+        crs = CRS.from_user_input(text).to_2d()
+    except CRSError as error:
+        raise InputError(f"a CRS was wanted, such as EPSG:32611; {text!r} is none") from error
+    if not (crs.is_projected or crs.is_geographic):
+        raise InputError(f"a CRS on the earth was wanted, such as EPSG:32611; {text!r} is another")
+    return crs
 
 
 @cache

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import CRS
 
 from terralink.errors import SceneError, SceneWarning, UnreadableWarning
 from terralink.geo.area import Area
 from terralink.geo.damage import Block, Masking
 from terralink.geo.given import given
-from terralink.geo.grid import Grid
+from terralink.geo.grid import Grid, parse_crs
 from terralink.geo.made_of import made_of
 from terralink.geo.no_data import NoData
 from terralink.geo.no_data_source import NoDataSource
@@ -44,6 +45,7 @@ def open_scene(
     stretch: Stretch | None = None,
     no_data: Sequence[float] | NoData | None = None,
     assumed_pixel_size_m: float | None = None,
+    assumed_crs: CRS | str | None = None,
     area: Area | None = None,
     mask_damage: bool = False,
 ) -> Iterator["Scene"]:
@@ -53,7 +55,8 @@ def open_scene(
     ``bands`` count from 1 or are names (None: all but alpha; a palette counts as red, green, blue);
     ``stretch`` is measured when it is not given: on the whole scene, whatever the ``area``. A scene
     without CRS is worked on in its own pixels, unless ``assumed_pixel_size_m`` says how large they
-    are; with a CRS that is not looked at.
+    are (its transform keeps origin and rotation), or ``assumed_crs`` in which CRS its transform is.
+    With a CRS the first is not looked at, and the second must be the same.
 
     Pixels of which the file says so (tag, mask, alpha, NaN) are not valid, nor those of the levels
     ``no_data``; None looks for levels that mean no data although nothing says so, and a
@@ -72,6 +75,7 @@ def open_scene(
             name,
             bands=chosen,
             assumed_pixel_size_m=assumed_pixel_size_m,
+            assumed_crs=None if assumed_crs is None else parse_crs(assumed_crs),
             called=os.fspath(path),
         ) as source,
     ):

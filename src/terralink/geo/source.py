@@ -48,6 +48,7 @@ _STRIP_ROWS = 1600
 _MOST_CACHE_BYTES = 512 * 2**20
 # No sensor's level: NaN, or the lowest float, which means nodata even when its tag is lost.
 _NO_LEVEL = 1e38
+_SAME_SIZE_WITHIN = 0.01  # a pixel size that differs less is the transform's
 _PNG_TAIL_BYTES = 1024  # some writers add a little after the end
 _PNG_IN_VRT = re.compile(r"<SourceFilename[^>]*>([^<]+\.png)</SourceFilename>", re.IGNORECASE)
 # A server that falters is asked again; beside a scene on one, nothing else is looked for.
@@ -82,17 +83,19 @@ def opened(
     *,
     bands: Sequence[int | str] | None = None,
     assumed_pixel_size_m: float | None = None,
+    assumed_crs: CRS | None = None,
     expand_palette: bool = True,
     called: str | None = None,
 ) -> Iterator["Source"]:
     """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1 or are names.
 
     Names are those of the file's bands, or of what they show; None means all but alpha.
-    ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS.
+    ``assumed_pixel_size_m`` is the ground size of a pixel where the file has no CRS; a transform
+    keeps its origin and rotation. ``assumed_crs`` is the CRS of a file that has a transform alone.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
     with gdal_dataset(path) as dataset:
-        grid = _grid(dataset, assumed_pixel_size_m)
+        grid = _grid(dataset, assumed_pixel_size_m, assumed_crs)
         palette = _palette(dataset) if expand_palette else None
         name = os.fspath(path) if called is None else called
         with gdal():
@@ -364,16 +367,24 @@ def _list(bands: tuple[int, ...]) -> str:
     return ", ".join(map(str, bands))
 
 
-def _grid(dataset: DatasetReader, assumed_pixel_size_m: float | None) -> Grid:
+def _grid(
+    dataset: DatasetReader, assumed_pixel_size_m: float | None, assumed_crs: CRS | None
+) -> Grid:
     shape, transform = (dataset.height, dataset.width), dataset.transform
-    if transform == Affine.identity() and (dataset.gcps[0] or dataset.rpcs is not None):
+    placed = transform != Affine.identity()
+    if not placed and (dataset.gcps[0] or dataset.rpcs is not None):
         raise SceneError(
             f"{dataset.name} is not rectified: it has ground control points or RPCs, no transform; "
             f"warp it first: gdalwarp {dataset.name} rectified.tif"
         )
-    crs = _crs(dataset) if transform != Affine.identity() else None
+    crs = _crs(dataset, assumed_crs) if placed or assumed_crs is not None else None
+    if crs is not None and not placed:
+        raise SceneError(
+            f"{dataset.name} has no transform, so a CRS does not say where it lies; give it a "
+            "world file, or say how large a pixel is with --pixel-size"
+        )
     if crs is None and assumed_pixel_size_m is not None:
-        transform = Affine.scale(assumed_pixel_size_m)
+        transform = _with_pixel_size(transform, assumed_pixel_size_m)
     grid = Grid(shape, transform, crs)
     try:
         sides_m = grid.pixel_size_m
@@ -384,8 +395,39 @@ def _grid(dataset: DatasetReader, assumed_pixel_size_m: float | None) -> Grid:
     return grid
 
 
-def _crs(dataset: DatasetReader) -> CRS | None:
-    """The CRS when it ties the raster to the earth (a local plan does not)."""
+def _with_pixel_size(transform: Affine, size: float) -> Affine:
+    """The same origin, rotation and shape of a pixel, whose mean side is ``size``.
+
+    >>> _with_pixel_size(Affine(2, 0, 100, 0, -2, 900), 0.5)
+    Affine(0.5, 0.0, 100.0,
+           0.0, -0.5, 900.0)
+    """
+    side = float(np.sqrt(abs(transform.determinant)))
+    if side == 0 or abs(size / side - 1) < _SAME_SIZE_WITHIN:
+        return transform
+    a, b, c, d, e, f = transform[:6]
+    times = size / side
+    return Affine(a * times, b * times, c, d * times, e * times, f)
+
+
+def _crs(dataset: DatasetReader, assumed: CRS | None) -> CRS | None:
+    """The CRS when it ties the raster to the earth (a local plan does not), else the assumed one.
+
+    Raises ``SceneError`` where both are there and differ.
+    """
+    own = _own_crs(dataset, strict=assumed is None)
+    if assumed is None or own is None:
+        return own if assumed is None else assumed
+    if own != assumed:
+        raise SceneError(
+            f"{dataset.name} says that it is in {own.to_string()}, not in {assumed.to_string()}; "
+            "--crs is for scenes without a CRS: leave it out, or set another one with gdal_edit"
+        )
+    return own
+
+
+def _own_crs(dataset: DatasetReader, *, strict: bool) -> CRS | None:
+    """The CRS that the file says; one that is not known is an error, or none."""
     if not dataset.crs:
         return None
     try:
@@ -393,6 +435,8 @@ def _crs(dataset: DatasetReader) -> CRS | None:
         crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt())
         flat = crs.to_2d()
     except (CRSError, RasterioError) as error:
+        if not strict:
+            return None
         raise SceneError(_unknown_crs(dataset.name, error)) from error
     return flat if flat.is_projected or flat.is_geographic else None
 
@@ -400,5 +444,5 @@ def _crs(dataset: DatasetReader) -> CRS | None:
 def _unknown_crs(name: str, error: Exception) -> str:
     return (
         f"the CRS of {name} is not known: {reason(error)}; "
-        "name another one: gdal_edit.py -a_srs EPSG:... FILE"
+        "name it with --crs EPSG:..., or set it: gdal_edit.py -a_srs EPSG:... FILE"
     )
