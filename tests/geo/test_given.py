@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from numpy.typing import NDArray
 
 from terralink.errors import SceneError, UnreadableWarning
 from terralink.geo import Raster, open_scene
 
 Make = Callable[..., Path]
+UTM = Affine(0.5, 0, 600000, 0, -0.5, 4000000)
 SERVER = Path(__file__).with_name("ranges.py")
 LEVELS = np.random.default_rng(4).integers(60, 190, (3, 200, 300), dtype=np.uint8)
 
@@ -203,3 +205,65 @@ def test_a_file_that_is_not_on_the_server_is_one_line(serve: Serve) -> None:
     for name in ("no.tif", "no.json"):
         with pytest.raises(SceneError, match=f"{name}.*404"):
             whole(f"{address}/{name}")
+
+
+def vrt_of_bands(folder: Path, levels: NDArray[Any], nodata: list[float | None]) -> Path:
+    """A VRT whose bands (band, row, col) have a nodata tag each, or none."""
+    bands = []
+    kinds = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
+    for number, (band, level) in enumerate(zip(levels, nodata, strict=True), start=1):
+        name = folder / f"{number}.tif"
+        size = {"count": 1, "height": band.shape[0], "width": band.shape[1], "dtype": band.dtype}
+        with rasterio.open(
+            name, "w", driver="GTiff", crs="EPSG:32611", transform=UTM, **size
+        ) as dataset:
+            dataset.write(band, 1)
+        tag = "" if level is None else f"<NoDataValue>{level}</NoDataValue>"
+        bands.append(
+            f'<VRTRasterBand dataType="{kinds[band.dtype.name]}" band="{number}">{tag}'
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{number}.tif</SourceFilename>'
+            "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
+        )
+    path = folder / "bands.vrt"
+    place = ", ".join(map(str, UTM.to_gdal()))
+    path.write_text(
+        f'<VRTDataset rasterXSize="{levels.shape[2]}" rasterYSize="{levels.shape[1]}">'
+        f"<SRS>EPSG:32611</SRS><GeoTransform>{place}</GeoTransform>{''.join(bands)}</VRTDataset>"
+    )
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("nodata", [[0, 9, 7], [0, None, 7], [None, 9, None], [None, None, 7]])
+def test_each_band_of_a_vrt_has_its_own_nodata(
+    tmp_path: Path, dtype: str, nodata: list[float | None]
+) -> None:
+    levels = np.random.default_rng(4).integers(0, 12, (3, 20, 30)).astype(dtype)
+    path = vrt_of_bands(tmp_path, levels, nodata)
+    told = [level for level in nodata if level is not None]
+    bands = [band for band, level in zip(levels, nodata, strict=True) if level is not None]
+    missing = np.any([band == level for band, level in zip(bands, told, strict=True)], axis=0)
+    with open_scene(path, no_data=()) as scene:
+        assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()
+    (tmp_path / "many").mkdir()
+    path.rename(tmp_path / "many" / "a.vrt")
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.tif").rename(tmp_path / "many" / f"{number}.tif.part")
+    text = (tmp_path / "many" / "a.vrt").read_text().replace(".tif<", ".tif.part<")
+    (tmp_path / "many" / "a.vrt").write_text(text)
+    with open_scene(tmp_path / "many", no_data=()) as scene:  # a mosaic of the VRT alone
+        assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()
+
+
+@pytest.mark.parametrize("nodata", [[0, 9, 7], [0, None, 7], [None, 9, None]])
+def test_a_byte_is_no_data_where_all_bands_with_a_tag_say_so(
+    tmp_path: Path, nodata: list[float | None]
+) -> None:
+    levels = np.random.default_rng(4).integers(0, 12, (3, 20, 30)).astype(np.uint8)
+    levels[:, :5] = np.array([0, 9, 7], np.uint8)[:, None, None]
+    missing = np.all(
+        [band == level for band, level in zip(levels, nodata, strict=True) if level is not None],
+        axis=0,
+    )
+    with open_scene(vrt_of_bands(tmp_path, levels, nodata), no_data=()) as scene:
+        assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()

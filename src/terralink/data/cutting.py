@@ -28,6 +28,7 @@ from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.files import written_whole
 from terralink.geo import Grid, Raster, RasterWriter
+from terralink.geo.antimeridian import as_rfc7946
 from terralink.geo.labels import LabelClass
 
 MANIFEST = "manifest.csv"
@@ -150,8 +151,8 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
     """What lies in a chip, cut at its borders, as longitude and latitude."""
     features = []
     for each in classes:
+        assert each.shapes.crs is not None
         there = Transformer.from_crs(grid.crs, each.shapes.crs, always_xy=True)
-        to_lonlat = Transformer.from_crs(each.shapes.crs, _WGS84, always_xy=True)
         border = _sent(shapely.box(*grid.bounds), there)
         near = np.sort(each.shapes.near(grid))
         for shape, width_m in zip(
@@ -161,8 +162,14 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
         ):
             if not shape.is_empty:
                 told = {"class": each.name} | ({"width_m": float(width_m)} if width_m else {})
-                lonlat = shapely.geometry.mapping(_sent(shape, to_lonlat))
-                features.append({"type": "Feature", "properties": told, "geometry": lonlat})
+                (lonlat,) = as_rfc7946(np.array([shape], dtype=object), each.shapes.crs)
+                features.append(
+                    {
+                        "type": "Feature",
+                        "properties": told,
+                        "geometry": shapely.geometry.mapping(lonlat),
+                    }
+                )
     with written_whole(path) as part:
         collection = {"type": "FeatureCollection", "features": features}
         part.write_text(json.dumps(collection), encoding="utf-8")

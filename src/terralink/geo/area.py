@@ -19,12 +19,14 @@ from pyproj import CRS, Transformer
 from rasterio.features import rasterize
 
 from terralink.errors import InputError
+from terralink.geo.antimeridian import crosses, move_near, split_at_180
 from terralink.geo.grid import Grid
 from terralink.geo.vectors import read_vectors
 
 _WGS84 = CRS.from_epsg(4326)
 # An edge bends when its CRS changes: it is cut into pieces of at most this part of the area's size.
 _PIECES = 64
+_TURN = 360.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,23 @@ class Area:
 
     @classmethod
     def from_bounds(cls, bounds: Sequence[float]) -> "Area":
-        """West, south, east, north in degrees (WGS 84). Raises ``InputError``."""
+        """West, south, east, north in degrees (WGS 84). Raises ``InputError``.
+
+        A west that is east of the east is across 180 degrees, as is an east over 180.
+
+        >>> Area.from_bounds((178.0, -18.0, -179.0, -17.0)).shape.area
+        3.0
+        """
         text = ",".join(f"{number:g}" for number in bounds)
+        if len(bounds) == 4 and bounds[2] < bounds[0] <= bounds[2] + _TURN <= bounds[0] + _TURN / 2:
+            bounds = [bounds[0], bounds[1], bounds[2] + _TURN, bounds[3]]
         inside = len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
-        if not inside or np.abs(bounds[::2]).max() > 180 or np.abs(bounds[1::2]).max() > 90:
+        if (
+            not inside
+            or np.abs(bounds[::2]).max() > _TURN
+            or bounds[2] - bounds[0] > _TURN
+            or np.abs(bounds[1::2]).max() > 90
+        ):
             raise InputError(
                 f"bounds in degrees were wanted as west,south,east,north, such as 9,47,9.5,47.25; "
                 f"{text} came"
@@ -76,18 +91,22 @@ class Area:
         """
         if grid.crs is None:
             raise InputError(f"{self.name} has a place on the earth, the scene has none: no CRS")
-        west, south, east, north = self.shape.bounds
-        pieces = shapely.segmentize(self.shape, max(east - west, north - south) / _PIECES)
-        there = Transformer.from_crs(self.crs, grid.crs, always_xy=True)
-
-        def to_pixels(xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-            return grid.colrow(*there.transform(xs, ys))
-
-        pixels = shapely.transform(pieces, to_pixels, interleaved=False)
+        pixels = self._in_pixels(grid, grid.crs)
         placed = PlacedArea(shapely.make_valid(pixels), grid.shape) if _finite(pixels) else None
         if placed is None or not placed.touches(0, 0, grid.shape):
             raise InputError(f"{self.name} and the scene do not meet: {_places(self, grid)}")
         return placed
+
+    def _in_pixels(self, grid: Grid, crs: CRS) -> Any:
+        """The shape in pixels of a grid in ``crs``, also where one goes past 180 degrees."""
+        west, south, east, north = self.shape.bounds
+        pieces = shapely.segmentize(self.shape, max(east - west, north - south) / _PIECES)
+        lonlat, own = _brought(pieces, self.crs, _WGS84), self.crs
+        if _finite(lonlat) and crosses(np.array([lonlat]))[0]:
+            pieces, own = split_at_180(np.array([lonlat]))[0], _WGS84
+        there = _brought(pieces, own, crs)
+        near = move_near(there, crs, grid.bounds) if _finite(there) else there
+        return shapely.transform(near, grid.colrow, interleaved=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +142,11 @@ class PlacedArea:
     def _prepared(self) -> Any:
         shapely.prepare(self.pixels)
         return self.pixels
+
+
+def _brought(shape: Any, crs: CRS, to: CRS) -> Any:
+    there = Transformer.from_crs(crs, to, always_xy=True)
+    return shapely.transform(shape, there.transform, interleaved=False)
 
 
 def _there(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:

@@ -238,10 +238,14 @@ class Source:
     def _masked(self) -> list[int]:
         """The bands whose masks must be read; alpha is read as a band already."""
         bands = self.bands if self.palette is None else (1,)
-        flags = [self.dataset.mask_flag_enums[band - 1] for band in bands]
-        if any(MaskFlags.all_valid in flag or MaskFlags.alpha in flag for flag in flags):
+        flags = {band: self.dataset.mask_flag_enums[band - 1] for band in bands}
+        if any(MaskFlags.alpha in each for each in flags.values()):
             return []
-        return [bands[0]] if MaskFlags.per_dataset in flags[0] else list(bands)
+        # In a VRT one band may have a nodata tag and another none: the tag counts.
+        masked = [band for band, each in flags.items() if MaskFlags.all_valid not in each]
+        if masked and MaskFlags.per_dataset in flags[masked[0]]:
+            return masked[:1]
+        return masked
 
 
 @contextmanager

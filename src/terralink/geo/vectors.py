@@ -16,6 +16,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.files import plain_path
+from terralink.geo.antimeridian import join_at_180, turn_of
 
 _FIRST_BYTES = 1000
 _PARQUET = (".parquet", ".geoparquet")
@@ -31,7 +32,10 @@ class Vectors:
 
 
 def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
-    """Read one layer; None is the first. Raises ``InputError``."""
+    """Read one layer; None is the first. Raises ``InputError``.
+
+    What was cut at 180 degrees is one shape again, which goes on past 180.
+    """
     from pyogrio import raw
     from pyogrio.errors import DataLayerError, DataSourceError
 
@@ -49,7 +53,12 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
         raise InputError(f"{path} is a table without geometry")
     columns = dict(zip(meta["fields"], values, strict=True))
     crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-    return Vectors(np.asarray(shapely.from_wkb(wkb), dtype=object), columns, crs)
+    shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
+
+
+def _in_degrees(crs: CRS | None) -> bool:
+    return crs is not None and crs.is_geographic and turn_of(crs) == 360
 
 
 def layers(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -116,4 +125,5 @@ def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
     others = [name for name in table.columns if name != table.geometry.name]
     columns = {str(name): table[name].to_numpy() for name in others}
     crs = CRS.from_user_input(table.crs) if table.crs else None
-    return Vectors(np.asarray(shapes, dtype=object), columns, crs)
+    shapes = np.asarray(shapes, dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)

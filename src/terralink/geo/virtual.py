@@ -47,8 +47,14 @@ class Part:
     dtypes: tuple[str, ...]
     colours: tuple[str, ...]
     names: tuple[str | None, ...]
-    nodata: float | None
+    nodatas: tuple[float | None, ...]
     masked: bool
+
+    @property
+    def tagged_band(self) -> int:
+        """The first band with a nodata tag, else the first: its mask is that of all."""
+        tagged = (band for band, level in enumerate(self.nodatas, start=1) if level is not None)
+        return next(tagged, 1)
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> "Part":
@@ -71,7 +77,7 @@ class Part:
             dataset.dtypes,
             tuple(kind.name for kind in dataset.colorinterp),
             dataset.descriptions,
-            dataset.nodata,
+            tuple(dataset.nodatavals),
             any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums),
         )
 
@@ -111,12 +117,14 @@ def mosaic(paths: Sequence[str | os.PathLike[str]]) -> str:
     height = max(row + part.shape[0] for part, (row, _) in zip(parts, places, strict=True))
     width = max(col + part.shape[1] for part, (_, col) in zip(parts, places, strict=True))
     laid = list(zip(parts, places, strict=True))
-    nodata = first.nodata if all(_same(part.nodata, first.nodata) for part in parts) else None
+    alike = all(all(map(_same, part.nodatas, first.nodatas)) for part in parts)
+    nodatas = first.nodatas if alike else (None,) * len(first.dtypes)
     bands = [
-        _band(number, laid, name=first.names[number - 1], nodata=nodata)
-        for number in range(1, len(first.dtypes) + 1)
+        _band(number, laid, name=name, nodata=nodata)
+        for number, (name, nodata) in enumerate(zip(first.names, nodatas, strict=True), start=1)
     ]
-    mask = [] if nodata is not None or "alpha" in first.colours else [_mask(laid)]
+    tagged = any(nodata is not None for nodata in nodatas)
+    mask = [] if tagged or "alpha" in first.colours else [_mask(laid)]
     place = Affine(across, 0, left, 0, down, top)
     return _dataset((height, width), place, first.wkt, [*bands, *mask])
 
@@ -136,10 +144,12 @@ def stack(bands: Sequence[tuple[str, str, int]]) -> str:
                 "or choose others with --bands"
             )
     made = [
-        _band(number, [(part, (0, 0))], name=name, nodata=part.nodata, source_band=band)
+        _band(number, [(part, (0, 0))], name=name, nodata=part.nodatas[band - 1], source_band=band)
         for number, (name, part, band) in enumerate(parts, start=1)
     ]
-    masked = [(part, (0, 0)) for _, part, _ in parts if part.masked and part.nodata is None]
+    masked = [
+        (part, (0, 0)) for _, part, band in parts if part.masked and part.nodatas[band - 1] is None
+    ]
     mask = [_mask(masked[:1])] if masked else []
     return _dataset(first.shape, first.transform, first.wkt, [*made, *mask])
 
@@ -184,7 +194,9 @@ def _band(
 
 
 def _mask(laid: Sequence[tuple[Part, tuple[int, int]]]) -> str:
-    sources = "".join(_source(part, place, "mask,1", hides=0) for part, place in laid)
+    sources = "".join(
+        _source(part, place, f"mask,{part.tagged_band}", hides=0) for part, place in laid
+    )
     return (
         f'<MaskBand><VRTRasterBand dataType="Byte" blockXSize="{_BLOCK_PX}" '
         f'blockYSize="{_BLOCK_PX}">{sources}</VRTRasterBand></MaskBand>'
@@ -196,10 +208,9 @@ def _source(part: Part, place: tuple[int, int], band: str, *, hides: int | None 
     kind = "ComplexSource" if part.masked or hides is not None else "SimpleSource"
     through = f"<NODATA>{hides}</NODATA>" if hides is not None else ""
     if part.masked and hides is None:
+        nodata = part.nodatas[int(band) - 1]
         through = (
-            "<UseMaskBand>true</UseMaskBand>"
-            if part.nodata is None
-            else f"<NODATA>{part.nodata!r}</NODATA>"
+            "<UseMaskBand>true</UseMaskBand>" if nodata is None else f"<NODATA>{nodata!r}</NODATA>"
         )
     return (
         f'<{kind}><SourceFilename relativeToVRT="0">{escape(_absolute(part.path))}'

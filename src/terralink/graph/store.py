@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from terralink.errors import GraphError, InputError, OutputError
 from terralink.files import written_whole
+from terralink.geo.antimeridian import as_rfc7946
 from terralink.geo.osm import read_roads, tagged_width_m
 from terralink.geo.osm.features import Features
 from terralink.geo.osm.tags import Tags
@@ -123,15 +124,17 @@ def write_geopackage(
 
 
 def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:
-    """Write a layer in longitude and latitude, whole or not at all."""
-    to_wgs84 = Transformer.from_crs(crs, _WGS84, always_xy=True)
-    lonlat = np.column_stack(to_wgs84.transform(*shapely.get_coordinates(layer.geometry).T))
-    placed = shapely.set_coordinates(layer.geometry.copy(), lonlat)
+    """Write a layer as RFC 7946 wants it, whole or not at all.
+
+    That is longitude and latitude, outer rings counter-clockwise, and what lies across 180 degrees
+    cut there.
+    """
+    placed = as_rfc7946(layer.geometry, crs)
     # 8 decimals of a degree are a millimetre; the driver's 7 would bend short roads
     with written_whole(path) as part:
         _write_layer(
-            part, replace(layer, geometry=placed), _WGS84, driver="GeoJSON",
-            COORDINATE_PRECISION="8",
+            part, replace(layer, geometry=placed, kind="Unknown"), _WGS84, driver="GeoJSON",
+            RFC7946="YES", COORDINATE_PRECISION="8",
         )  # fmt: skip
 
 

@@ -1,0 +1,203 @@
+"""Shapes in longitude and latitude that lie across 180 degrees: cut there, and joined again.
+
+RULE: a step of more than half a turn between two points goes the other way around. So what is
+written has both of its sides within -180 and 180 degrees, as RFC 7946 (3.1.9) wants it, and what is
+joined is counted on past 180.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+Shapes = NDArray[np.object_]
+Floats = NDArray[np.float64]
+
+_WGS84 = CRS.from_epsg(4326)
+_HALF, _TURN = 180.0, 360.0
+_AT = 1e-7  # degrees; so far from 180 a point that was read is there
+_ROUNDING = 5e-9  # degrees, less than what is written
+_LINE, _POLYGON = 1, 2  # dimensions
+
+
+def as_rfc7946(shapes: Shapes, crs: CRS) -> Shapes:
+    """Shapes in ``crs`` as GeoJSON has them: in degrees, cut at 180, outer rings counter-clockwise.
+
+    >>> square = shapely.box(179, 0, 181, 1)
+    >>> shape = as_rfc7946(np.array([square]), CRS.from_epsg(4326))[0]
+    >>> [(part.bounds, part.exterior.is_ccw) for part in shape.geoms]
+    [((179.0, 0.0, 180.0, 1.0), True), ((-180.0, 0.0, -179.0, 1.0), True)]
+    """
+    there = Transformer.from_crs(crs, _WGS84, always_xy=True)
+    lonlat = np.column_stack(there.transform(*shapely.get_coordinates(shapes).T))
+    placed = split_at_180(np.asarray(shapely.set_coordinates(shapes.copy(), lonlat), dtype=object))
+    return np.asarray(shapely.orient_polygons(placed), dtype=object)
+
+
+def split_at_180(shapes: Shapes) -> Shapes:
+    """Lines and polygons in degrees, cut at 180 degrees; parts of one shape stay one shape.
+
+    >>> line = shapely.LineString([(179, 1), (-179, 3)])
+    >>> print(split_at_180(np.array([line]))[0])
+    MULTILINESTRING ((179 1, 180 2), (-180 2, -179 3))
+    """
+    split = np.array(shapes, dtype=object, copy=True)
+    for index in np.flatnonzero(crosses(split)):
+        split[index] = _collect(
+            piece for part in shapely.get_parts(split[index]) for piece in _pieces(_unwrapped(part))
+        )
+    return split
+
+
+def join_at_180(shapes: Shapes) -> Shapes:
+    """What ``split_at_180`` cut, as one again; counted on past 180 degrees.
+
+    >>> cut = split_at_180(np.array([shapely.LineString([(179, 1), (-179, 3)])]))
+    >>> print(join_at_180(cut)[0])
+    LINESTRING (179 1, 180 2, 181 3)
+    """
+    joined = np.array(shapes, dtype=object, copy=True)
+    left, _, right, _ = shapely.bounds(joined).T
+    many = shapely.get_num_geometries(joined) > 1
+    for index in np.flatnonzero(many & (left <= _AT - _HALF) & (right >= _HALF - _AT)):
+        joined[index] = _joined(joined[index])
+    return joined
+
+
+def move_near(shape: Any, crs: CRS, bounds: tuple[float, float, float, float]) -> Any:
+    """All of a shape that meets ``bounds`` (left, bottom, right, top) in ``crs``, turn by turn.
+
+    Where coordinates go around the earth (degrees, Mercator), a place has one in each turn: -179
+    degrees are 181. Elsewhere the shape is as it was.
+    """
+    turn = turn_of(crs)
+    if turn is None:
+        return shape
+    box = shapely.box(*bounds)
+    near = []
+    for part in shapely.get_parts(shape):
+        left, _, right, _ = shapely.bounds(part)
+        first, last = np.floor((bounds[0] - right) / turn), np.ceil((bounds[2] - left) / turn)
+        moved = (_moved(part, number * turn) for number in range(int(first), int(last) + 1))
+        near += [each for each in moved if each.intersects(box)]
+    return shapely.union_all(near) if near else shape
+
+
+def turn_of(crs: CRS) -> float | None:
+    """How far once around the earth is in a CRS; None where coordinates do not go around.
+
+    >>> [turn_of(CRS.from_epsg(code)) for code in (4326, 32660)]
+    [360.0, None]
+    >>> round(turn_of(CRS.from_epsg(3857)))
+    40075017
+    """
+    if crs.is_geographic:
+        return float(round(2 * np.pi / crs.axis_info[0].unit_conversion_factor, 6))  # or 400 gon
+    operation = crs.coordinate_operation
+    method = operation.method_name if operation is not None else ""
+    if not method.startswith(("Popular Visualisation Pseudo Mercator", "Mercator")):
+        return None
+    there = Transformer.from_crs(_WGS84, crs, always_xy=True)
+    xs, _ = there.transform(np.array([-60.5, -59.5, 59.5, 60.5]), np.zeros(4))
+    return float(_TURN * max(xs[1] - xs[0], xs[3] - xs[2]))  # one of them may be at the seam
+
+
+def crosses(shapes: Shapes) -> NDArray[np.bool_]:
+    """Which shapes, in degrees, reach past 180 or make a step of more than half a turn."""
+    left, _, right, _ = shapely.bounds(shapes).T
+    with np.errstate(invalid="ignore"):
+        return np.asarray((right - left > _HALF) | (left < -_HALF) | (right > _HALF))
+
+
+def _unwrapped(part: Any) -> Any:
+    """A line or polygon without a step of more than half a turn."""
+    if shapely.get_dimensions(part) == _POLYGON:
+        shell, *holes = (_unwrapped_ring(ring) for ring in (part.exterior, *part.interiors))
+        if abs(shell[0, 0] - shell[-1, 0]) > _HALF:  # around a pole
+            return part
+        middle = shell[:, 0].mean()
+        near = [hole - [_TURN * round((hole[:, 0].mean() - middle) / _TURN), 0] for hole in holes]
+        return shapely.make_valid(shapely.Polygon(shell, near))
+    if shapely.get_dimensions(part) == _LINE:
+        return shapely.LineString(_unwrapped_ring(part))
+    return part
+
+
+def _unwrapped_ring(line: Any) -> Floats:
+    """Its points (k, 2); what is at 180 degrees but for rounding is there."""
+    xy: Floats = shapely.get_coordinates(line)
+    lon = np.unwrap(xy[:, 0], period=_TURN)
+    edge = np.round((lon - _HALF) / _TURN) * _TURN + _HALF
+    xy[:, 0] = np.where(np.abs(lon - edge) < _ROUNDING, edge, lon)
+    return xy
+
+
+def _pieces(part: Any) -> Iterator[Any]:
+    """A part turn by turn, each brought to -180..180 degrees."""
+    left, _, right, _ = shapely.bounds(part)
+    if np.isnan(left):
+        return
+    if shapely.get_dimensions(part) == _LINE:
+        yield from _line_pieces(shapely.get_coordinates(part))
+        return
+    first = int(np.floor((left + _HALF) / _TURN))
+    last = max(first, int(np.ceil((right + _HALF) / _TURN)) - 1)
+    for number in range(first, last + 1):
+        west = number * _TURN - _HALF
+        inside = shapely.intersection(part, shapely.box(west, -_TURN, west + _TURN, _TURN))
+        kept = shapely.get_parts(inside)
+        for piece in kept[shapely.get_dimensions(kept) == shapely.get_dimensions(part)]:
+            yield _moved(piece, -number * _TURN)
+
+
+def _line_pieces(xy: Floats) -> Iterator[Any]:
+    """A line cut where it goes from one turn to the next; its direction stays."""
+    points = [xy[:1]]
+    for start, stop in pairwise(xy):
+        low, high = sorted(((start[0] + _HALF) / _TURN, (stop[0] + _HALF) / _TURN))
+        edges = np.arange(np.floor(low) + 1, np.ceil(high)) * _TURN - _HALF
+        part = (edges - start[0]) / (stop[0] - start[0]) if len(edges) else edges
+        at_edges = np.column_stack([edges, start[1] + part * (stop[1] - start[1])])
+        points += [at_edges[np.argsort(part)], stop[None]]
+    whole = np.concatenate(points)
+    turns = np.floor(((whole[:-1, 0] + whole[1:, 0]) / 2 + _HALF) / _TURN)
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(turns)) + 1).tolist(), len(turns)]):
+        piece = whole[first : last + 1] - [turns[first] * _TURN, 0]
+        if len(np.unique(piece, axis=0)) > 1:
+            yield shapely.LineString(piece)
+
+
+def _joined(shape: Any) -> Any:
+    """Parts on both sides of 180 degrees as one, where they touch there."""
+    parts = [
+        _moved(part, _TURN if shapely.bounds(part)[[0, 2]].mean() < 0 else 0.0)
+        for part in shapely.get_parts(shape)
+    ]
+    if shapely.get_dimensions(shape) == _LINE:
+        whole = shapely.line_merge(shapely.MultiLineString(parts), directed=True)
+    elif shapely.get_dimensions(shape) == _POLYGON:
+        whole = shapely.union_all(parts)
+    else:
+        return shape
+    return whole if shapely.get_num_geometries(whole) < len(parts) else shape
+
+
+def _moved(shape: Any, by: float) -> Any:
+    return shapely.transform(shape, lambda xy: np.add(xy, [by, 0])) if by else shape
+
+
+def _collect(pieces: Iterable[Any]) -> Any:
+    """Parts of one kind as one shape."""
+    parts = list(pieces)
+    if len(parts) == 1:
+        return parts[0]
+    kinds = {shapely.get_dimensions(part) for part in parts}
+    if kinds == {_LINE}:
+        return shapely.MultiLineString(parts)
+    if kinds == {_POLYGON}:
+        return shapely.MultiPolygon(parts)
+    return shapely.GeometryCollection(parts)
