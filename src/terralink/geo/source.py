@@ -33,9 +33,10 @@ from rasterio.errors import (
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from terralink.errors import SceneError, unknown
+from terralink.errors import SceneError
 from terralink.files import gdal_name
-from terralink.geo.bands import Names, alpha_bands, band_names, canonical
+from terralink.geo.band_names import Names, alpha_bands, band_names
+from terralink.geo.bands import check_bands
 from terralink.geo.grid import Grid
 
 Span: TypeAlias = tuple[int, int]
@@ -101,7 +102,7 @@ def opened(
         with gdal():
             names = band_names(dataset, palette=palette is not None)
             alpha = () if palette is not None else alpha_bands(dataset)
-        wanted = _checked_bands(dataset, names, alpha, bands)
+        wanted = check_bands(dataset, names, alpha, bands)
         yield Source(dataset, grid, wanted, palette, name, names, alpha)
 
 
@@ -312,63 +313,6 @@ def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
     palette = np.zeros((np.iinfo(dataset.dtypes[0]).max + 1, 4), np.uint8)
     palette[list(colours)] = list(colours.values())
     return palette
-
-
-def _checked_bands(
-    dataset: DatasetReader,
-    names: Names,
-    alpha: tuple[int, ...],
-    bands: Sequence[int | str] | None,
-) -> tuple[int, ...]:
-    name = dataset.name
-    if dataset.count == 0:
-        parts = ", ".join(dataset.subdatasets[:3])
-        raise SceneError(
-            f"{name} has no bands" + (f"; name a part of it: {parts}" if parts else "")
-        )
-    image_bands = tuple(band for band in range(1, len(names) + 1) if band not in alpha)
-    wanted = image_bands if bands is None else _numbers(dataset, names, bands)
-    if not wanted:
-        raise SceneError(
-            f"no band of {name} is left to read; it has {_list(image_bands) or 'alpha'}"
-        )
-    for band in wanted:
-        if band in alpha:
-            raise SceneError(
-                f"band {band} of {name} is its alpha; choose from {_list(image_bands)}"
-            )
-        if band not in image_bands:
-            raise SceneError(f"{name} has no band {band}; choose from {_list(image_bands)}")
-        if "complex" in dataset.dtypes[min(band, dataset.count) - 1]:
-            raise SceneError(
-                f"band {band} of {name} holds complex numbers ({dataset.dtypes[band - 1]}); "
-                "give its amplitude as a real raster"
-            )
-    return wanted
-
-
-def _numbers(dataset: DatasetReader, names: Names, bands: Sequence[int | str]) -> tuple[int, ...]:
-    """Bands by number or name as numbers; a file's own names go before those of what it shows."""
-    known: dict[str, int] = {}
-    for told in (dataset.descriptions, names):
-        for band, name in enumerate(told, start=1):
-            if name:
-                known.setdefault(name.strip().lower(), band)
-    numbers = []
-    for wanted in bands:
-        if isinstance(wanted, str):
-            name = wanted.strip().lower()
-            number = known.get(name, known.get(canonical(name)))
-            if number is None:
-                raise SceneError(f"{dataset.name}: {unknown('band', wanted.strip(), known)}")
-            numbers.append(number)
-        else:
-            numbers.append(wanted)
-    return tuple(numbers)
-
-
-def _list(bands: tuple[int, ...]) -> str:
-    return ", ".join(map(str, bands))
 
 
 def _grid(
