@@ -77,6 +77,7 @@ def run(
     tiles: Annotated[
         bool, typer.Option("--tiles", help="Scenes are web-map tiles, named x-y-z or z/x/y.")
     ] = False,
+    crs: options.Crs = None,
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Fetch OpenStreetMap around each scene, by osmnx.")
     ] = False,
@@ -104,13 +105,15 @@ def run(
     if files:
         _check_place(files[0], list(results), drawn, tiles=tiles)
     started = perf_counter()
-    scenes = _all_labels(results, drawn, tiles=tiles)
+    scenes = _all_labels(results, drawn, tiles=tiles, crs=crs)
     _note_empty(scenes)
     record = {"scenes": scenes, "seconds": perf_counter() - started}
     console.show(record, as_json=as_json, lines=_lines(record))
 
 
-def _all_labels(results: dict[Path, Path], drawn: "Drawn", *, tiles: bool) -> list[dict[str, Any]]:
+def _all_labels(
+    results: dict[Path, Path], drawn: "Drawn", *, tiles: bool, crs: str | None
+) -> list[dict[str, Any]]:
     records = []
     with console.progress("labels") as update:
         for number, (scene, result) in enumerate(results.items()):
@@ -118,18 +121,24 @@ def _all_labels(results: dict[Path, Path], drawn: "Drawn", *, tiles: bool) -> li
             def told(part: float, before: int = number) -> None:
                 update((before + part) / len(results))
 
-            records.append(_label(scene, result, drawn, tiles=tiles, told=told))
+            records.append(_label(scene, result, drawn, tiles=tiles, crs=crs, told=told))
     return records
 
 
 def _label(
-    scene: Path, result: Path, drawn: "Drawn", *, tiles: bool, told: Callable[[float], None]
+    scene: Path,
+    result: Path,
+    drawn: "Drawn",
+    *,
+    tiles: bool,
+    crs: str | None,
+    told: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write one label, and tell what is in it."""
     from terralink.geo import labels
     from terralink.geo.source import opened
 
-    with opened(scene) as source:
+    with opened(scene, assumed_crs=crs) as source:
         grid = labels.tile_place(source) if tiles else labels.place(source)
         counts = labels.write(result, drawn(grid), source, grid=grid, progress=told)
     parts = {name: count / (grid.height * grid.width) for name, count in counts.items()}

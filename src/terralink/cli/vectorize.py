@@ -64,6 +64,7 @@ def run(
         ),
     ] = True,
     min_probability: options.MinProbability = None,
+    crs: options.Crs = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Turn a raster of probabilities or classes into a map.
@@ -87,7 +88,7 @@ def run(
         min_probability=min_probability,
     )
     with console.progress(prob.name) as update:
-        found = _found(prob, what, how, update)
+        found = _found(prob, what, how, update, crs=crs)
         vectorize.write_map(out, found, what)
     record = {
         "prob": str(prob),
@@ -98,24 +99,26 @@ def run(
     console.show(record, as_json=as_json, lines=console.map_lines(record))
 
 
-def _found(path: Path, kind: MapKind, how: "MapOptions", update: "Update") -> "Map":
+def _found(
+    path: Path, kind: MapKind, how: "MapOptions", update: "Update", *, crs: str | None
+) -> "Map":
     """The map of a raster: of classes as they are, or of probabilities in bands of rows."""
     from terralink import vectorize
     from terralink.geo import read_raster
     from terralink.geo.source import opened
 
-    with opened(path, expand_palette=False) as source:
+    with opened(path, expand_palette=False, assumed_crs=crs) as source:
         classes, values = source.class_names, source.value_names
         of_classes = len(source.bands) == 1 and source.scale is None and classes is None
     if kind is MapKind.LANDCOVER and of_classes:
         least_m2 = 100 if how.min_area_m2 is None else how.min_area_m2
-        table = vectorize.regions(read_raster(path), min_area_m2=least_m2)
+        table = vectorize.regions(read_raster(path, crs=crs), min_area_m2=least_m2)
         return vectorize.named(table, values)
     if values and kind is not MapKind.LANDCOVER:
         _check_values(kind, values, path)
     tracer = vectorize.MapTracer(kind, classes, how, source=str(path))
     least = how.threshold if how.min_probability is None else how.min_probability
-    for band in vectorize.read_bands(path, threshold=least, progress=update):
+    for band in vectorize.read_bands(path, threshold=least, crs=crs, progress=update):
         tracer.add(band)
     return tracer.finish()
 

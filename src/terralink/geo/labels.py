@@ -151,8 +151,8 @@ def place(scene: Source) -> Grid:
     """The grid of a scene that says where on Earth it lies; raises ``SceneError`` for others."""
     if scene.grid.crs is None:
         raise SceneError(
-            f"{scene.path} has no CRS, so nothing can be drawn where it lies; give it one: "
-            "gdal_edit.py -a_srs EPSG:... FILE (tiles of a web map lie where their names say)"
+            f"{scene.path} has no CRS, so nothing can be drawn where it lies; name it with "
+            "--crs EPSG:... (tiles of a web map lie where their names say)"
         )
     return scene.grid
 

@@ -41,13 +41,14 @@ class Raster:
         return Raster(self.array[..., start:stop, :], grid, valid, self.scale)
 
 
-def read_raster(path: str | os.PathLike[str]) -> Raster:
+def read_raster(path: str | os.PathLike[str], *, crs: str | None = None) -> Raster:
     """Read a small raster whole, its levels as they are stored (palette indices stay indices).
 
     The array is (row, col) for one band, (band, row, col) for more; an alpha band becomes
-    ``valid``. Raises ``SceneError`` when the file cannot be read.
+    ``valid``. ``crs`` is that of a file which has none, but a transform. Raises ``SceneError`` when
+    the file cannot be read.
     """
-    with opened(path, expand_palette=False) as source:
+    with opened(path, expand_palette=False, assumed_crs=crs) as source:
         height, width = source.grid.shape
         image, valid = source.read((0, height), (0, width))
         array = image[0] if len(image) == 1 else image

@@ -19,7 +19,7 @@ from terralink.errors import SceneError, SceneWarning, UnreadableWarning
 from terralink.geo.area import Area
 from terralink.geo.damage import Block, Masking
 from terralink.geo.given import given
-from terralink.geo.grid import Grid, parse_crs
+from terralink.geo.grid import Grid
 from terralink.geo.made_of import made_of
 from terralink.geo.no_data import NoData
 from terralink.geo.no_data_source import NoDataSource
@@ -75,7 +75,7 @@ def open_scene(
             name,
             bands=chosen,
             assumed_pixel_size_m=assumed_pixel_size_m,
-            assumed_crs=None if assumed_crs is None else parse_crs(assumed_crs),
+            assumed_crs=assumed_crs,
             called=os.fspath(path),
         ) as source,
     ):

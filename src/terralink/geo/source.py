@@ -37,7 +37,7 @@ from terralink.errors import SceneError
 from terralink.files import gdal_name
 from terralink.geo.band_names import Names, alpha_bands, band_names
 from terralink.geo.bands import check_bands
-from terralink.geo.grid import Grid
+from terralink.geo.grid import Grid, parse_crs
 
 Span: TypeAlias = tuple[int, int]
 
@@ -84,7 +84,7 @@ def opened(
     *,
     bands: Sequence[int | str] | None = None,
     assumed_pixel_size_m: float | None = None,
-    assumed_crs: CRS | None = None,
+    assumed_crs: CRS | str | None = None,
     expand_palette: bool = True,
     called: str | None = None,
 ) -> Iterator["Source"]:
@@ -96,7 +96,8 @@ def opened(
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
     with gdal_dataset(path) as dataset:
-        grid = _grid(dataset, assumed_pixel_size_m, assumed_crs)
+        crs = None if assumed_crs is None else parse_crs(assumed_crs)
+        grid = _grid(dataset, assumed_pixel_size_m, crs)
         palette = _palette(dataset) if expand_palette else None
         name = os.fspath(path) if called is None else called
         with gdal():

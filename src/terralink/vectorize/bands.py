@@ -123,14 +123,16 @@ def read_bands(
     path: str | os.PathLike[str],
     *,
     threshold: float = 0.5,
+    crs: str | None = None,
     progress: Callable[[float], None] = lambda _part: None,
 ) -> Iterator[Raster]:
     """A raster file in bands of whole rows that have its scale, or that of all its values.
 
-    Where it says no scale it is read twice, unless it has many values. Raises ``SceneError``, and
-    ``InputError`` that names the file.
+    ``crs`` is that of a raster which has none, but a transform. Where a raster says no scale it is
+    read twice, unless it has many values. Raises ``SceneError``, and ``InputError`` that names the
+    file.
     """
-    with opened(path, expand_palette=False) as source:
+    with opened(path, expand_palette=False, assumed_crs=crs) as source:
         scale = source.scale
         if scale is None:
             try:
