@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from affine import Affine
+from numpy.typing import NDArray
 from pyproj import Transformer
 
 from terralink import geo
@@ -198,3 +200,56 @@ def test_a_folder_of_tiles_is_one_map(terralink: Run, scene: Write, tmp_path: Pa
         assert ended.code == 0, ended.err
         assert (out / "tiles.gpkg").exists()
         (out / "tiles.gpkg").unlink()
+
+
+def test_levels_without_data_are_masked_and_told(
+    terralink: Run, scene: Write, crossing: NDArray[Any], tmp_path: Path
+) -> None:
+    image = crossing.astype(np.int16)
+    image[:, :40] = -9999
+    path = scene(image=image)
+    arguments = ("predict", path, "--model", GREY, "--out", tmp_path / "p.tif", "--json")
+    ended = terralink(*arguments)
+    assert ended.code == 0
+    assert ended.err.count("\n") == 1
+    assert "-9999 means no data: about 10.0% of the pixels are masked" in ended.err
+    with rasterio.open(tmp_path / "p.tif") as file:
+        assert (file.read_masks(1)[:40] == 0).all()
+        assert (file.read_masks(1)[40:] == 255).all()
+    assert terralink(*arguments, "--no-data", "none").err == ""
+    with rasterio.open(tmp_path / "p.tif") as file:
+        assert (file.read_masks(1) == 255).all()
+    assert terralink(*arguments, "--no-data", "-9999", "--no-data", "0").err == ""
+    refused = terralink(*arguments, "--no-data", "lots")
+    assert refused.code == 2
+    assert "--no-data wants a level" in refused.err
+
+
+@pytest.mark.parametrize("verb", ["predict", "extract"])
+def test_a_scene_without_a_valid_pixel_is_told(
+    terralink: Run, scene: Write, tmp_path: Path, verb: str
+) -> None:
+    path = scene(image=np.full((3, 300, 300), 7, np.uint8))
+    out = tmp_path / ("maps" if verb == "extract" else "p.tif")
+    ended = terralink(verb, path, "--model", GREY, "--out", out, "--no-data", "7", "--json")
+    assert ended.code == 0
+    assert ended.err.count("\n") == 1
+    assert "has no valid pixel" in ended.err
+
+
+def test_a_map_of_a_mask_with_a_world_file_alone_can_be_placed(
+    terralink: Run, tmp_path: Path
+) -> None:
+    mask = np.zeros((1, 300, 300), np.uint8)
+    mask[:, 140:160] = 255
+    place = Affine(0.5, 0, 600000, 0, -0.5, 4000000)
+    with rasterio.open(
+        tmp_path / "m.tif", "w", driver="GTiff", count=1, height=300, width=300, dtype="uint8",
+        transform=place,
+    ) as file:  # fmt: skip
+        file.write(mask)
+    out = tmp_path / "m.gpkg"
+    told = terralink("vectorize", tmp_path / "m.tif", "--out", out, "--crs", "EPSG:32611", "--json")
+    record = json.loads(told.out)
+    assert record["crs"] == "EPSG:32611"
+    assert record["length_m"] == pytest.approx(150, abs=5)
