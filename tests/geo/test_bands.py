@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp
 from terralink import predict
 from terralink.errors import SceneError, SceneWarning
 from terralink.geo import open_scene
+from terralink.geo.bands import pick_bands
 from terralink.geo.source import opened
 
 RGB = ("red", "green", "blue")
@@ -132,6 +133,23 @@ def test_what_the_model_sees_are_those_bands(tmp_path: Path, model: predict.Pred
         assert predict.fitted(model, scene).no_data is picked.no_data  # looked for once
         assert picked.stretch == named.stretch
         assert (picked.read(0, 0, (64, 64)).array == named.read(0, 0, (64, 64)).array).all()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bands"),
+    [
+        (("B04", "B03", "B02"), (1, 2, 3)),
+        (("B02", "B03", "B04"), (3, 2, 1)),
+        (("band1", "band2", "band3"), (1, 2, 3)),
+        (("hh", "hv", "vv"), (1, 2, 3)),
+        (("green", "R"), (2, 1)),
+        (("nir", "red", "green"), None),
+    ],
+)
+def test_a_models_names_are_understood_as_a_scenes(
+    wanted: tuple[str, ...], bands: tuple[int, ...] | None
+) -> None:
+    assert pick_bands({1: "red", 2: "green", 3: "blue"}, wanted) == bands
 
 
 def test_three_bands_without_names_are_taken_as_they_are(

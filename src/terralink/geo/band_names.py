@@ -58,6 +58,7 @@ _WORDS = {
     "pan": "pan",
     "panchromatic": "pan",
 }
+KNOWN = frozenset(_WORDS.values())
 _LETTERS = {"r": "red", "g": "green", "b": "blue", "n": "nir", "a": "alpha"}
 _NUMBER = re.compile(
     r"\b(?:(?P<family>sur refl|sr|toa) ?)?b(?P<spelt>and)? ?(?P<number>\d{1,2}a?)\b"
@@ -96,6 +97,16 @@ def canonical(name: str) -> str:
     """
     small = name.strip().lower()
     return _LETTERS.get(small) or _worded(name) or small
+
+
+def canonical_all(names: Sequence[str]) -> tuple[str, ...]:
+    """The same for all bands of a model, of which numbers may be those of a sensor.
+
+    >>> canonical_all(["B04", "B03", "B02"]), canonical_all(["Red", "height"])
+    (('red', 'green', 'blue'), ('red', 'height'))
+    """
+    numbered = _numbered(names)
+    return tuple(told or canonical(name) for told, name in zip(numbered, names, strict=True))
 
 
 def alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:

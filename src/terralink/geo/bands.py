@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rasterio.io import DatasetReader
 
 from terralink.errors import SceneError, unknown
-from terralink.geo.band_names import RGB, Names, canonical
+from terralink.geo.band_names import KNOWN, RGB, Names, canonical, canonical_all
 
 # What files of so many bands mostly are, for those that do not say it.
 _USUAL = {
@@ -87,7 +87,7 @@ def _list(bands: tuple[int, ...]) -> str:
 def pick_bands(names: Mapping[int, str | None], wanted: Sequence[str]) -> tuple[int, ...] | None:
     """The bands (number -> name) that a model wants, in its order; None where nothing tells.
 
-    Without names, as many bands as are wanted are taken as they come.
+    Without names, of the scene or the model, as many bands as are wanted are taken as they come.
 
     >>> pick_bands({1: "blue", 2: "green", 3: "red", 4: "nir"}, ["red", "green", "blue"])
     (3, 2, 1)
@@ -98,11 +98,12 @@ def pick_bands(names: Mapping[int, str | None], wanted: Sequence[str]) -> tuple[
     for number, name in names.items():
         if name is not None:
             number_of.setdefault(name, number)
-    titles = [canonical(each) for each in wanted]
+    titles = canonical_all(wanted)
     if all(title in number_of for title in titles):
         return tuple(number_of[title] for title in titles)
     fits = len(names) == len(titles) and all(
-        name in (None, title) for name, title in zip(names.values(), titles, strict=True)
+        name in (None, title) or title not in KNOWN
+        for name, title in zip(names.values(), titles, strict=True)
     )
     return tuple(names) if fits else None
 
@@ -123,7 +124,8 @@ def ask_for_bands(
         )
         return f"{path} has {count}{_listed(names)}, but {takes}{help_}"
     known = {name for name in names.values() if name is not None}
-    missing = [each for each in wanted if canonical(each) not in known]
+    titles = zip(wanted, canonical_all(wanted), strict=True)
+    missing = [each for each, title in titles if title not in known]
     told = (
         f"and nothing in it says which {'is' if len(missing) == 1 else 'are'} {', '.join(missing)}"
         if not known
@@ -139,7 +141,7 @@ def _listed(names: Mapping[int, str | None]) -> str:
 
 def _suggest(names: Mapping[int, str | None], wanted: Sequence[str]) -> str:
     """How to say it: with the numbers that files of so many bands mostly have."""
-    titles = [canonical(each) for each in wanted]
+    titles = canonical_all(wanted)
     number_of = {name: number for number, name in names.items() if name is not None}
     if number_of and not set(titles) & set(number_of):
         return "bring it to these colours, or choose bands with --bands, such as " + ",".join(
@@ -149,10 +151,10 @@ def _suggest(names: Mapping[int, str | None], wanted: Sequence[str]) -> str:
         numbers = ",".join(str(number_of.get(title, "?")) for title in titles)
         return f"choose with --bands {numbers}, a number for each"
     usual = _USUAL.get(len(names), ())
-    if tuple(titles) == RGB and usual:
+    if titles == RGB and usual:
         ways = (f"--bands {numbers} if they are {what}" for numbers, what in usual)
         return f"say it: {', '.join(ways)}"
-    if titles == [*RGB, "nir"] and len(names) in (4, 5):
+    if titles == (*RGB, "nir") and len(names) in (4, 5):
         last = len(names)
         return (
             f"say it: --bands 1,2,3,{last} or, as most satellites have them, --bands 3,2,1,{last}"

@@ -51,7 +51,7 @@ _LEAST_BELOW, _LEAST_ABOVE = 0.0005, 0.005  # share of the pixels
 # RULES 2 and 3: shares of the scene, of a side, of the box around a hole, and of other pixels
 _LEAST_COLLAR, _LEAST_HOLE, _ALONG, _FULL, _MOST_NEAR = 0.01, 0.02, 0.5, 0.9, 0.002
 _MOST_COLOURS = 4  # so many are looked at, the most frequent first
-_LEAST_FLAT = 0.002
+_LEAST_FLAT, _COUNTED = 0.002, 1 << 16  # share of the scene; so many flat pixels tell colours
 # RULE 4: steps in ranges of levels, shares of the edge, and of a collar inside the rest's hull
 _STEP, _EDGE_PX = 1 / 16, (1, 3)
 _SUDDEN, _SUDDEN_HOLE = 0.7, 0.8
@@ -121,12 +121,14 @@ def _empty_areas(sample: Sample, known: Bools) -> Iterator[EmptyArea]:
 
 def _colours(image: NDArray[Any], flat: Bools) -> Iterator[tuple[Vector, float]]:
     """The colours of flat areas, the most frequent first; then, of bytes, about black and white."""
-    pixels = np.ascontiguousarray(image[:, flat].T)
-    if len(pixels) >= _LEAST_FLAT * flat.size:
+    all_flat = image[:, flat]
+    if all_flat.shape[1] >= _LEAST_FLAT * flat.size:
+        every = 1 + all_flat.shape[1] // _COUNTED
+        pixels = np.ascontiguousarray(all_flat[:, ::every].T)
         packed = pixels.view([("", pixels.dtype)] * pixels.shape[1])[:, 0]
         colours, counts = np.unique(packed, return_counts=True)
         for index in np.argsort(-counts, kind="stable")[:_MOST_COLOURS]:
-            if counts[index] >= _LEAST_FLAT * flat.size:
+            if counts[index] * every >= _LEAST_FLAT * flat.size:
                 yield tuple(float(level) for level in colours[index]), 0.0
     if image.dtype == np.uint8:
         for level in (0.0, 255.0):
