@@ -106,3 +106,14 @@ def test_a_chip_without_a_known_pixel_is_in_no_mean_of_images() -> None:
     total = seen + Tally.of(prob, torch.full_like(truth, IGNORE), threshold=0.5)
     assert total.figures()["image_iou"] == seen.figures()["image_iou"] == 0.5
     assert total.images.left_out == 1
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_set_without_a_known_pixel_has_figures_that_can_be_logged(classes: int) -> None:
+    torch = pytest.importorskip("torch")
+    from terralink.data.chips import IGNORE
+    from terralink.train.score import Tally
+
+    prob, truth = torch.full((classes, 2, 2), 0.4), torch.full((2, 2), IGNORE)
+    assert set(Tally.of(prob, truth, threshold=0.5).figures().values()) == {0.0}

@@ -80,4 +80,4 @@ def _told(row: "Row") -> str:
 
 def _cell(row: "Row", figure: str) -> str:
     spread = row.spread(figure)
-    return f"{row.mean(figure):.4f}" + ("" if math.isnan(spread) else f" ± {spread:.4f}")
+    return f"{row.mean(figure):.3f}" + ("" if math.isnan(spread) else f" ± {spread:.3f}")

@@ -167,7 +167,5 @@ def _corners_apart_px(truth: Grid, pred: Grid) -> float:
 
 
 def _place(grid: Grid) -> str:
-    left, _, _, top = grid.bounds
-    across, _ = grid.pixel_size_m
-    place = grid.crs.to_string() if grid.crs is not None else "no CRS"
-    return f"({left:.6g}, {top:.6g}) of {place}, in pixels of {across:.3g} m"
+    unit = " m" if grid.crs is not None else ""
+    return f"{Extent(grid.bounds, grid.crs)}, in pixels of {grid.pixel_size_m[0]:.3g}{unit}"

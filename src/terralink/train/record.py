@@ -133,9 +133,9 @@ def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> str:
     template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     environment = json.loads((out / "environment.json").read_text(encoding="utf-8"))
     paper = recipe.paper.figures if recipe.paper else {}
-    rows = [(name, f"{value:.4f}") for name, value in scores.items()]
+    rows = [(name, f"{value:.3f}") for name, value in scores.items()]
     rows += [
-        (f"{name}, {recipe.paper.where}", f"{v:.4f}") for name, v in paper.items() if recipe.paper
+        (f"{name}, {recipe.paper.where}", f"{v:.3f}") for name, v in paper.items() if recipe.paper
     ]
     told = {key: environment[key] for key in ("commit", "command", "python", "machine", "gpus")}
     return Template(template).substitute(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from terralink.data.chips import IGNORE
@@ -47,17 +48,17 @@ class Tally:
         """IoU, F1 and accuracy: of class 1 where there are two, else the mean over classes."""
         if self.pixels.num_classes > 2:
             return {
-                "miou": float(np.nanmean(self.pixels.iou())),
-                "f1": float(np.nanmean(self.pixels.f1())),
-                "accuracy": self.pixels.accuracy(),
+                "miou": _mean(self.pixels.iou()),
+                "f1": _mean(self.pixels.f1()),
+                "accuracy": _or_zero(self.pixels.accuracy()),
             }
         return {
             "iou": _or_zero(self.pixels.iou()[1]),
             "f1": _or_zero(self.pixels.f1()[1]),
-            "accuracy": self.pixels.accuracy(),
-            "image_iou": self.images.mean,
+            "accuracy": _or_zero(self.pixels.accuracy()),
+            "image_iou": _or_zero(self.images.mean),
             "patch_f1": _or_zero(self.patches.f1()[1]),
-            "patch_accuracy": self.patches.accuracy(),
+            "patch_accuracy": _or_zero(self.patches.accuracy()),
         }
 
 
@@ -109,6 +110,12 @@ def score(
             chips = zip(prob, batch["mask"], strict=True)
             tallies += [Tally.of(each, mask, threshold=threshold) for each, mask in chips]
     return sum(tallies[1:], start=tallies[0])
+
+
+def _mean(each: NDArray[np.float64]) -> float:
+    """Over the classes that have a score."""
+    known = each[~np.isnan(each)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def _or_zero(value: float) -> float:
