@@ -23,6 +23,7 @@ from terralink import geo, jobs, predict, vectorize
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.map_kind import MapKind, class_bands, kind_of
+from terralink.outputs import check_not_inputs
 
 Progress = Callable[[float], None]
 
@@ -108,6 +109,8 @@ def make_map(
     """
     if job is not None and out is None:
         raise InputError("a job keeps what becomes a file: say which with out")
+    if out is not None:
+        check_not_inputs([out, prob_path(out)], [path])
     ready = predict.load(model) if isinstance(model, str | os.PathLike) else model
     kind = map_kind(ready, what)
     how = vectorize.MapOptions(

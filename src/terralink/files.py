@@ -28,6 +28,9 @@ from terralink.errors import InputError, OutputError
 if sys.platform != "win32":
     import fcntl
 
+# What every result says of itself, as its form allows: so a later run knows what it may replace
+MARK = "written by terralink"
+
 _SQLITE = b"SQLite format 3\0"
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 _PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt")

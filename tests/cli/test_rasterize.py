@@ -131,7 +131,7 @@ def test_what_is_fetched_is_drawn(
         (["TOWN", "--values", "1,2"], "1 to 255 for each of road"),
         (["TOWN", "--what", "both", "--values", "3,3"], "all different"),
         (["TOWN", "--values", "256"], "1 to 255"),
-        (["TOWN", "--out", "SCENE"], "would replace the scene"),
+        (["TOWN", "--out", "SCENE"], "is an input of this command"),
         (["TOWN", "--like", "SCENE2", "--out", "one.tif"], "need a folder"),
         (["TOWN", "--like", "SCENE"], "draw them apart"),
         (["TOWN", "--tiles"], "x-y-z"),

@@ -17,6 +17,7 @@ def run(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another town.")] = 7,
     model: options.Model = "roads",
     provider: options.Provider = None,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Draw a town, extract its roads, and score them.
@@ -28,6 +29,8 @@ def run(
 
     from terralink import demo
 
+    files = astuple(demo.Files.of(out))
+    options.check_outputs(files, files=options.files_of_models([model]), overwrite=overwrite)
     started = perf_counter()
     ready = options.loaded([model], provider=provider)
     with console.progress(f"demo, {ready.provider}") as update:

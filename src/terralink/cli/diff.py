@@ -28,6 +28,7 @@ def run(
         float,
         typer.Option(min=0.01, max=1.0, help="Buildings that overlap so much are one."),
     ] = 0.5,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Tell what is new in a map, and what is gone, against OpenStreetMap or an older map.
@@ -37,6 +38,7 @@ def run(
     'buildings_grouped', the buildings that both have but divide in another way: one-to-many,
     many-to-one or many-to-many. The reference counts as far as the box around the map reaches.
     """
+    options.check_outputs([out], files=[given, reference], overwrite=overwrite)
     from terralink import diff
 
     started = perf_counter()

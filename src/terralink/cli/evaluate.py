@@ -71,6 +71,7 @@ def run(
         ),
     ] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=1, help="Cases on the page.")] = 9,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Score predictions against the truth, a pair of files or two folders of them.
@@ -81,6 +82,10 @@ def run(
     partner is named; a CSV of the EPFL road challenge ('terralink submit') goes with a folder of
     truth by its images' numbers. With --report also a page with the worst cases drawn.
     """
+    if report is not None:
+        options.check_outputs(
+            [report], scenes=[truth, pred], overwrite=overwrite, option="--report"
+        )
     from terralink import evaluate
 
     started = perf_counter()

@@ -39,6 +39,7 @@ def run(
         str | None,
         typer.Option(help="Whom to credit for the data.", show_default="the recipe's"),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Export a checkpoint as a model file (extra 'train').
@@ -48,6 +49,11 @@ def run(
     """
     if int8 != bool(calibrate):
         raise InputError("--int8 and --calibrate CHIPS go together: give both, or neither")
+    options.check_outputs(
+        [out],
+        files=[*options.files_of_models([str(checkpoint)]), *(calibrate or ())],
+        overwrite=overwrite,
+    )
     with console.extra("train"):
         from terralink.export.checkpoint import export_checkpoint
     started = perf_counter()

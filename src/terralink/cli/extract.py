@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from terralink.predict import Predictor
     from terralink.vectorize import Map
 
+_PROB = ".prob.tif"  # what lies beside a map, see ``extract.prob_path``
+
 Results: TypeAlias = Mapping[Path, Path]
 How: TypeAlias = Mapping[str, Any]
 
@@ -49,6 +51,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Extract maps from scenes: roads that you can route on, buildings, or land cover.
@@ -63,6 +66,12 @@ def run(
     job's folder when all is done. With --cluster the job is DIR/job unless told.
     """
     results = _results(scenes, out)
+    options.check_outputs(
+        [file for result in results.values() for file in (result, result.with_suffix(_PROB))],
+        scenes=scenes,
+        files=[area, job, *options.files_of_models(model)],
+        overwrite=overwrite,
+    )
     chosen = options.band_names(bands)
     memory.share_freed()
     from terralink import extract

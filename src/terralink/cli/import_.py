@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from terralink.cli import console, options
+from terralink.outputs import CHECKPOINT
 
 
 def run(
@@ -25,6 +26,7 @@ def run(
         typer.Option("--pixel-size", metavar="METRES", min=0.001, help="Of its training images."),
     ] = 0.5,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Import a checkpoint that D-LinkNet's or PP-LinkNet's authors published (extra 'train').
@@ -32,6 +34,8 @@ def run(
     The result is a checkpoint folder, or with --out FILE.onnx a model file. Either takes raw RGB
     pixels of 0..255: the order and scale that the authors' code gives its images are inside.
     """
+    written = [out] if out.suffix == ".onnx" else [out / name for name in CHECKPOINT]
+    options.check_outputs(written, files=[checkpoint], overwrite=overwrite)
     with console.extra("train"):
         from terralink.export.published import import_published
     started = perf_counter()

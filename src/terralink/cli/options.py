@@ -1,12 +1,14 @@
 """Options that several verbs take, each said once."""
 
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terralink import outputs as outputs_rule
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
@@ -190,7 +192,41 @@ MinProbability = Annotated[
     ),
 ]
 
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace files that terralink did not write; never one that is read."
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def check_outputs(
+    outputs: Iterable[Path],
+    *,
+    scenes: Iterable[Path] = (),
+    files: Iterable[Path | str | None] = (),
+    overwrite: bool = False,
+    option: str = "--out",
+) -> None:
+    """Refuse, before any work, outputs that are read by the command, or that are not ours.
+
+    ``scenes`` are rasters, which may be made of other files; ``files`` are all else that is read.
+    """
+    outputs = list(outputs)
+    inputs: list[Path | str] = [*scenes, *(each for each in files if each is not None)]
+    if any(output.exists() for output in outputs):  # else it is no file inside a scene
+        from terralink.geo.made_of import files_behind
+
+        inputs += [file for scene in scenes for file in files_behind(scene)]
+    outputs_rule.check_outputs(outputs, inputs, overwrite=overwrite, option=option)
+
+
+def files_of_models(names: Iterable[str] | None) -> list[Path]:
+    """The model files, and what is read of the folders of runs."""
+    files = [Path(name) for name in names or ()]
+    return [*files, *(run / name for run in files for name in outputs_rule.CHECKPOINT)]
 
 
 def band_numbers(text: str | None) -> tuple[int, ...] | None:

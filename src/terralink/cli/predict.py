@@ -36,6 +36,7 @@ def run(
     native: Annotated[
         bool, typer.Option("--native", help="On the scene's own pixels, not the model's.")
     ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the probability of road in each pixel of a scene.
@@ -43,6 +44,12 @@ def run(
     The result is a GeoTIFF at the model's pixel size, or with --native at the scene's: uint8 with a
     scale of 1/255, masked where the scene has no data. 'terralink vectorize' makes a road map.
     """
+    options.check_outputs(
+        [out],
+        scenes=[scene],
+        files=[area, job, *options.files_of_models(model)],
+        overwrite=overwrite,
+    )
     chosen = options.band_names(bands)
     memory.share_freed()
     from terralink import geo, predict

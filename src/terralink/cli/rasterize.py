@@ -81,6 +81,7 @@ def run(
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Fetch OpenStreetMap around each scene, by osmnx.")
     ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Draw roads and buildings onto the grids of scenes, as labels to train on.
@@ -90,6 +91,7 @@ def run(
     'width', 'est_width' or 'lanes' say, else as roads of its class mostly are.
     """
     results = _results(like, out)
+    options.check_outputs(results.values(), scenes=results, files=files or (), overwrite=overwrite)
     numbers = _numbers(values, what)
     from terralink.geo.labels import classes_of
     from terralink.geo.osm import RoadChoice
@@ -189,19 +191,16 @@ def _fetched(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass
 
 
 def _results(like: list[Path], out: Path) -> dict[Path, Path]:
-    """Each scene with the file of its label; two scenes never share one, and none is replaced."""
+    """Each scene with the file of its label; two scenes never share one."""
     scenes = [found for path in like for found in _scenes(path, out)]
     results = {scene: out / under.with_suffix(".tif") for scene, under in scenes}
     if out.suffix.lower() in (".tif", ".tiff"):
         if len(scenes) > 1:
             raise InputError(f"{len(scenes)} scenes need a folder for their labels, not {out}")
         results = {scene: out for scene, _ in scenes}
-    given = {scene.resolve() for scene in results}
     for result, count in Counter(results.values()).items():
         if count > 1:
             raise InputError(f"{count} scenes would be written to {result}: draw them apart")
-        if result.resolve() in given:
-            raise InputError(f"the label would replace the scene {result}; choose another --out")
     return results
 
 

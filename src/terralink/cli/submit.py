@@ -52,6 +52,7 @@ def run(
     ] = Strategy.CORNERS,
     threshold: options.Threshold = None,
     tta: options.Tta = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict images for the EPFL road challenge.
@@ -64,6 +65,11 @@ def run(
 
     started = perf_counter()
     found = metrics.numbered_images(images)
+    read = [*found.values(), *options.files_of_models([model])]
+    options.check_outputs([out], files=read, overwrite=overwrite)
+    if masks is not None:
+        drawn = [masks / f"{path.stem}.png" for path in found.values()]
+        options.check_outputs(drawn, files=read, overwrite=overwrite, option="--masks")
     ready = options.loaded([model], provider=provider)
     level = ready.metadata.threshold if threshold is None else threshold
     masked: dict[int, NDArray[np.bool_]] = {}

@@ -15,6 +15,7 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(
         "masks"
     ),
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Make masks of a submission to the EPFL road challenge.
@@ -24,8 +25,12 @@ def run(
     """
     from terralink import metrics
 
-    masks = metrics.read_submission(submission)
-    for number, mask in masks.items():
-        metrics.write_mask(out / f"{number:03d}.png", mask)
+    masks = {
+        out / f"{number:03d}.png": mask
+        for number, mask in metrics.read_submission(submission).items()
+    }
+    options.check_outputs(masks, files=[submission], overwrite=overwrite)
+    for path, mask in masks.items():
+        metrics.write_mask(path, mask)
     record = {"submission": str(submission), "images": len(masks), "written": [str(out)]}
     console.show(record, as_json=as_json, lines=[("images", f"{len(masks):,}"), ("written", out)])

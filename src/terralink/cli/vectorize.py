@@ -65,6 +65,7 @@ def run(
     ] = True,
     min_probability: options.MinProbability = None,
     crs: options.Crs = None,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Turn a raster of probabilities or classes into a map.
@@ -77,6 +78,7 @@ def run(
     """
     started = perf_counter()
     out = Path(f"{what.value}.gpkg") if out is None else out
+    options.check_outputs([out], scenes=[prob], overwrite=overwrite)
     from terralink import vectorize
 
     how = vectorize.MapOptions(

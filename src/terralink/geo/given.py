@@ -7,11 +7,12 @@ as ``tiles/*.tif``, is one scene of all rasters in it.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rasterio.io import MemoryFile
 
+from terralink.errors import SceneError
 from terralink.geo import stac, virtual
 from terralink.geo.source import gdal
 
@@ -38,6 +39,17 @@ def given(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Ban
             yield name, bands
     else:
         yield address, bands
+
+
+def files_of(path: str | os.PathLike[str]) -> list[str]:
+    """The files, or addresses, that a name stands for; the name where it stands for itself."""
+    address = _address(path)
+    with suppress(SceneError):
+        if Path(address).is_dir() or is_pattern(address):
+            return virtual.files_of(address)
+        if "://" not in address and (item := stac.item_at(address)) is not None:
+            return [address, *(file for file, _ in stac.bands_of(item, address).values())]
+    return [address]
 
 
 def is_pattern(path: str | os.PathLike[str]) -> bool:

@@ -5,11 +5,15 @@ disk its size and time are looked at, of what lies on a server the name alone.
 """
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rasterio.io import DatasetReader
 
+from terralink.errors import SceneError
+from terralink.geo.given import files_of
 from terralink.geo.source import gdal, gdal_dataset
 
 # Programs that only show a raster write these beside it, and no pixel changes.
@@ -24,6 +28,31 @@ def made_of(dataset: DatasetReader) -> dict[str, Any]:
         "layout": _layout(dataset),
         "nodata": [repr(level) for level in dataset.nodatavals],
     }
+
+
+def files_behind(path: str | os.PathLike[str]) -> set[str]:
+    """The files of this machine that a scene is read from: those of a VRT, a folder, an item.
+
+    What cannot be opened is a file for itself; nothing on a server is asked.
+    """
+    found: set[str] = set()
+    for name in files_of(path):
+        found.add(name)
+        if "://" in name:
+            continue
+        with suppress(SceneError), gdal_dataset(name) as dataset:
+            _collect(dataset, found)
+    return found
+
+
+def _collect(dataset: DatasetReader, found: set[str]) -> None:
+    with gdal():
+        names = set(dataset.files) - found
+    found |= names
+    for name in names:
+        if name.lower().endswith(".vrt"):
+            with suppress(SceneError), gdal_dataset(name) as inner:
+                _collect(inner, found)
 
 
 def _files(dataset: DatasetReader, seen: set[str]) -> dict[str, Any]:

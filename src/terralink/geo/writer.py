@@ -32,7 +32,7 @@ from rasterio.shutil import copy as gdal_copy
 from rasterio.windows import Window
 
 from terralink.errors import OutputError, SceneError
-from terralink.files import written_whole
+from terralink.files import MARK, written_whole
 from terralink.geo.grid import Grid
 from terralink.geo.source import gdal, gdal_dataset, reason
 from terralink.geo.statistics import Statistics
@@ -149,7 +149,7 @@ class RasterWriter:
             self._dataset.write_mask(mask, window=window)
 
     def _describe(self) -> None:
-        self._dataset.update_tags(**self._tags)
+        self._dataset.update_tags(**{"TIFFTAG_SOFTWARE": MARK, **self._tags})
         if self._scale is not None:
             self._dataset.scales = (self._scale,) * self._bands
         if self._description is not None:

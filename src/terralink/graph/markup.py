@@ -12,7 +12,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from terralink.errors import GraphError
-from terralink.files import written_whole
+from terralink.files import MARK, written_whole
 from terralink.geo.osm import is_road, read_elements, read_xml, write_ways
 from terralink.geo.osm.tags import Tags, are_known
 from terralink.graph.lines import reprojected
@@ -36,6 +36,8 @@ def write_graphml(path: str | os.PathLike[str], graph: "RoadGraph") -> None:
         values.update({name: _text(value) for name, value in values.items()})
     with written_whole(path) as part:
         nx.write_graphml_xml(plain, part)
+        with part.open("a", encoding="utf-8") as file:
+            file.write(f"<!-- {MARK} -->\n")
 
 
 def read_graphml(path: str | os.PathLike[str]) -> LineTable:

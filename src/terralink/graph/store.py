@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import GraphError, InputError, OutputError
-from terralink.files import written_whole
+from terralink.files import MARK, written_whole
 from terralink.geo.antimeridian import as_rfc7946
 from terralink.geo.osm import read_roads, tagged_width_m
 from terralink.geo.osm.features import Features
 from terralink.geo.osm.tags import Tags
 from terralink.geo.vectors import import_parquet
 from terralink.graph import style
+from terralink.outputs import keep_others
 
 _WGS84 = CRS.from_epsg(4326)
 
@@ -108,6 +109,7 @@ def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -
     except InputError as error:
         raise GraphError(str(error)) from error
     table = geopandas.GeoDataFrame(layer.columns, geometry=layer.geometry, crs=crs)
+    table.attrs["generator"] = MARK
     with written_whole(path) as part:
         table.to_parquet(part)
 
@@ -115,11 +117,17 @@ def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -
 def write_geopackage(
     path: str | os.PathLike[str], layers: Sequence[tuple[Layer, str]], crs: CRS | None
 ) -> None:
-    """Write layers, each with its style (QML), whole or not at all."""
+    """Write layers, each with its style (QML), whole or not at all.
+
+    Layers that others put into a GeoPackage that is there are kept. Raises ``OutputError`` where
+    they have the name of one of these.
+    """
     with written_whole(path) as part:
+        keep_others(path, part, [layer.name for layer, _ in layers])
         for layer, _ in layers:
             # 1.2 is what older QGIS and GDAL read without a word
-            _write_layer(part, layer, crs, driver="GPKG", VERSION="1.2")
+            options = {} if part.exists() else {"VERSION": "1.2"}
+            _write_layer(part, layer, crs, driver="GPKG", DESCRIPTION=MARK, **options)
         style.store(part, {layer.name: qml for layer, qml in layers})
 
 
@@ -134,7 +142,7 @@ def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:
     with written_whole(path) as part:
         _write_layer(
             part, replace(layer, geometry=placed, kind="Unknown"), _WGS84, driver="GeoJSON",
-            RFC7946="YES", COORDINATE_PRECISION="8",
+            RFC7946="YES", COORDINATE_PRECISION="8", DESCRIPTION=MARK,
         )  # fmt: skip
 
 

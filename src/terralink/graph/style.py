@@ -39,19 +39,21 @@ def store(path: Path, styles: dict[str, str]) -> None:
     with closing(sqlite3.connect(path)) as base, base:
         base.execute(_TABLE)
         base.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
+            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier)"
             " VALUES ('layer_styles', 'attributes', 'layer_styles')"
         )
+        # a default that the user chose stays the default
         base.executemany(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name,"
             " f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner)"
-            " VALUES ('', '', ?, 'geom', 'terralink', ?, '', 1, 'of terralink', '')",
+            " SELECT '', '', ?1, 'geom', 'terralink', ?2, '', NOT EXISTS (SELECT 1 FROM"
+            " layer_styles WHERE f_table_name = ?1 AND useAsDefault), 'of terralink', ''",
             styles.items(),
         )
 
 
 # the table as QGIS itself makes it
-_TABLE = """CREATE TABLE layer_styles (
+_TABLE = """CREATE TABLE IF NOT EXISTS layer_styles (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
     f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from terralink.data.chips import files
 from terralink.errors import InputError
-from terralink.files import written_whole
+from terralink.files import MARK, written_whole
 from terralink.metrics.patches import patch_labels
 
 Mask = NDArray[np.bool_]
@@ -90,7 +91,9 @@ def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
 def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
     """Write a mask (row, col) as a grey picture: 255 is road."""
     with written_whole(path) as part:
-        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part)
+        told = PngInfo()
+        told.add_text("Software", MARK)
+        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part, pnginfo=told)
 
 
 def _pictures(path: Path) -> list[Path]:

@@ -133,7 +133,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"{path} is refused: it is no plain checkpoint, or it holds code; "
             "ask for the weights alone (a state dict)"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise ModelError(f"{path} is not a checkpoint that can be read") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelError(f"{path} holds more than the tensors of a network; give its state dict")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from terralink.geo import Raster, RasterWriter, Scene
+from terralink.outputs import check_not_inputs
 from terralink.predict.model import Predictor
 from terralink.predict.network import LEVELS
 from terralink.predict.scene import blocks, fitted, warn_if_empty
@@ -78,6 +79,7 @@ def strip_count(model: Predictor, scene: Scene) -> int:
 @contextmanager
 def _draft(path: str | os.PathLike[str], model: Predictor, scene: Scene) -> Iterator["_Draft"]:
     """The file that becomes ``path`` when the block ends."""
+    check_not_inputs([path], [scene.path])
     scene = fitted(model, scene)
     card = model.metadata
     tags = {

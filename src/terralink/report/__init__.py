@@ -16,7 +16,7 @@ from string import Template
 
 from PIL import Image, ImageEnhance
 
-from terralink.files import written_whole
+from terralink.files import MARK, written_whole
 
 __all__ = ["Key", "Layer", "Page", "Table"]
 
@@ -81,7 +81,7 @@ class Page:
             small = view.resize((width_px, height_px), Image.Resampling.LANCZOS)
             strip.paste(small, (place * (width_px + _GAP_PX), 0))
         with written_whole(path) as part:
-            strip.save(part, "JPEG", quality=87)
+            strip.save(part, "JPEG", quality=87, comment=MARK)
 
     def html(self) -> str:
         """The whole page as text."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terralink.errors import RecipeError
+from terralink.files import written_whole
 from terralink.train import ensemble, recipe
 from terralink.train.ensemble import Ensemble
 from terralink.train.recipe import Paper, Recipe
@@ -72,7 +73,8 @@ def put_into(page: Path) -> None:
     _, end, after = rest.partition(END)
     if not start or not end:
         raise RecipeError(f"{page} has no marks to put the tables between: {START} and {END}")
-    page.write_text(f"{before}{START}\n{markdown()}{END}{after}", encoding="utf-8")
+    with written_whole(page, option="--into") as part:
+        part.write_text(f"{before}{START}\n{markdown()}{END}{after}", encoding="utf-8")
 
 
 def markdown() -> str:
