@@ -90,6 +90,26 @@ def test_what_does_not_cross_stays_bit_by_bit() -> None:
     assert shapely.equals_exact(join_at_180(shapes), shapes).all()
 
 
+def test_points_and_mixed_shapes_at_180_degrees_stay_what_they_are() -> None:
+    line = shapely.LineString([(-180, 0), (-179, 0)])
+    shapes = np.array(
+        [
+            None,
+            shapely.Polygon(),
+            shapely.MultiPoint([(180, 1), (-180, 1)]),
+            shapely.GeometryCollection([shapely.Point(180, 0), line]),
+            shapely.MultiLineString([line, shapely.LineString([(170, 5), (180, 5)])]),
+        ],
+        dtype=object,
+    )
+    assert (join_at_180(shapes) == shapes).all()
+    split = split_at_180(shapes)
+    assert [shape and shape.geom_type for shape in split] == [
+        shape and shape.geom_type for shape in shapes
+    ]
+    assert (split[1:] == shapes[1:]).all()
+
+
 @pytest.mark.parametrize("zone", [32760, 32701])
 def test_geojson_of_roads_in_fiji_is_as_its_standard_wants_and_comes_back(
     tmp_path: Path, zone: int

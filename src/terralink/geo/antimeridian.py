@@ -141,6 +141,9 @@ def _pieces(part: Any) -> Iterator[Any]:
     left, _, right, _ = shapely.bounds(part)
     if np.isnan(left):
         return
+    if left >= -_HALF and right <= _HALF:
+        yield part
+        return
     if shapely.get_dimensions(part) == _LINE:
         yield from _line_pieces(shapely.get_coordinates(part))
         return
@@ -172,17 +175,18 @@ def _line_pieces(xy: Floats) -> Iterator[Any]:
 
 
 def _joined(shape: Any) -> Any:
-    """Parts on both sides of 180 degrees as one, where they touch there."""
+    """Parts on both sides of 180 degrees as one, where they touch there; others as they are."""
+    if shape.geom_type not in ("MultiLineString", "MultiPolygon"):
+        return shape
     parts = [
         _moved(part, _TURN if shapely.bounds(part)[[0, 2]].mean() < 0 else 0.0)
         for part in shapely.get_parts(shape)
     ]
-    if shapely.get_dimensions(shape) == _LINE:
-        whole = shapely.line_merge(shapely.MultiLineString(parts), directed=True)
-    elif shapely.get_dimensions(shape) == _POLYGON:
-        whole = shapely.union_all(parts)
-    else:
-        return shape
+    whole = (
+        shapely.line_merge(shapely.MultiLineString(parts), directed=True)
+        if shape.geom_type == "MultiLineString"
+        else shapely.union_all(parts)
+    )
     return whole if shapely.get_num_geometries(whole) < len(parts) else shape
 
 
@@ -196,8 +200,6 @@ def _collect(pieces: Iterable[Any]) -> Any:
     if len(parts) == 1:
         return parts[0]
     kinds = {shapely.get_dimensions(part) for part in parts}
-    if kinds == {_LINE}:
-        return shapely.MultiLineString(parts)
-    if kinds == {_POLYGON}:
-        return shapely.MultiPolygon(parts)
-    return shapely.GeometryCollection(parts)
+    many = {0: shapely.MultiPoint, _LINE: shapely.MultiLineString, _POLYGON: shapely.MultiPolygon}
+    of_one_kind = len(kinds) == 1
+    return many[kinds.pop()](parts) if of_one_kind else shapely.GeometryCollection(parts)
