@@ -54,7 +54,8 @@ class Pretended:
         assert not pure
         assert len(self._running) < self.workers  # a task that waits could not be divided any more
         row_s, merge_s, took_s = self.seconds
-        value: Any = geo.Stretch.none(), list(work.even(0, self.bands, most=work.BANDS_A_TASK))
+        left = list(work.even(0, self.bands, most=work.BANDS_A_TASK))
+        value: Any = {"stretch": geo.Stretch.none(), "no_data": geo.NoData()}, left, []
         if does is work.made:
             first, stop = span
             self.made += [(order.scene, band) for band in range(first, stop)]
