@@ -38,7 +38,7 @@ def model(tmp_path: Path) -> Model:
             [full],
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        bands = tuple(f"band {number}" for number in range(count))
+        bands = ("red", "green", "blue") if count == 3 else ("grey",)
         card = Metadata(name="bright", classes=classes, bands=bands, threshold=threshold)
         helper.set_model_props(made, card.to_props())
         path = tmp_path / f"{'-'.join(classes)}.onnx".replace(" ", "_")
