@@ -1,5 +1,6 @@
 """A run from a recipe to a model file that predicts."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from terralink.models import pretrained  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
 from terralink.train.checkpoints import moving_average  # noqa: E402
+from terralink.train.recipe import Shifts  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -81,6 +83,17 @@ def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
     resumed, never = (pretrained.load(folder)[0].state_dict() for folder in (tmp_path, run))
     # Sums over threads may come in another order, hence not to the last bit.
     assert all(torch.allclose(resumed[key], never[key], atol=1e-5) for key in never)
+
+
+def test_a_recipe_with_shifts_learns_from_two_views(recipe: Recipe, tmp_path: Path) -> None:
+    trainer = recipe.trainer.model_copy(update={"steps": 2})
+    wanted = recipe.model_copy(update={"shifts": Shifts(most_px=8), "trainer": trainer})
+    assert fit(wanted, tmp_path, tmp_path)
+    (log,) = (tmp_path / "log").glob("*/metrics.csv")
+    with log.open() as file:
+        apart = [float(row["apart"]) for row in csv.DictReader(file) if row["apart"]]
+    assert len(apart) == 1
+    assert 0 < apart[0] <= 1
 
 
 def test_averaged_weights_forget_the_start_and_then_have_the_recipe_s_memory() -> None:

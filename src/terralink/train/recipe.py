@@ -59,6 +59,17 @@ class Model(Strict):
     pixel_size_m: PositiveFloat = 1.0
 
 
+class Shifts(Strict):
+    """Two views of each sample, moved by up to ``most_px``, are learned from and must agree.
+
+    The views are smaller than ``augment.crop_px`` by ``most_px``. ``weight`` is that of how far
+    they are apart, 0 to 1; see ``terralink.losses.shifts``.
+    """
+
+    most_px: PositiveInt = 16
+    weight: PositiveFloat = 1.0
+
+
 class Paper(Strict):
     """What the paper says that this recipe reached: the place in it, and its figures."""
 
@@ -108,6 +119,7 @@ class Recipe(Strict):
     val: dict[str, AnySource]
     augment: Augment
     rescale: bool = True  # chips that know their ground size are brought to the model's
+    shifts: Shifts | None = None
     loss: tuple[dict[str, Any], ...] = Field(({"name": "bce_dice"},), validate_default=True)
     optimizer: Optimizer = Field(default_factory=Optimizer)
     schedule: AnySchedule = Cosine(kind="cosine")

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from terralink import losses, models
 from terralink.errors import TrainingError
+from terralink.losses.shifts import Shift
 from terralink.models.normalised import Normalised
 from terralink.train import depthwise
 from terralink.train.recipe import Recipe
@@ -49,7 +51,7 @@ class Segmentation(L.LightningModule):
                     module.eval()
 
     def training_step(self, batch: Mapping[str, Any], _index: int) -> Tensor:
-        loss = self.loss(self(batch["image"]).float(), batch["mask"])
+        loss = self._loss(batch["image"], batch["mask"])
         if not torch.isfinite(loss):
             chips = ", ".join(dict.fromkeys(batch["name"]))
             raise TrainingError(
@@ -58,6 +60,20 @@ class Segmentation(L.LightningModule):
             )
         self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True)
         return loss
+
+    def _loss(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The recipe's loss of samples; where it wants shifts, of two views and their agreement."""
+        wanted = self.recipe.shifts
+        if wanted is None:
+            whole: Tensor = self.loss(self(image).float(), mask)
+            return whole
+        rng = np.random.default_rng((self.recipe.trainer.seed, self.global_step))
+        shift = Shift.drawn(image.shape[-1], wanted.most_px, rng)
+        logits = self(shift.views(image)).float()
+        apart = shift.apart(probabilities(logits))
+        self.log("apart", apart, on_step=False, on_epoch=True, sync_dist=True)
+        views: Tensor = self.loss(logits, shift.views(mask)) + wanted.weight * apart
+        return views
 
     def validation_step(
         self, batch: Mapping[str, Any], _index: int, dataloader_idx: int = 0
