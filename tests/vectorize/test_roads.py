@@ -252,10 +252,10 @@ def test_the_map_is_the_same_whatever_the_strips(
     monkeypatch.setattr(Strips.__init__, "__kwdefaults__", {"strip_rows": rows, "halo_rows": 64})
     cut = roads(prob)
     assert cut.length_m.sum() == pytest.approx(whole.length_m.sum(), rel=1e-3)
-    # where a strip ends a line may keep another pixel: a fraction of one is all that moves
+    # where a strip ends a line may keep another pixel: less than one is all that moves
     assert len(cut.junctions) == len(whole.junctions)
     assert len(cut) == len(whole)
-    assert cKDTree(whole.junctions).query(cut.junctions)[0].max() < 0.5
+    assert cKDTree(whole.junctions).query(cut.junctions)[0].max() < 1
 
 
 @settings(max_examples=4, deadline=None)

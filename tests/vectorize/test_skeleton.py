@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from terralink import town
-from terralink.vectorize.skeleton import centre_pixels, widths_m
+from terralink.vectorize.skeleton import centre_pixels, measure_widths
 from terralink.vectorize.strips import Strip
 from terralink.vectorize.trace import Pixels
 
@@ -38,8 +38,9 @@ def test_widths_are_those_of_chords_and_of_the_distance_transform(
 ) -> None:
     mask = np.pad(mask, 1)  # background all around, which both know how to measure to
     rows, cols = np.nonzero(mask)
-    width_m = widths_m(strip_of(mask), rows, cols, pixel_size_m=pixel_size_m)
+    width_m, radius_m = measure_widths(strip_of(mask), rows, cols, pixel_size_m=pixel_size_m)
     distance_m = distance_transform_edt(mask, sampling=pixel_size_m[::-1])
+    np.testing.assert_allclose(radius_m, distance_m[rows, cols], rtol=1e-5)
     for row, col, found_m in zip(rows.tolist(), cols.tolist(), width_m, strict=True):
         row_m, column_m = np.multiply([run(mask[row], col), run(mask[:, col], row)], pixel_size_m)
         chord_m = 1 / np.sqrt(1 / row_m**2 + 1 / column_m**2)
@@ -70,9 +71,19 @@ def test_an_oblique_street_is_about_as_wide_as_it_is_drawn(degrees: float) -> No
         assert pixels.width_m[inside].mean() == pytest.approx(wide_px, abs=0.6)
 
 
-def test_the_edge_of_the_picture_is_no_edge_of_the_road() -> None:
+def test_outside_the_scene_is_background() -> None:
     mask = np.ones((5, 40), bool)
-    width_m = widths_m(strip_of(mask), np.array([2]), np.array([20]), pixel_size_m=(1, 1))
+    width_m, radius_m = measure_widths(
+        strip_of(mask), np.array([2]), np.array([20]), pixel_size_m=(1, 1)
+    )
+    assert width_m[0] == pytest.approx(5, abs=0.1)
+    assert radius_m[0] == pytest.approx(3)
+
+
+def test_what_lies_above_and_below_a_strip_within_a_scene_is_not_background() -> None:
+    mask = np.ones((200, 40), bool)
+    within = Strip(mask.astype(np.uint8), slice(64, 136), top=512, road=1)
+    width_m, _ = measure_widths(within, np.array([100]), np.array([20]), pixel_size_m=(1, 1))
     assert width_m[0] == pytest.approx(40, abs=1)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
 from pyproj import CRS
 from scipy.spatial import cKDTree
@@ -18,6 +19,11 @@ def raster(mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Raster:
     return Raster(mask, Grid(mask.shape, Affine(0.5, 0, 600000, 0, -0.5, 4000000), UTM))
 
 
+def clipped(graph: RoadGraph, area: shapely.Polygon) -> RoadGraph:
+    lines = shapely.intersection(graph.lines, area)
+    return RoadGraph.from_lines(lines[~shapely.is_empty(lines)], graph.crs)
+
+
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
     drawn = town.draw((1200, 1200), seed=seed, pixel_size_m=0.5)
@@ -25,7 +31,9 @@ def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
     found = vectorize.roads(Raster(mask, drawn.grid))
     # a mask does not tell a bridge from a crossing
     truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node="crossings")
-    assert metrics.apls(truth, found).score >= 0.95
+    inner = shapely.buffer(shapely.box(*shapely.total_bounds(truth.lines)), -20)
+    # at the border the mask shows sides of roads whose middle lines are outside of the scene
+    assert metrics.apls(clipped(truth, inner), clipped(found, inner)).score >= 0.95
 
 
 @pytest.mark.parametrize("height", [512, 522, 570, 640])

@@ -22,7 +22,8 @@ def drawn(picture: str) -> Mask:
 def pixels(mask: Mask, first: int, stop: int) -> Pixels:
     rows, cols = np.nonzero(mask[first:stop])
     count = len(rows)
-    return Pixels(rows + first, cols, np.ones(count, np.float32), np.full(count, 255, np.uint8))
+    metres = np.ones(count, np.float32)
+    return Pixels(rows + first, cols, metres, metres, np.full(count, 255, np.uint8))
 
 
 def traced(mask: Mask, strips: list[int]) -> Traces:

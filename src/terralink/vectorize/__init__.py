@@ -2,10 +2,16 @@
 
 bands      what the values of a raster mean; rows from top to bottom
 strips     rows in, strips with a halo out
+background its connected parts in a strip
+medians    strips of background that part two carriageways
+holes      the others, filled where a road is wide around them
 skeleton   the centre pixels of a mask, and how wide it is there
 trace      centre pixels to chains
 junctions  brought to where roads cross
+crossings  of two roads at a small angle
 clean      the chains' graph to a map: spurs, holes, steps, pieces
+ends       of roads, brought to where the mask ends
+mask_store the mask, kept until the scene is whole
 gaps       bridges over what trees and shadows hide
 faint      the probability that was seen there
 shelf      where that lies until the scene is whole

@@ -1,6 +1,7 @@
 """From the raw skeleton graph to a map: what is noise of thinning goes, what is road stays.
 
-    RULE 1: a dead end shorter than the road it leaves is wide is noise of the mask's edge
+    RULE 1: a dead end shorter than the road it leaves is wide is noise of the mask's edge; one that
+            is shorter than ``min_spur_m`` too, unless it is the scene's border that cuts it
     RULE 2: two ways around less ground than the road's width squared are one road with a hole
     RULE 3: where a road ends in a fork, its longest end stays
     RULE 4: a piece that hangs together with nothing and is short is no road
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 from terralink.graph import RoadGraph
 from terralink.graph.chunks import by_chunks
 from terralink.graph.polylines import Floats, Lines, Polylines
-from terralink.vectorize.gaps import Along, bridged, unknown
-from terralink.vectorize.junctions import merged, settled, widest_m
+from terralink.vectorize.crossings import merge_crossings
+from terralink.vectorize.ends import SceneFacts, extend_ends
+from terralink.vectorize.gaps import NOTHING_SEEN, Seen, bridged
+from terralink.vectorize.junctions import merge_junctions, settled, widest_m
 
 # Steps of a pixel's size go away under a mean over this many pixels to either side
 SMOOTH_PX = 5
@@ -36,21 +39,23 @@ class Rules(NamedTuple):
     simplify_m: float
 
 
-def clean(graph: RoadGraph, rules: Rules, *, pixel_m: float, along: Along = unknown) -> RoadGraph:
-    """The graph of a skeleton of pixels of ``pixel_m`` made into a map.
-
-    ``along`` knows what was seen in its gaps.
-    """
+def clean(
+    graph: RoadGraph, rules: Rules, scene: SceneFacts, *, pixel_m: float, seen: Seen = NOTHING_SEEN
+) -> RoadGraph:
+    """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
     min_spur_m, max_gap_m, min_piece_m, simplify_m = rules
     for step in (
-        partial(pruned, min_spur_m=min_spur_m),
-        merged,
-        partial(pruned, min_spur_m=min_spur_m),
+        partial(pruned, min_spur_m=min_spur_m, scene=scene),
+        partial(merge_junctions, clearance=scene.clearance),
+        partial(pruned, min_spur_m=min_spur_m, scene=scene),
         settled,
+        merge_crossings,
+        partial(extend_ends, scene=scene, pixel_m=pixel_m),
         partial(smoothed, pixel_m=pixel_m, simplify_m=simplify_m),
-        partial(bridged, max_gap_m=max_gap_m, along=along),
-        merged,
-        partial(pruned, min_spur_m=min_spur_m),
+        partial(without_pieces, min_piece_m=min(min_spur_m, min_piece_m)),
+        partial(bridged, max_gap_m=max_gap_m, seen=seen),
+        partial(merge_junctions, clearance=scene.clearance),
+        partial(pruned, min_spur_m=min_spur_m, scene=scene, extended=True),
         partial(without_pieces, min_piece_m=min_piece_m),
     ):
         graph = step(graph)
@@ -58,10 +63,17 @@ def clean(graph: RoadGraph, rules: Rules, *, pixel_m: float, along: Along = unkn
     return replace(graph, polylines=simplified)
 
 
-def pruned(graph: RoadGraph, *, min_spur_m: float) -> RoadGraph:
-    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 3)."""
+def pruned(
+    graph: RoadGraph, *, min_spur_m: float, scene: SceneFacts, extended: bool = False
+) -> RoadGraph:
+    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 3).
+
+    Their lengths are those of the mask, which goes on beyond the ends of a skeleton that were not
+    ``extended`` yet. Ways around a hole are one before anything is taken for a dead end.
+    """
     while True:
-        noise = _spurs(graph, min_spur_m) | _around_holes(graph)
+        holes = _around_holes(graph)
+        noise = holes if holes.any() else _spurs(graph, min_spur_m, scene, extended=extended)
         if not noise.any():
             return graph
         graph = graph.joined(~noise)
@@ -106,13 +118,18 @@ def _simplified(polylines: Polylines, simplify_m: float) -> Polylines:
     return Polylines.of(np.where(shapely.length(fewer) > 0, fewer, lines))
 
 
-def _spurs(graph: RoadGraph, min_spur_m: float) -> NDArray[np.bool_]:
+def _spurs(
+    graph: RoadGraph, min_spur_m: float, scene: SceneFacts, *, extended: bool
+) -> NDArray[np.bool_]:
     """(m,) short dead ends; of those at one junction the longest stay until two roads are left."""
     degree = graph.degree[graph.ends]
-    dead_end = (degree.min(axis=1) == 1) & (degree.max(axis=1) > 2)
+    dead_end = np.flatnonzero((degree.min(axis=1) == 1) & (degree.max(axis=1) > 2))
     root = np.where(degree[:, 0] == 1, graph.ends[:, 1], graph.ends[:, 0])
-    short = dead_end & (graph.length_m < np.maximum(min_spur_m, widest_m(graph)[root]))
-    spurs = np.flatnonzero(short)
+    tip = graph.junctions[graph.ends[dead_end].sum(axis=1) - root[dead_end]]
+    beyond_m = 0 if extended or not len(tip) else scene.clearance.at(tip)
+    length_m, width_m = graph.length_m[dead_end] + beyond_m, widest_m(graph)[root[dead_end]]
+    least_m = np.where(scene.at_border(tip), width_m, np.maximum(min_spur_m, width_m))
+    spurs = dead_end[length_m < least_m]
     spurs = spurs[np.lexsort((-graph.length_m[spurs], root[spurs]))]
     _, start, count = np.unique(root[spurs], return_index=True, return_counts=True)
     rank = np.arange(len(spurs)) - np.repeat(start, count)

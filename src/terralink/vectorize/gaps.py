@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from terralink.graph import RoadGraph
 from terralink.graph.chunks import by_chunks, spans
 from terralink.graph.polylines import Floats, Ints, Lines, Polylines
+from terralink.vectorize.ends import unit
 
 # A dead end's direction is that of its last stretch, this long
 LAST_STRETCH_M = 15.0
@@ -36,6 +37,8 @@ HARDEST, EASIEST = 0.5, 2.0
 
 # (k,) straight lines to the mean share of the threshold along them, 0..1, nan where unknown
 Along: TypeAlias = Callable[[Lines], Floats]
+# (k,) straight lines to what is left of them without the road at their ends
+Trim: TypeAlias = Callable[[Lines], Lines]
 
 
 class DeadEnds(NamedTuple):
@@ -65,34 +68,45 @@ class DeadEnds(NamedTuple):
             return graph.polylines.at(road, along_m)
 
         inside = back(skipped_m)
-        heading = _unit(inside - back(np.minimum(skipped_m + LAST_STRETCH_M, length_m)))
+        heading = unit(inside - back(np.minimum(skipped_m + LAST_STRETCH_M, length_m)))
         return cls(road, junction, graph.junctions[junction], inside, heading)
 
 
-def unknown(lines: Lines) -> Floats:
-    """What a mask says of its gaps."""
-    return np.full(len(lines), np.nan)
+class Seen(NamedTuple):
+    """What was seen where no road was found; of a graph alone, nothing."""
+
+    along: Along = lambda lines: np.full(len(lines), np.nan)
+    trim: Trim = lambda lines: lines
 
 
-def bridged(graph: RoadGraph, *, max_gap_m: float, along: Along = unknown) -> RoadGraph:
+NOTHING_SEEN = Seen()
+
+
+def bridged(graph: RoadGraph, *, max_gap_m: float, seen: Seen = NOTHING_SEEN) -> RoadGraph:
     """The graph with gaps of up to ``max_gap_m`` closed; bridges know no width nor probability.
 
-    By what is known ``along`` them it is twice that, or down to half.
+    A gap is as long as the mask has no road. By what was seen in it, up to twice the length is
+    closed, or down to half of it.
     """
     if max_gap_m <= 0 or not len(graph):
         return graph
-    graph = _between_ends(graph, max_gap_m, along)
-    return _to_sides(graph, max_gap_m, along).joined()
+    graph = _between_ends(graph, max_gap_m, seen)
+    return _to_sides(graph, max_gap_m, seen).joined()
 
 
-def _between_ends(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
+def _reach_m(graph: RoadGraph, max_gap_m: float) -> float:
+    """How long a bridge can be: a gap, and half a road's width at either end."""
+    return EASIEST * max_gap_m + float(np.fmax.reduce(graph.width_m, initial=0))
+
+
+def _between_ends(graph: RoadGraph, max_gap_m: float, seen: Seen) -> RoadGraph:
     """RULE 7: of all pairs that fit, those that seem nearest first, each dead end once."""
     ends = DeadEnds.of(graph)
-    a, b = _facing(ends, EASIEST * max_gap_m)
+    a, b = _facing(ends, _reach_m(graph, max_gap_m))
     bridges = np.asarray(
         shapely.linestrings(np.stack([ends.xy[a], ends.xy[b]], axis=1)), dtype=object
     )
-    seems_m = _seems_m(bridges, along)
+    seems_m = _seems_m(bridges, seen)
     nearest = np.argsort(seems_m, kind="stable")
     nearest = nearest[seems_m[nearest] <= max_gap_m]
     clear = nearest[
@@ -106,18 +120,19 @@ def _between_ends(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph
 def _facing(ends: DeadEnds, reach_m: float) -> tuple[Ints, Ints]:
     """Pairs of dead ends that point at each other, at most ``reach_m`` apart."""
     a, b = cKDTree(ends.xy).query_pairs(reach_m, output_type="ndarray").astype(np.int64).T
-    way = _unit(ends.inside[b] - ends.inside[a])
+    way = unit(ends.inside[b] - ends.inside[a])
     straight = np.cos(np.radians(MAX_TURN_DEGREES))
     turn_a, turn_b = (ends.heading[a] * way).sum(axis=1), -(ends.heading[b] * way).sum(axis=1)
     fits = (turn_a >= straight) & (turn_b >= straight)
     return a[fits], b[fits]
 
 
-def _seems_m(bridges: Lines, along: Along) -> Floats:
-    """RULE 10: how long each bridge seems by what lies along it."""
-    share = along(bridges)
+def _seems_m(bridges: Lines, seen: Seen) -> Floats:
+    """RULE 10: how long each gap seems by what lies along it."""
+    gaps = seen.trim(bridges)
+    share = seen.along(gaps)
     ease = np.where(np.isnan(share), 1, HARDEST + (EASIEST - HARDEST) * share)
-    return np.asarray(shapely.length(bridges) / ease)
+    return np.asarray(shapely.length(gaps) / ease)
 
 
 def _crossing(
@@ -147,10 +162,10 @@ def _first_come(pairs: Ints, bridges: NDArray[np.object_]) -> Ints:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
+def _to_sides(graph: RoadGraph, max_gap_m: float, seen: Seen) -> RoadGraph:
     """RULE 8: straight on from each dead end to the first road in the way."""
     ends = DeadEnds.of(graph)
-    reach = EASIEST * max_gap_m * ends.heading
+    reach = _reach_m(graph, max_gap_m) * ends.heading
     rays = np.asarray(shapely.linestrings(np.stack([ends.xy, ends.xy + reach], axis=1)))
     ray, road = _meeting(rays, graph.polylines)
     way = by_chunks(partial(_ways, graph, ends, rays), ray, road)
@@ -158,14 +173,14 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, along: Along) -> RoadGraph:
     ray, road, way = ray[there], road[there], way[there]
     nearest = np.lexsort((shapely.length(way), ray))
     nearest = nearest[np.diff(ray[nearest], prepend=-1) > 0]
-    seems_m = _seems_m(way[nearest], along)
+    seems_m = _seems_m(way[nearest], seen)
     nearest = nearest[np.argsort(seems_m, kind="stable")][: np.count_nonzero(seems_m <= max_gap_m)]
     clear = nearest[_first_come(ray[nearest][:, None], way[nearest])]
     hit = shapely.get_point(way[clear], 1)
     along_m = np.round(shapely.line_locate_point(graph.polylines[road[clear]].drawn(), hit), 2)
     more = _met(graph, ends.junction[ray[clear]], road[clear], along_m)
     # what would have crossed a bridge meets it, now that it is a road (RULE 9)
-    return more if len(clear) == len(nearest) else _to_sides(more, max_gap_m, along)
+    return more if len(clear) == len(nearest) else _to_sides(more, max_gap_m, seen)
 
 
 def _meeting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
@@ -214,8 +229,3 @@ def _met(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadG
     lines = shapely.linestrings(np.stack([graph.junctions[junction], graph.junctions[to]], axis=1))
     apart = shapely.length(lines) > 0
     return graph.with_roads(np.column_stack([junction, to])[apart], Polylines.of(lines[apart]))
-
-
-def _unit(vectors: Floats) -> Floats:
-    length = np.hypot(*vectors.T)[:, None]
-    return vectors / np.where(length > 0, length, 1)

@@ -42,7 +42,16 @@ def fill_holes(strip: Strip, *, pixel_size_m: tuple[float, float]) -> None:
         filled[holes] = _is_noise(holes, filled, background, strip, pixel_size_m)
         smaller_px = area_px
     run = filled[background.label]
-    strip.prob.ravel()[expand(background.first[run], background.stop[run])] = strip.road
+    _fill(strip, background.first[run], background.stop[run])
+
+
+def _fill(strip: Strip, first: Ints, stop: Ints) -> None:
+    """Make road of runs, as likely as the road beside them: so a mask stays one."""
+    prob, width = strip.prob.ravel(), strip.prob.shape[1]
+    before = np.where(first % width > 0, prob[first - 1], 0)
+    after = np.where(stop % width > 0, prob[stop % prob.size], 0)
+    beside = np.maximum(np.maximum(before, after), strip.road)
+    prob[expand(first, stop)] = np.repeat(beside, stop - first)
 
 
 def _candidates(background: Background, strip: Strip) -> Ints:

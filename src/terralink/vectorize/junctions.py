@@ -1,6 +1,6 @@
 """Junctions of a skeleton brought to where the roads' crossing is.
 
-RULE 5: junctions nearer to each other than the road is wide are one crossing
+RULE 5: junctions are one crossing where the largest discs around them that lie on road overlap
 RULE 6: within half a road's width of a junction the skeleton bends to the corners of the
         crossing; there roads run straight on, and the junction lies where they point
 """
@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 
 from terralink.graph import RoadGraph
 from terralink.graph.polylines import Bools, Floats, Ints, Polylines
@@ -17,30 +18,79 @@ from terralink.graph.polylines import Bools, Floats, Ints, Polylines
 # A junction is drawn to where it was with this share of the pull of one road: so it stays where
 # roads that run straight through leave it free to slide
 STAY = 0.1
+# Discs that all but touch overlap too: two roads that cross at a small angle have two junctions,
+# whose discs share little more than a point
+OVERLAP = 1.0
 
 
-def merged(graph: RoadGraph) -> RoadGraph:
-    """Junctions linked by a road shorter than it is wide made one, in their middle (RULE 5)."""
-    width_m = np.where(  # a bridge is as wide as what it joins
-        np.isnan(graph.width_m), widest_m(graph)[graph.ends].max(axis=1, initial=0), graph.width_m
-    )
-    narrow = graph.length_m < width_m
-    short = narrow & (graph.degree[graph.ends] > 2).all(axis=1)
+class Clearance:
+    """How far the background is from places where the skeleton ends or branches.
+
+    xy (n, 2), radius_m (n,)  the places and the distances, in metres
+    """
+
+    def __init__(self, xy: Floats, radius_m: Floats) -> None:
+        self._tree, self._radius_m = cKDTree(xy), radius_m
+
+    def at(self, xy: Floats) -> Floats:
+        """(k,) that of the place nearest to each point (k, 2)."""
+        return np.asarray(self._radius_m[self._tree.query(xy)[1]], dtype=np.float64)
+
+
+def merge_junctions(graph: RoadGraph, *, clearance: Clearance) -> RoadGraph:
+    """Junctions whose discs overlap made one, in their middle (RULE 5)."""
+    both_branch = (graph.degree[graph.ends] > 2).all(axis=1)
+    road = np.flatnonzero(both_branch)
+    if not len(road):
+        return graph
+    radius_m = clearance.at(graph.junctions)
+    reach_m = radius_m[graph.ends].sum(axis=1) * OVERLAP
+    short = both_branch & (graph.length_m < reach_m)
     if not short.any():
         return graph
-    return _clustered(graph, graph.pieces(short), short=short, narrow=narrow).joined()
+    cluster = _find_clusters(graph, short, radius_m)
+    return _clustered(graph, cluster, reach_m=reach_m).joined()
 
 
-def _clustered(graph: RoadGraph, cluster: Ints, *, short: Bools, narrow: Bools) -> RoadGraph:
-    """The junctions of each cluster (n,) made one, without short roads and narrow loops."""
+def _find_clusters(graph: RoadGraph, short: Bools, radius_m: Floats) -> Ints:
+    """(n,) the number of the cluster of each junction.
+
+    The junction with the largest disc comes first, and takes those whose discs overlap its own and
+    that short roads lead to; so a cluster does not grow from one to the next through a car park.
+    """
+    neighbours: dict[int, list[int]] = {}
+    for one, other in graph.ends[short].tolist():
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    leader = np.arange(len(graph.junctions))
+    members = np.array(sorted(neighbours))
+    taken: set[int] = set()
+    for first in members[np.argsort(-radius_m[members], kind="stable")].tolist():
+        if first in taken:
+            continue
+        waiting = [first]
+        taken.add(first)
+        while waiting:
+            for near in neighbours[waiting.pop()]:
+                apart_m = np.hypot(*(graph.junctions[near] - graph.junctions[first]))
+                if near not in taken and apart_m < OVERLAP * (radius_m[first] + radius_m[near]):
+                    taken.add(near)
+                    leader[near] = first
+                    waiting.append(near)
+    return np.unique(leader, return_inverse=True)[1]
+
+
+def _clustered(graph: RoadGraph, cluster: Ints, *, reach_m: Floats) -> RoadGraph:
+    """The junctions of each cluster (n,) made one, without the roads inside it."""
     xy = graph.junctions
     size = np.bincount(cluster)[:, None]
     middle = np.column_stack([np.bincount(cluster, axis) for axis in xy.T]) / size
     radius = np.zeros(len(middle))
     np.maximum.at(radius, cluster, np.hypot(*(xy - middle[cluster]).T))
     ends = cluster[graph.ends]
-    led = _led_to(graph.polylines, ends, middle, radius)
-    kept = ~short & ~(narrow & (ends[:, 0] == ends[:, 1])) & (led.length() > 0)
+    led = lead_to(graph.polylines, ends, middle, radius)
+    inside = (ends[:, 0] == ends[:, 1]) & (graph.ends[:, 0] != graph.ends[:, 1])
+    kept = ~(inside & (graph.length_m < reach_m)) & (led.length() > 0)
     return replace(
         graph,
         junctions=middle,
@@ -66,7 +116,7 @@ def settled(graph: RoadGraph) -> RoadGraph:
     xy = _pointed_at(graph.junctions, at, near, near - far)
     strayed = np.hypot(*(xy - graph.junctions).T) > widest / 2
     xy[strayed] = graph.junctions[strayed]
-    led = _led_to(graph.polylines, graph.ends, xy, reach_m)
+    led = lead_to(graph.polylines, graph.ends, xy, reach_m)
     return replace(graph, junctions=xy, polylines=led)
 
 
@@ -91,7 +141,7 @@ def _pointed_at(junctions: Floats, at: Ints, points: Floats, directions: Floats)
     return np.asarray(np.linalg.solve(pull, target)[:, :, 0])
 
 
-def _led_to(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Polylines:
+def lead_to(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Polylines:
     """Lines that run straight to junctions at ``xy`` (n, 2) over their last ``reach_m`` (n,).
 
     That near the skeleton bends to the corners of the crossing. Of a short line each end has a

@@ -10,6 +10,7 @@ traced lies on a shelf until the scene is whole.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,12 @@ from terralink.graph.chunks import by_chunks
 from terralink.graph.polylines import Polylines
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.clean import Rules, clean
+from terralink.vectorize.ends import SceneFacts
 from terralink.vectorize.faint import Faint
+from terralink.vectorize.gaps import Seen
+from terralink.vectorize.holes import fill_holes
+from terralink.vectorize.junctions import Clearance
+from terralink.vectorize.mask_store import MaskStore
 from terralink.vectorize.shelf import Shelf
 from terralink.vectorize.skeleton import centre_pixels
 from terralink.vectorize.strips import STRIP_ROWS, Strip, Strips
@@ -120,14 +126,19 @@ class RoadTracer:
         if self._tracing is None:
             return RoadGraph.empty()
         self._reader.check()
-        grid, faint = self._tracing.bands.grid, self._tracing.faint
-        return clean(
-            # not named here: what cleaning leaves out need not be held until it is done
-            _strong(*self._tracing.finish(), least=least_level(self._strong)).joined(),
-            self._rules,
-            pixel_m=max(grid.pixel_size_m),
-            along=partial(faint.along, grid=grid),
+        grid = self._tracing.bands.grid
+        traced = self._tracing.finish()
+        faint, mask = self._tracing.faint, self._tracing.mask
+        clearance = Clearance(traced.graph.junctions, traced.radius_m.astype(np.float64))
+        facts = SceneFacts(
+            clearance,
+            partial(_at_border, clearance=clearance, grid=grid),
+            partial(mask.measure_road, grid=grid),
         )
+        seen = Seen(partial(faint.along, grid=grid), partial(mask.trim, grid=grid))
+        graph = _strong(traced.graph, traced.peak, least=least_level(self._strong)).joined()
+        del traced  # what is left out need not be held while the rest is cleaned
+        return clean(graph, self._rules, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
 
 
 class _Tracing:
@@ -137,6 +148,7 @@ class _Tracing:
         self.bands = Bands(first)
         top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
         self.faint = Faint(full=weakest * 255, pixel_m=max(top_row.pixel_size_m))
+        self.mask = MaskStore(width_px=first.width)
         self._first = first  # the grid of the first band
         self._strips = Strips(first.width, road=least_level(weakest))
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
@@ -146,17 +158,19 @@ class _Tracing:
         for strip in self._strips.add(levels):
             self._trace(strip)
 
-    def finish(self) -> tuple[RoadGraph, NDArray[np.uint8]]:
-        """The raw graph, and the highest probability of each of its roads."""
+    def finish(self) -> "_Traced":
+        """The raw graph of all rows that came in."""
         for strip in self._strips.rest():
             self._trace(strip)
         return _graph([Traces.unpacked(data) for data in self._traces], self.bands.grid)
 
     def _trace(self, strip: Strip) -> None:
-        self.faint.add(strip)
         first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
         shape = (last_row + 1 - first_row, self._first.width)
         pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
+        fill_holes(strip, pixel_size_m=pixel_size_m)
+        self.faint.add(strip)
+        self.mask.add(strip)
         pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
         seams = (first_row - 1, last_row)
         traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
@@ -165,17 +179,41 @@ class _Tracing:
         self._above = pixels.in_row(last_row)
 
 
-def _graph(strips: Sequence[Traces], grid: Grid) -> tuple[RoadGraph, NDArray[np.uint8]]:
+def _at_border(xy: NDArray[np.float64], *, clearance: Clearance, grid: Grid) -> NDArray[np.bool_]:
+    """(k,) whether no background is nearer to points (k, 2) than the scene's border."""
+    if not len(xy):
+        return np.zeros(0, bool)
+    cols, rows = grid.metric_colrow(*xy.T)
+    border_px = np.minimum.reduce([cols, rows, grid.width - cols, grid.height - rows])
+    pixel_m = max(grid.pixel_size_m)
+    return np.asarray(border_px * pixel_m <= clearance.at(xy) + pixel_m)
+
+
+class _Traced(NamedTuple):
+    """The raw graph of a scene.
+
+    peak (m,)      the highest probability of each road, 0..255
+    radius_m (n,)  how far the background is from each junction
+    """
+
+    graph: RoadGraph
+    peak: NDArray[np.uint8]
+    radius_m: NDArray[np.float32]
+
+
+def _graph(strips: Sequence[Traces], grid: Grid) -> _Traced:
     """A road a trace; traces that were cut at a seam meet in one junction there."""
     if not strips:
-        return RoadGraph.empty(grid.metric_crs), np.empty(0, np.uint8)
+        none = RoadGraph.empty(grid.metric_crs)
+        return _Traced(none, np.empty(0, np.uint8), np.empty(0, np.float32))
     traces = Traces.together(strips)
     polylines = _drawn(traces, grid)
     pixels = _tip_pixels(traces, grid)
     _, tip_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
     junctions = polylines.tips().reshape(-1, 2)[tip_of_junction]
     columns = ends.reshape(-1, 2), polylines, traces.width_m, traces.prob / 255
-    return RoadGraph(junctions, *columns, grid.metric_crs), traces.peak
+    graph = RoadGraph(junctions, *columns, grid.metric_crs)
+    return _Traced(graph, traces.peak, traces.radius_m.ravel()[tip_of_junction])
 
 
 def _tip_pixels(traces: Traces, grid: Grid) -> NDArray[np.int64]:

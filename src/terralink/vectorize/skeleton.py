@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from terralink.vectorize.strips import HALO_ROWS, Strip
+from terralink.vectorize.strips import Strip
 from terralink.vectorize.trace import Pixels
 
 Ints = NDArray[np.int64]
+Floats32 = NDArray[np.float32]
 
 # Distances up and down are counted in a signed byte: no road is wider than twice this
 FARTHEST_PX = 127
-# So much of the scene is mirrored at its edges: more than half a road
-EDGE_PX = 48
 # So wide are chunks at most: most scenes are one, and the halo of others is little of them
 CHUNK_PX = 1 << 14
 _ROWS = 64  # runs along rows are looked for in so many at a time
@@ -29,11 +28,12 @@ def centre_pixels(strip: Strip, *, pixel_size_m: tuple[float, float]) -> Pixels:
     """The skeleton in the strip's own rows, numbered as in the scene.
 
     Thinning is that of Zhang and Suen (1984) in scikit-image: a mask that is shifted has a
-    skeleton that is shifted.
+    skeleton that is shifted. Outside the scene is background: a road along the scene's border has
+    its own middle line, and a road that leaves the scene ends there.
     """
     rows, cols = _thinned(strip)
-    width_m = widths_m(strip, rows, cols, pixel_size_m=pixel_size_m)
-    return Pixels(rows + strip.top, cols, width_m, strip.prob[rows, cols])
+    width_m, radius_m = measure_widths(strip, rows, cols, pixel_size_m=pixel_size_m)
+    return Pixels(rows + strip.top, cols, width_m, radius_m, strip.prob[rows, cols])
 
 
 def _thinned(strip: Strip) -> tuple[Ints, Ints]:
@@ -42,65 +42,53 @@ def _thinned(strip: Strip) -> tuple[Ints, Ints]:
     A round of thinning sees two pixels far, and there are no more rounds than what is thinned is
     high by half. So a halo of columns as wide as the strip is high is all that a chunk can see.
     """
-    height, width = strip.prob.shape
-    halo_px = height + 2 * EDGE_PX
-    found = [_thinned_chunk(strip, chunk, halo_px) for chunk in _chunks(width)]
+    found = [_thinned_chunk(strip, chunk) for chunk in _chunks(strip.prob.shape[1])]
     rows, cols = (np.concatenate(places) for places in zip(*found, strict=True))
     if len(found) > 1:
-        order = np.argsort(rows * width + cols)
+        order = np.argsort(rows * strip.prob.shape[1] + cols)
         rows, cols = rows[order], cols[order]
     return rows, cols
 
 
-def _thinned_chunk(strip: Strip, chunk: slice, halo_px: int) -> tuple[Ints, Ints]:
-    """The skeleton in a chunk of columns, as if the scene were mirrored at its edges.
-
-    At a plain edge the centre line of a road would turn to one of the corners that it is cut in.
-    """
-    height, width = strip.prob.shape
-    seen = slice(max(chunk.start - halo_px, 0), min(chunk.stop + halo_px, width))
-    above = EDGE_PX if strip.core.start < HALO_ROWS else 0
-    below = EDGE_PX if height - strip.core.stop < HALO_ROWS else 0
-    before = EDGE_PX if seen.start == 0 else 0
-    after = EDGE_PX if seen.stop == width else 0
-    mask = strip.mask(cols=seen)
-    mirrored = np.pad(mask, ((above, below), (before, after)), mode="symmetric")
-    skeleton: NDArray[np.bool_] = skeletonize(mirrored)  # type: ignore[no-untyped-call]
-    first_row, first_col = above + strip.core.start, before + chunk.start - seen.start
-    rows, cols = np.nonzero(
-        skeleton[
-            first_row : above + strip.core.stop, first_col : first_col + chunk.stop - chunk.start
-        ]
-    )
+def _thinned_chunk(strip: Strip, chunk: slice) -> tuple[Ints, Ints]:
+    """The skeleton in a chunk of columns."""
+    height = len(strip.prob)
+    first = max(chunk.start - height, 0)
+    mask = strip.mask(cols=slice(first, chunk.stop + height))
+    skeleton: NDArray[np.bool_] = skeletonize(mask)  # type: ignore[no-untyped-call]
+    own = skeleton[strip.core, chunk.start - first : chunk.stop - first]
+    rows, cols = np.nonzero(own)
     return rows + strip.core.start, cols + chunk.start
 
 
-def widths_m(
+def measure_widths(
     strip: Strip, rows: Ints, cols: Ints, *, pixel_size_m: tuple[float, float]
-) -> NDArray[np.float32]:
-    """Width of the mask at given road pixels in row order; ``pixel_size_m`` is (width, height).
+) -> tuple[Floats32, Floats32]:
+    """Width of the mask at given road pixels in row order, and their distance to the background.
 
     A straight strip of width w, however it is turned, is cut by its column in a chord V and by its
     row in a chord H with 1/w^2 = 1/V^2 + 1/H^2. Where roads meet, chords run along the other road;
     so it is never more than twice the distance to the nearest background, a pixel more because that
-    is how far the skeleton runs beside the middle. Beyond the strip is no background.
+    is how far the skeleton runs beside the middle. Outside the scene is background; what lies above
+    and below the strip is not known and counts as road. ``pixel_size_m`` is (width, height).
     """
     across, along = pixel_size_m
     row_m = _chord_px(strip, rows, cols) * across
-    column_m, most_m = np.empty(len(rows)), np.empty(len(rows))
+    column_m, radius_m = np.empty(len(rows)), np.empty(len(rows))
     for chunk in _chunks(strip.prob.shape[1]):
         here = np.flatnonzero((cols >= chunk.start) & (cols < chunk.stop))
         first = max(chunk.start - FARTHEST_PX, 0)
         mask = strip.mask(cols=slice(first, chunk.stop + FARTHEST_PX))
         place = rows[here], cols[here] - first
-        above, below = _run_from_top(mask), _run_from_top(mask[::-1])[::-1]
+        above = _run_from_top(mask, known=strip.begins_scene)
+        below = _run_from_top(mask[::-1], known=strip.ends_scene)[::-1]
         up, down = (run[place].astype(np.int64) for run in (above, below))
         column_m[here] = (up + down - 1) * along
         near = np.minimum(above, below, out=above)
-        most_m[here] = 2 * (_distance_m(near, *place, across, along) + max(pixel_size_m))
+        radius_m[here] = _distance_m(near, *place, across, along)
     chord_m = column_m * row_m / np.hypot(column_m, row_m)
-    width_m: NDArray[np.float32] = np.minimum(chord_m, most_m).astype(np.float32)
-    return width_m
+    width_m = np.minimum(chord_m, 2 * (radius_m + max(pixel_size_m)))
+    return width_m.astype(np.float32), radius_m.astype(np.float32)
 
 
 def _chunks(width: int) -> Iterator[slice]:
@@ -116,7 +104,8 @@ def _distance_m(
     """Exact Euclidean distance to the nearest background (in the manner of Saito, Toriwaki 1994).
 
     ``near`` is the distance up or down, in pixels, for all pixels; from there it is searched
-    sideways, but only from the pixels asked for and only as far as a nearer one can be.
+    sideways, but only from the pixels asked for and only as far as a nearer one can be. Columns
+    outside are background.
     """
     best_m = near[rows, cols] * float(along)
     active = np.arange(len(rows))
@@ -127,9 +116,10 @@ def _distance_m(
         for aside in (-step, step):
             beside = cols[active] + aside
             inside = (beside >= 0) & (beside < near.shape[1])
-            at = active[inside]
-            distance_m = np.hypot(step * across, near[rows[at], beside[inside]] * float(along))
-            best_m[at] = np.minimum(best_m[at], distance_m)
+            near_px = np.zeros(len(active))
+            near_px[inside] = near[rows[active[inside]], beside[inside]]
+            distance_m = np.hypot(step * across, near_px * float(along))
+            best_m[active] = np.minimum(best_m[active], distance_m)
     return np.asarray(best_m, dtype=np.float64)
 
 
@@ -153,10 +143,13 @@ def _runs_px(mask: NDArray[np.bool_], rows: Ints, cols: Ints) -> Ints:
     return np.asarray(np.minimum(stop, (rows + 1) * width) - np.maximum(first, rows * width))
 
 
-def _run_from_top(mask: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """How many road pixels end in each pixel from above; before the first row there is no end."""
+def _run_from_top(mask: NDArray[np.bool_], *, known: bool) -> NDArray[np.int8]:
+    """How many road pixels end in each pixel from above.
+
+    Before the first row is background where that is ``known``, else road without an end.
+    """
     runs = np.empty(mask.shape, np.int8)
-    before = np.full(mask.shape[1], FARTHEST_PX, np.int8)
+    before = np.full(mask.shape[1], 0 if known else FARTHEST_PX, np.int8)
     for row, run in zip(mask, runs, strict=True):
         np.minimum(before, FARTHEST_PX - 1, out=run)
         run += 1

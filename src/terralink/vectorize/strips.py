@@ -24,12 +24,24 @@ class Strip:
     prob (row, col)  probability of road, 0..255
     road             the lowest probability that is road
     top              the scene's row that is row 0 here
+
+    Outside the scene there is no road.
     """
 
     prob: NDArray[np.uint8]
     core: slice
     top: int
     road: int
+
+    @property
+    def begins_scene(self) -> bool:
+        """Whether row 0 here is the scene's first."""
+        return bool(self.core.start < HALO_ROWS)
+
+    @property
+    def ends_scene(self) -> bool:
+        """Whether the last row here is the scene's last."""
+        return bool(len(self.prob) - self.core.stop < HALO_ROWS)
 
     def mask(self, rows: slice = ALL, cols: slice = ALL) -> NDArray[np.bool_]:
         """(row, col) road or not; of few rows or columns, where the strip is wide."""

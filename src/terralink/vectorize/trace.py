@@ -20,32 +20,34 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Skeleton pixels in row order, with the mask's width and the probability (0..255) there."""
+    """Skeleton pixels in row order, and what is known of the mask there.
+
+    width_m   width of the mask
+    radius_m  distance to the nearest background
+    prob      probability, 0..255
+    """
 
     rows: Ints
     cols: Ints
     width_m: NDArray[np.float32]
+    radius_m: NDArray[np.float32]
     prob: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __add__(self, below: "Pixels") -> "Pixels":
-        return Pixels(
-            np.concatenate([self.rows, below.rows]),
-            np.concatenate([self.cols, below.cols]),
-            np.concatenate([self.width_m, below.width_m]),
-            np.concatenate([self.prob, below.prob]),
-        )
+        columns = zip(vars(self).values(), vars(below).values(), strict=True)
+        return Pixels(*(np.concatenate(pair) for pair in columns))
 
     @classmethod
     def none(cls) -> "Pixels":
-        no_place = np.empty(0, np.int64)
-        return cls(no_place, no_place, np.empty(0, np.float32), np.empty(0, np.uint8))
+        no_place, no_length = np.empty(0, np.int64), np.empty(0, np.float32)
+        return cls(no_place, no_place, no_length, no_length, np.empty(0, np.uint8))
 
     def in_row(self, row: int) -> "Pixels":
         here = slice(*np.searchsorted(self.rows, [row, row + 1]))
-        return Pixels(self.rows[here], self.cols[here], self.width_m[here], self.prob[here])
+        return Pixels(*(column[here] for column in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,7 @@ class Traces:
     counts (k,)      pixels of each chain
     width_m, prob    (k,) means along the chain; probabilities are 0..255
     peak (k,)        the chain's highest probability
+    radius_m (k, 2)  distance to the nearest background at its first and last pixel
     """
 
     rows: NDArray[np.int32]
@@ -64,6 +67,7 @@ class Traces:
     width_m: NDArray[np.float64]
     prob: NDArray[np.float64]
     peak: NDArray[np.uint8]
+    radius_m: NDArray[np.float32]
 
     @classmethod
     def together(cls, strips: Sequence["Traces"]) -> "Traces":
@@ -106,7 +110,8 @@ def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, 
     )
     peak = np.maximum.reduceat(pixels.prob[nodes], starts[:-1]) if len(chains) else pixels.prob[:0]
     rows, cols = (column[nodes].astype(np.int32) for column in (pixels.rows, pixels.cols))
-    return Traces(rows, cols, np.diff(starts), width_m, prob, peak)
+    radius_m = pixels.radius_m[nodes[np.column_stack([starts[:-1], starts[1:] - 1])]]
+    return Traces(rows, cols, np.diff(starts), width_m, prob, peak, radius_m)
 
 
 def straightened(traces: Traces) -> Traces:
