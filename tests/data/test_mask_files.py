@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from terralink.data.sources import AnySource, PairFolders, SceneFolder
 from terralink.errors import InputError
+
+yaml = pytest.importorskip("yaml", reason="recipes need the extra 'train'")
 
 Write = Callable[..., Path]
 source_of = TypeAdapter(AnySource).validate_python

@@ -13,8 +13,8 @@ from terralink.vectorize.background import Background, expand
 from terralink.vectorize.medians import keep_medians
 from terralink.vectorize.strips import HALO_ROWS, Strip
 
-# A road is at least so many holes in area across: 8 of a square of 3 m are 8.5 m
-HOLE_AREAS = 8
+# A road is at least so many holes in area across: 12 of a square of 3 m are 10.4 m
+HOLE_AREAS = 12
 # Larger holes are not filled: strips that see them in part must come to the same mask
 LARGEST_PX = HALO_ROWS // 2
 # Holes are filled from small to large, so that small ones beside do not narrow the road
