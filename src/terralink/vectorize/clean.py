@@ -4,7 +4,7 @@
             is shorter than ``min_spur_m`` too, unless it is the scene's border that cuts it
     RULE 2: two ways around less ground than the road's width squared are one road with a hole
     RULE 3: where a road ends in a fork, its longest end stays
-    RULE 4: a piece that hangs together with nothing and is short is no road
+    RULE 4: a piece that hangs together with nothing and is short, or a blob, is no road
 
 Every step takes a graph and gives a new one; lengths are in the unit of the graph, metres.
 """
@@ -27,6 +27,8 @@ from terralink.vectorize.junctions import merge_junctions, settled, widest_m
 
 # Steps of a pixel's size go away under a mean over this many pixels to either side
 SMOOTH_PX = 5
+# A piece of less than so many times its width is a blob
+BLOB_WIDTHS = 2.0
 _CHUNK_ROADS = 2048  # smoothed at a time: in between a line has a point a pixel
 
 
@@ -91,9 +93,14 @@ def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGrap
 
 
 def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
-    """Without what hangs together with less than ``min_piece_m`` of road (RULE 4)."""
+    """Without what hangs together with less than ``min_piece_m`` of road, or is a blob (RULE 4)."""
+    if min_piece_m <= 0 or not len(graph):
+        return graph
     piece = graph.pieces()[graph.ends[:, 0]]
-    return graph.select(np.bincount(piece, graph.length_m)[piece] >= min_piece_m)
+    width_m = np.zeros(piece.max() + 1)
+    np.fmax.at(width_m, piece, graph.width_m)
+    least_m = np.maximum(min_piece_m, BLOB_WIDTHS * width_m)
+    return graph.select((np.bincount(piece, graph.length_m) >= least_m)[piece])
 
 
 def _smoothed(lines: Polylines, pixel_m: float) -> Polylines:

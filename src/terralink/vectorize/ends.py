@@ -63,9 +63,11 @@ def extend_ends(graph: RoadGraph, scene: SceneFacts, *, pixel_m: float) -> RoadG
     cut_m = ends.find_cuts()
     start, heading = ends.inward(cut_m), ends.heading(cut_m)
     reach_m = cut_m + 2 * (width_m + radius_m)
+    beside_m = ends.beside_m(start, heading, reach_m)
     onward_m = scene.measure_road(start, heading, reach_m)
+    onward_m = np.maximum(onward_m, beside_m.mean(axis=0))  # past a notch
     inside_scene = ~scene.at_border(tip)
-    onward_m -= np.where(inside_scene, ends.roundness_m(start, heading, onward_m), 0)
+    onward_m -= np.where(inside_scene, ends.roundness_m(onward_m, beside_m), 0)
     bends = (onward_m < cut_m - 1.5 * radius_m) & inside_scene
     if bends.any():
         heading[bends] = unit(tip - start)[bends]
@@ -137,17 +139,21 @@ class _Ends:
         wide = left + right >= FULL_WIDTH * self.width_m - self.pixel_m
         return np.asarray(close & wide & (left + right <= reach_m))
 
-    def roundness_m(self, inside: Floats, heading: Floats, onward_m: Floats) -> Floats:
+    def beside_m(self, start: Floats, heading: Floats, reach_m: Floats) -> Floats:
+        """(2, k) how far road goes on beside the middle, to the left and to the right."""
+        aside = ASIDE * self.radius_m[:, None] * _turn(heading)
+        return np.stack(
+            [self.measure_road(start + way * aside, heading, reach_m) for way in (1, -1)]
+        )
+
+    def roundness_m(self, onward_m: Floats, beside_m: Floats) -> Floats:
         """(k,) how far before the mask's end a line with a round end was drawn to: its radius.
 
-        It is told by how much less far road goes on beside the middle, on the mean of both sides:
-        that is nothing for an end that is cut straight or askew, which ends where the mask does.
+        It is told by how much less far road goes on beside the middle, on both sides: that is
+        nothing for an end that is cut straight or askew, which ends where the mask does.
         """
-        aside = ASIDE * self.radius_m[:, None] * _turn(heading)
-        reach_m = onward_m + 2 * self.radius_m
-        left, right = (self.measure_road(inside + way * aside, heading, reach_m) for way in (-1, 1))
         half_circle_m = (1 - np.sqrt(1 - ASIDE**2)) * self.radius_m
-        share = (onward_m - (left + right) / 2) / np.maximum(half_circle_m, self.pixel_m)
+        share = (onward_m - beside_m.max(axis=0)) / np.maximum(half_circle_m, self.pixel_m)
         known = self.radius_m >= LEAST_ROUND_PX * self.pixel_m
         return np.where(known, np.clip(share, 0, 1) * self.radius_m, 0)
 

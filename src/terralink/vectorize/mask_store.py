@@ -54,7 +54,7 @@ class MaskStore:
     def measure_road(self, start: Floats, heading: Floats, reach_m: Floats, grid: Grid) -> Floats:
         """(k,) how far road goes on from points along unit vectors (k, 2), in metres of ``grid``.
 
-        It is ``reach_m`` (k,) at most, and right to a quarter of a pixel.
+        It is ``reach_m`` (k,) at most, and up to half a pixel less than there is.
         """
         top_down = np.argsort(-start[:, 1], kind="stable")  # strip by strip
         onward_m = np.empty(len(start))
@@ -83,6 +83,5 @@ class MaskStore:
         share = (np.arange(len(owner)) - begins[owner]) / steps[owner]
         cols, rows = (first[owner] + (last - first)[owner] * share[:, None]).T
         road = self.at(np.floor(rows).astype(np.int64), np.floor(cols).astype(np.int64))
-        half_step = 0.5 / steps[owner]
-        road_share = np.where(road, 1, np.maximum(share - half_step, 0))
+        road_share = np.where(road, 1, np.maximum(share - 1 / steps[owner], 0))
         return np.asarray(np.minimum.reduceat(road_share, begins) * reach_m)
