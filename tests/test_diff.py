@@ -86,6 +86,8 @@ RING: list[tuple[float, float]] = [(0, 0), (90, 0), (90, 90), (0, 90), (0, 0)]
 def test_a_map_against_itself_is_all_matched(
     lines: list[list[tuple[float, float]]], suffix: str, tmp_path: Path
 ) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
     path = write_map(tmp_path / f"map{suffix}", *lines)
     changes = itself(path)[0]
     length = shapely.union_all([LineString(line) for line in lines]).length

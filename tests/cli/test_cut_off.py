@@ -30,7 +30,10 @@ def test_a_png_that_is_cut_off_is_told(
     names = {name: tmp_path / file for name, file in FILES.items()}
     Image.fromarray(crossing.transpose(1, 2, 0)).save(names["png"])
     names["png"].write_bytes(names["png"].read_bytes()[:-400])
-    names["osm"].write_text('<osm version="0.6"/>')
+    names["osm"].write_text(
+        '<osm version="0.6"><node id="1" lon="0" lat="0"/><node id="2" lon="1" lat="0"/>'
+        '<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="residential"/></way></osm>'
+    )
     ended = terralink(*(str(part).format(**names) for part in VERBS[verb]))
     assert ended.code == 2
     assert "scene.png has no end: it was cut off" in ended.err
