@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from terralink.cli import console, options
+from terralink.cli import console, options, runs
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     The result is a table of recipes and ensembles for each paper, with the paper's figures; or one
     of them as YAML to copy and change.
     """
-    with console.extra("train"):
+    with runs.importing():
         from terralink.train import catalogue
     if name is not None:
         shown = catalogue.entry(name)

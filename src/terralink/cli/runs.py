@@ -31,13 +31,19 @@ Hosts = Annotated[int, typer.Option(min=1, help="Hosts that run this same comman
 
 
 @contextmanager
-def training() -> Iterator[None]:
-    """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
+def importing() -> Iterator[None]:
+    """Needs the extra; matplotlib lists the machine's fonts in a folder of ours, not at home."""
     with TemporaryDirectory(prefix="terralink_fonts_") as fonts:
-        # matplotlib lists the machine's fonts in a file, by default in the home folder
         os.environ.setdefault("MPLCONFIGDIR", fonts)
         with console.extra("train"):
             import lightning  # noqa: F401
+        yield
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
+    with importing():
         memory.keep_freed()
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
