@@ -128,6 +128,13 @@ def test_a_side_street_that_the_border_cuts_short_stays() -> None:
     assert sorted(graph_of(mask).degree.tolist()) == [1, 1, 1, 3]
 
 
+def test_a_corner_of_the_scene_between_two_streets_is_no_hole() -> None:
+    mask = empty()
+    street(mask, (0, 20), (300, 20), 8)
+    street(mask, (20, 0), (20, 300), 8)
+    assert sorted(graph_of(mask).degree.tolist()) == [1, 1, 1, 1, 4]
+
+
 def is_the_road(graph: RoadGraph, middle_m: float) -> None:
     """One road along the rows from border to border."""
     assert len(graph) == 1

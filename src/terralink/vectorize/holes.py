@@ -79,13 +79,14 @@ def _is_noise(
     noise = np.ones(len(holes), bool)
     for direction in _DIRECTIONS:
         step_m = float(np.hypot(direction[0] * along, direction[1] * across))
-        chord_m = np.full(len(holes), step_m)
-        for way in (direction, -direction):
-            most = np.ceil((needed_m - chord_m) / step_m).astype(np.int64)
-            chord_m += step_m * _steps_on_road(
-                np.where(noise, most, 0), seed, holes, way, filled, background, strip
-            )
-        noise &= chord_m >= needed_m
+        most = np.where(noise, np.ceil(needed_m / step_m).astype(np.int64), 0)
+        (ahead, leaves), (back, leaves_back) = (
+            _steps_on_road(most, seed, holes, way, filled, background, strip)
+            for way in (direction, -direction)
+        )
+        # what lies outside is not known: taken to be as on the other side
+        steps = np.where(leaves, 2 * back, np.where(leaves_back, 2 * ahead, ahead + back))
+        noise &= (leaves & leaves_back) | ((steps + 1) * step_m >= needed_m)
     return noise
 
 
@@ -106,23 +107,23 @@ def _steps_on_road(
     filled: Bools,
     background: Background,
     strip: Strip,
-) -> Ints:
+) -> tuple[Ints, Bools]:
     """(k,) steps from a hole's pixel until background that is neither the hole nor filled.
 
-    It is ``most`` (k,) at most; outside the strip nothing is known, and it counts as road.
+    It is ``most`` (k,) at most. And whether the strip ended before.
     """
     height, width = strip.prob.shape
-    steps = np.zeros(len(seed), np.int64)
+    steps, leaves = np.zeros(len(seed), np.int64), np.zeros(len(seed), bool)
     active = np.flatnonzero(most > 0)
     rows, cols = seed // width, seed % width
     while len(active):
         row, col = (at[active] + way[i] * (steps[active] + 1) for i, at in enumerate((rows, cols)))
         inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-        steps[active[~inside]] = most[active[~inside]]
+        leaves[active[~inside]] = True
         active, pixel = active[inside], (row * width + col)[inside]
         component = background.component(pixel)
         road = (component < 0) | (component == holes[active]) | filled[component]
         active = active[road]
         steps[active] += 1
         active = active[steps[active] < most[active]]
-    return steps
+    return steps, leaves
