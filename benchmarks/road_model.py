@@ -86,7 +86,7 @@ def probability(
 ) -> geo.Raster:
     """On the model's pixels, or on the picture's own where their size is not known."""
     with geo.open_scene(
-        picture, stretch=geo.Stretch.none(), assumed_pixel_size_m=pixel_size_m
+        picture, stretch=geo.Stretch.none(), assumed_pixel_size_m=pixel_size_m, no_data=()
     ) as scene:
         return predict.scene(model, scene, tta=tta)
 
