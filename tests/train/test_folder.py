@@ -156,7 +156,10 @@ def noise(bands: int) -> NDArray[np.uint8]:
 def sets(tmp_path: Path) -> Path:
     """Scenes of four bands, in one of them tagged as alpha, and RGB pairs, with masks."""
     for name in ("rgbn", "alpha"):
-        scene(tmp_path / name / "images" / "a.tif", noise(4), alpha=name == "alpha")
+        levels = noise(4)
+        if name == "alpha":
+            levels[3] = 255  # many levels there would be near infrared, tagged as alpha
+        scene(tmp_path / name / "images" / "a.tif", levels, alpha=name == "alpha")
         scene(tmp_path / name / "masks" / "a.tif", noise(1) % 2)
     for folder, shape in (("images", (64, 64, 3)), ("masks", (64, 64))):
         (tmp_path / "rgb" / folder).mkdir(parents=True)
