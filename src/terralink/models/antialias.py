@@ -52,7 +52,7 @@ _BLURRED: dict[type[nn.Module], type[nn.Module]] = {
 def blurred(weight: Tensor) -> Tensor:
     """A kernel (..., k, k) and the blur in one: (..., k + 2, k + 2).
 
-    >>> blurred(torch.full((1, 1), 16.0)).int().tolist()
+    >>> blurred(Tensor([[16.0]])).int().tolist()
     [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     """
     rows = (F.pad(weight, (0, 0, 0, 2)) + 2 * F.pad(weight, (0, 0, 1, 1))) / 4
