@@ -22,8 +22,8 @@ from rasterio.features import shapes
 from shapely.affinity import rotate, translate
 from shapely.geometry import shape
 
-from terralink.geo import Grid, Raster
-from terralink.geo.rasterize import burn
+from terralink.raster import Grid, Raster
+from terralink.vector.rasterize import burn
 from terralink.vectorize import buildings
 
 Polygons = NDArray[np.object_]

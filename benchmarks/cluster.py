@@ -29,8 +29,9 @@ from scenes import answered, drawn
 from sleeper import Sleeper
 from survival import content
 
-from terralink import cluster, geo
-from terralink.extract import prob_path
+from terralink import raster
+from terralink.pipeline import cluster
+from terralink.pipeline.extract import prob_path
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def main() -> None:
 def _task(wanted: argparse.Namespace, folder: Path) -> Task:
     shape = (wanted.side, wanted.side)
     if wanted.model is None:
-        options = {"stretch": geo.Stretch.none()}
+        options = {"stretch": raster.Stretch.none()}
         return Task(answered(folder, shape), wanted.scenes, Sleeper(wanted.tile_s), options)
     half = cluster.threads_at("local:2")
     files = cluster.Files((wanted.model,), threads=half)

@@ -26,12 +26,13 @@ import torch
 from scenes import drawn
 from torch.utils.flop_counter import FlopCounterMode
 
-from terralink import extract, geo, models, predict
+from terralink import inference, models, raster
 from terralink.export import Metadata
 from terralink.export.onnx import export
 from terralink.export.quantize import quantize
+from terralink.inference.tile_plan import Walk
 from terralink.models.normalised import Normalised
-from terralink.predict.walk import Walk
+from terralink.pipeline import extract
 
 _MATRIX_PX = 2048
 _PRODUCTS = 5  # a round
@@ -78,20 +79,20 @@ def gop_per_mpx(name: str) -> float:
     return float(counter.get_total_flops()) / 1e9 / (1024**2 / 1e6)
 
 
-def written(name: str, folder: Path, *, int8: bool) -> predict.Model:
+def written(name: str, folder: Path, *, int8: bool) -> inference.Model:
     """The network with random weights as a model file."""
     path, card = folder / f"{name}.onnx", Metadata(name=name, network=name)
     torch.manual_seed(0)
     if not path.exists():
         export(Normalised(models.create_model(name)).eval(), path, card)
     if not int8:
-        return predict.load(path)
+        return inference.load(path)
     rng = np.random.default_rng(0)
     chips = rng.integers(0, 256, (_CHIPS, 3, 128, 128)).astype(np.uint8)
     quantised = folder / f"{name}.int8.onnx"
     if not quantised.exists():
         quantize(path, quantised, card, chips)
-    return predict.load(quantised)
+    return inference.load(quantised)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,12 @@ class Times:
     product: Best = field(default_factory=Best)
 
 
-def compare(model: predict.Model, path: Path, *, rounds: int, tiles: int) -> str:
+def compare(model: inference.Model, path: Path, *, rounds: int, tiles: int) -> str:
     """A line of the table: inference alone, to the file, to the graph, the sliding window."""
     times = Times()
     network = Normalised(models.create_model(model.metadata.network)).eval()
     product = Product.of(_precision(model))
-    with geo.open_scene(path) as scene:
+    with raster.open_scene(path) as scene:
         walk = Walk.through(scene.grid, model.metadata)
         side = (walk.plane.tile, walk.plane.tile)
         some = [scene.read(0, 512 * i, side).array for i in range(tiles)]
@@ -125,14 +126,14 @@ def compare(model: predict.Model, path: Path, *, rounds: int, tiles: int) -> str
             with times.alone.round():
                 list(model.levels(some * 2))
             with times.to_file.round():
-                predict.write(path.with_suffix(".prob.tif"), model, scene)
+                inference.write(path.with_suffix(".prob.tif"), model, scene)
             if _shipped(model):
                 with times.to_graph.round():
                     extract.roads(path, model=model, out=path.with_suffix(".gpkg"))
     return line(model, times, walk, tiles)
 
 
-def line(model: predict.Model, times: Times, walk: Walk, tiles: int) -> str:
+def line(model: inference.Model, times: Times, walk: Walk, tiles: int) -> str:
     """The rates of one model file; none to a graph for weights that see no map."""
     mpx = math.prod(walk.grid.shape) / 1e6
     inference_rate = 2 * tiles * walk.plane.tile**2 / 1e6 / times.alone.wall_s
@@ -154,12 +155,12 @@ def line(model: predict.Model, times: Times, walk: Walk, tiles: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _precision(model: predict.Model) -> str:
+def _precision(model: inference.Model) -> str:
     return model.provider.rpartition(" ")[2]
 
 
-def _shipped(model: predict.Model) -> bool:
-    return model.path in predict.shipped().values()
+def _shipped(model: inference.Model) -> bool:
+    return model.path in inference.shipped().values()
 
 
 def main() -> None:
@@ -177,7 +178,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         path = drawn(wanted.folder or Path(scratch), (wanted.side, wanted.side))
-        files = [predict.load("roads")]
+        files = [inference.load("roads")]
         for name in wanted.networks:
             files += [written(name, path.parent, int8=int8) for int8 in (True, False)]
         for model in files:

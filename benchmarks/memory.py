@@ -33,14 +33,15 @@ import sys
 from pathlib import Path
 from terralink.cli import memory
 memory.share_freed()
-from terralink import extract, geo, predict
-scene, out, model = sys.argv[1], Path(sys.argv[2]), predict.load(sys.argv[3])
+from terralink import inference, raster
+from terralink.pipeline import extract
+scene, out, model = sys.argv[1], Path(sys.argv[2]), inference.load(sys.argv[3])
 tta = "tta" in sys.argv[4:]
 """
 _WORK = {
     "predict": """
-with geo.open_scene(scene) as opened:
-    predict.write(out.with_suffix(".tif"), model, opened, tta=tta)
+with raster.open_scene(scene) as opened:
+    inference.write(out.with_suffix(".tif"), model, opened, tta=tta)
 roads = 0
 """,
     "extract": """

@@ -22,11 +22,13 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from terralink import extract, geo, metrics, predict, vectorize
+from terralink import inference, metrics, vectorize
 from terralink.data.chips import IGNORE, Chip, Pairs
 from terralink.data.sources import Dubai, Massachusetts, PairFolders, Source, Split
-from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
+from terralink.pipeline import extract
+from terralink.raster import Grid, Raster, Stretch, open_scene
+from terralink.raster.threshold import least_level
 
 WITHIN_M = 4.0
 
@@ -82,16 +84,16 @@ def held_out(source: Source, data: Path) -> Iterator[tuple[Path, Chip]]:
 
 
 def probability(
-    model: predict.Predictor, picture: Path, pixel_size_m: float | None, *, tta: bool
-) -> geo.Raster:
+    model: inference.Predictor, picture: Path, pixel_size_m: float | None, *, tta: bool
+) -> Raster:
     """On the model's pixels, or on the picture's own where their size is not known."""
-    with geo.open_scene(
-        picture, stretch=geo.Stretch.none(), assumed_pixel_size_m=pixel_size_m, no_data=()
+    with open_scene(
+        picture, stretch=Stretch.none(), assumed_pixel_size_m=pixel_size_m, no_data=()
     ) as scene:
-        return predict.scene(model, scene, tta=tta)
+        return inference.scene(model, scene, tta=tta)
 
 
-def on_grid(prob: geo.Raster, grid: geo.Grid) -> NDArray[np.float32]:
+def on_grid(prob: Raster, grid: Grid) -> NDArray[np.float32]:
     """Levels (row, col) at the pixels of another grid of the same ground, interpolated."""
     cols, rows = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
     at_col, at_row = prob.grid.colrow(*grid.xy(cols, rows))
@@ -102,7 +104,7 @@ def on_grid(prob: geo.Raster, grid: geo.Grid) -> NDArray[np.float32]:
 
 
 def score(
-    model: predict.Predictor, picture: Path, chip: Chip, *, threshold: float, tta: bool
+    model: inference.Predictor, picture: Path, chip: Chip, *, threshold: float, tta: bool
 ) -> Score:
     prob = probability(model, picture, chip.pixel_size_m, tta=tta)
     known = chip.mask != IGNORE
@@ -110,7 +112,7 @@ def score(
     pred = on_grid(prob, grid) >= least_level(threshold)
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
     lines = metrics.centreline_match(
-        vectorize.roads(geo.Raster(truth, grid, known)),
+        vectorize.roads(Raster(truth, grid, known)),
         vectorize.roads(prob, threshold=threshold),
         within_m=WITHIN_M,
         may_be_apart=True,
@@ -118,12 +120,12 @@ def score(
     return Score(metrics.Confusion.of(truth > 0, pred, valid=known), lines)
 
 
-def native_grid(chip: Chip) -> geo.Grid:
+def native_grid(chip: Chip) -> Grid:
     """The picture's pixels as ``open_scene`` has them: in metres, or in pixels."""
-    return geo.Grid(chip.mask.shape, Affine.scale(chip.pixel_size_m or 1.0))
+    return Grid(chip.mask.shape, Affine.scale(chip.pixel_size_m or 1.0))
 
 
-def vegas_scene(model: predict.Predictor, data: Path, *, threshold: float, tta: bool) -> Score:
+def vegas_scene(model: inference.Predictor, data: Path, *, threshold: float, tta: bool) -> Score:
     """The extracted centre lines against SpaceNet's."""
     folder = data / "spacenet-vegas"
     scene = folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif"
@@ -134,7 +136,7 @@ def vegas_scene(model: predict.Predictor, data: Path, *, threshold: float, tta: 
 
 
 def scores(
-    model: predict.Predictor,
+    model: inference.Predictor,
     data: Path,
     names: Iterable[str],
     *,
@@ -177,7 +179,7 @@ def main() -> None:
     rows = {
         str(model): {
             name: each.figures()
-            for name, each in scores(predict.load(model), wanted.data, names, **more).items()
+            for name, each in scores(inference.load(model), wanted.data, names, **more).items()
         }
         for model in wanted.models
     }

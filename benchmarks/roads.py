@@ -20,8 +20,8 @@ from affine import Affine
 from pyproj import CRS
 from skimage.morphology import skeletonize
 
-from terralink import town, vectorize
-from terralink.geo import Grid, Raster
+from terralink import synthetic, vectorize
+from terralink.raster import Grid, Raster
 
 _DRAWN_PX = 4096
 _PIXEL_M = 0.5
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
     shape = (min(_DRAWN_PX, max(wanted.sides_px)),) * 2
-    drawn = town.draw(shape, seed=2, pixel_size_m=_PIXEL_M).road_mask(0, 0, shape)
+    drawn = synthetic.draw(shape, seed=2, pixel_size_m=_PIXEL_M).road_mask(0, 0, shape)
     print("| side in px | roads | skeleton s | graph s | ratio | s a Gpx | peak MB |")
     print("|---|---|---|---|---|---|---|")
     for side_px in wanted.sides_px:

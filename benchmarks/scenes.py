@@ -8,8 +8,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from terralink import geo, predict, town
-from terralink.geo.tiling import mirrored
+from terralink import inference, synthetic
+from terralink.raster import Grid, RasterWriter, open_scene
+from terralink.raster.tiling import mirrored
 
 _TOWN_PX = 4096
 _BLOCK_PX = 2048
@@ -22,8 +23,8 @@ def drawn(folder: Path, shape: tuple[int, int], *, style: str | None = None) -> 
         return path
     folder.mkdir(parents=True, exist_ok=True)
     side = tuple(min(_TOWN_PX, length) for length in shape)
-    image = town.draw(side, seed=0, pixel_size_m=1.0, style=style).image(0, 0, side)
-    with geo.RasterWriter(path, _grid(shape), bands=3) as writer:
+    image = synthetic.draw(side, seed=0, pixel_size_m=1.0, style=style).image(0, 0, side)
+    with RasterWriter(path, _grid(shape), bands=3) as writer:
         for row in range(0, shape[0], side[0]):
             for col in range(0, shape[1], side[1]):
                 part = image[:, : shape[0] - row, : shape[1] - col]
@@ -42,9 +43,9 @@ def answered(folder: Path, shape: tuple[int, int], *, style: str = "suburb") -> 
     if path.exists():
         return path
     side = tuple(min(_TOWN_PX, length) for length in shape)
-    with geo.open_scene(drawn(folder, side, style=style)) as scene:
-        levels = predict.scene(predict.load("roads"), scene).array
-    with geo.RasterWriter(path, _grid(shape), bands=3) as writer:
+    with open_scene(drawn(folder, side, style=style)) as scene:
+        levels = inference.scene(inference.load("roads"), scene).array
+    with RasterWriter(path, _grid(shape), bands=3) as writer:
         for row, rows in _mirrored(shape[0], len(levels)):
             for col, cols in _mirrored(shape[1], levels.shape[1]):
                 writer.write(row, col, np.stack([levels[np.ix_(rows, cols)]] * 3))
@@ -57,8 +58,8 @@ def _mirrored(length: int, side: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
         yield start, mirrored(start, min(start + _BLOCK_PX, length), side)
 
 
-def _grid(shape: tuple[int, int]) -> geo.Grid:
-    return geo.Grid(shape, Affine(1, 0, 500_000, 0, -1, 4_000_000), CRS.from_epsg(32611))
+def _grid(shape: tuple[int, int]) -> Grid:
+    return Grid(shape, Affine(1, 0, 500_000, 0, -1, 4_000_000), CRS.from_epsg(32611))
 
 
 def _size(shape: tuple[int, int]) -> str:

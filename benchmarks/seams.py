@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink import geo, metrics, predict, town, vectorize
-from terralink.predict.walk import Walk
+from terralink import inference, metrics, synthetic, vectorize
+from terralink.inference.tile_plan import Walk
+from terralink.raster import Grid, Raster, Scene, open_scene
 
 _LEVELS, _ASKED = 255, 0.02
 _SEEDS = (0, 5)
 
 
-def in_tiles(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> NDArray[np.uint8]:
+def in_tiles(model: inference.Predictor, scene: Scene, walk: Walk) -> NDArray[np.uint8]:
     """Levels (row, col) of the plane of tiles."""
     found = np.zeros(walk.plane.shape, np.uint8)
     levels = model.levels(walk.turn(tile.array) for tile in walk.tiles(scene))
@@ -37,7 +38,7 @@ def in_tiles(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> NDArray[
     return found
 
 
-def compared(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> str:
+def compared(model: inference.Predictor, scene: Scene, walk: Walk) -> str:
     """The cells that say how far tiles and one tile differ."""
     height, width = walk.plane.shape
     plane = replace(walk.plane, shape=(max(height, width),) * 2)  # the one tile is square
@@ -64,13 +65,11 @@ def compared(model: predict.Predictor, scene: geo.Scene, walk: Walk) -> str:
 
 
 def roads_astray(
-    model: predict.Predictor, grid: geo.Grid, *answers: NDArray[np.uint8]
+    model: inference.Predictor, grid: Grid, *answers: NDArray[np.uint8]
 ) -> tuple[float, float]:
     """The shares of the roads' length farther than a pixel from those of the other answer."""
     threshold = model.metadata.threshold
-    one, other = (
-        vectorize.roads(geo.Raster(levels, grid), threshold=threshold) for levels in answers
-    )
+    one, other = (vectorize.roads(Raster(levels, grid), threshold=threshold) for levels in answers)
     match = metrics.centreline_match(one, other, within_m=max(grid.pixel_size_m))
     return 1 - match.precision, 1 - match.recall
 
@@ -79,7 +78,7 @@ def towns(folder: Path, side_px: int) -> Iterator[Path]:
     """Drawn towns at 1 m per pixel."""
     for seed in _SEEDS:
         path = folder / f"town {seed}.tif"
-        town.draw((side_px, side_px), seed=seed, pixel_size_m=1.0).write(path)
+        synthetic.draw((side_px, side_px), seed=seed, pixel_size_m=1.0).write(path)
         yield path
 
 
@@ -91,7 +90,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=3000)
     parser.add_argument("--model", default="roads")
     wanted = parser.parse_args()
-    model = predict.load(wanted.model)
+    model = inference.load(wanted.model)
     print(
         "| scene | tiles | margin, ramp | pixels seen | 99.9th percentile | 0.02 or more | most "
         "| roads astray |\n|---|---|---|---|---|---|---|---|"
@@ -99,8 +98,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for path in wanted.scenes or towns(folder, wanted.side):
-            with geo.open_scene(path, pixel_size_m=wanted.pixel_size) as opened:
-                scene = predict.fitted(model, opened)
+            with open_scene(path, pixel_size_m=wanted.pixel_size) as opened:
+                scene = inference.fitted(model, opened)
                 own = Walk.through(scene.grid, model.metadata)
                 for side in [own.plane.tile, *wanted.sides]:
                     walk = replace(own, plane=replace(own.plane, tile=side))

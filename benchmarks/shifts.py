@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from road_model import SETS, held_out, native_grid, on_grid, probability
 
-from terralink import metrics, predict
+from terralink import inference, metrics
 from terralink.data.chips import Chip
 
 MARGIN_PX = 32
@@ -48,7 +48,7 @@ class Agreement:
         )
 
 
-def mask(model: predict.Predictor, chip: Chip, first: int, folder: Path) -> Mask:
+def mask(model: inference.Predictor, chip: Chip, first: int, folder: Path) -> Mask:
     """The mask of a picture without its first rows and columns, on the picture's pixels."""
     part = Chip(chip.image[:, first:, first:], chip.mask[first:, first:], "", chip.pixel_size_m)
     path = folder / f"{first}.png"
@@ -58,7 +58,7 @@ def mask(model: predict.Predictor, chip: Chip, first: int, folder: Path) -> Mask
 
 
 def agreements(
-    model: predict.Predictor, chips: Iterable[Chip], shifts: Sequence[int]
+    model: inference.Predictor, chips: Iterable[Chip], shifts: Sequence[int]
 ) -> dict[int, Agreement]:
     """For each shift, over all pictures."""
     found: dict[int, Agreement] = {}
@@ -111,7 +111,7 @@ def main() -> None:
     for name in wanted.sets or ["vegas", "gsi", "massachusetts"]:
         chips = [chip for _, chip in held_out(SETS[name], wanted.data)][: wanted.count]
         for model in wanted.models:
-            found = agreements(predict.load(model), chips, shifts)
+            found = agreements(inference.load(model), chips, shifts)
             rows.setdefault(str(model), {})[name] = figures(found)
     print(json.dumps(rows, indent=2) if wanted.as_json else "\n".join(table(rows)))
 

@@ -29,7 +29,8 @@ from time import perf_counter
 from scenes import drawn
 
 # What the work calls at each step of its end, and how long after that it is killed.
-_STEPS = {"copy": ("terralink.geo.writer._copy", 0.05), "map": ("terralink.graph.style.store", 0),
+_STEPS = {"copy": ("terralink.raster.writer._copy", 0.05),
+          "map": ("terralink.vector.styles.store", 0),
           "bands": ("shutil.rmtree", 0)}  # fmt: skip
 _DYING = """
 import os, pkgutil, signal, sys, threading

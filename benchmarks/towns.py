@@ -14,10 +14,10 @@ from unittest.mock import patch
 
 from scipy.spatial import cKDTree
 
-from terralink import metrics, town, vectorize
-from terralink.geo import Raster
+from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
 from terralink.graph.lines import Node
+from terralink.raster import Raster
 from terralink.vectorize.strips import Strips
 
 _PIXEL_M = 0.5
@@ -31,7 +31,7 @@ def in_one_piece(mask: Raster) -> RoadGraph:
 
 
 def row(seed: int, side_px: int, sample: int) -> str:
-    drawn = town.draw((side_px, side_px), seed=seed, pixel_size_m=_PIXEL_M)
+    drawn = synthetic.draw((side_px, side_px), seed=seed, pixel_size_m=_PIXEL_M)
     mask = Raster(drawn.road_mask(0, 0, (side_px, side_px)), drawn.grid)
     found, whole = vectorize.roads(mask), in_one_piece(mask)
 

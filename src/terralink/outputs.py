@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from terralink.errors import OutputError
-from terralink.files import (
+from terralink.atomic_write import (
     MARK,
     check_readable_name,
     database_error,
     is_sqlite,
     sidecars,
 )
+from terralink.errors import OutputError
 
 _END_BYTES = 1 << 16  # of a file's beginning and end, where its mark is
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.cli import main
-from terralink.geo import Grid, RasterWriter
+from terralink.raster import Grid, RasterWriter
 
 GREY = Path(__file__).with_name("grey.onnx")
 UTM = CRS.from_epsg(32611)

@@ -10,7 +10,7 @@ import pytest
 from pyproj import Transformer
 
 from terralink.data.sources import SceneFolder
-from terralink.geo.source import opened
+from terralink.raster.source import opened
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]
@@ -126,7 +126,7 @@ def test_labels_of_another_place_or_kind_are_refused_before_anything_is_written(
 def test_scenes_that_labels_miss_are_named(
     terralink: Run, scene: Write, roads: Path, tmp_path: Path
 ) -> None:
-    from terralink.geo import Grid, RasterWriter
+    from terralink.raster import Grid, RasterWriter
 
     with opened(scene()) as source:
         grid = source.grid

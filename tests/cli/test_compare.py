@@ -11,8 +11,8 @@ from affine import Affine
 from pyproj import CRS
 from shapely import LineString, box
 
-from terralink.geo import Grid, RasterWriter
 from terralink.graph import RoadGraph
+from terralink.raster import Grid, RasterWriter
 
 UTM = CRS.from_epsg(32611)
 EAST, NORTH = 600000.0, 4000000.0

@@ -11,8 +11,8 @@ import pytest
 import shapely
 from pyproj import CRS
 
-from terralink.geo import read_raster
 from terralink.graph import RoadGraph
+from terralink.raster import read_raster
 from terralink.vectorize import write_buildings
 
 Run: TypeAlias = Callable[..., Any]

@@ -11,10 +11,11 @@ import pytest
 import rasterio
 import shapely
 
-from terralink import extract, predict
+from terralink import inference
 from terralink.errors import InputError
 from terralink.export import Metadata
-from terralink.map_kind import MapKind, class_bands, kind_of
+from terralink.pipeline import extract
+from terralink.vectorize.map_kind import MapKind, class_bands, kind_of
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]
@@ -156,8 +157,8 @@ def test_what_the_model_does_not_see_is_refused_before_anything_is_computed(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("it was computed")
 
-    monkeypatch.setattr(predict, "blocks", never)
-    monkeypatch.setattr(predict, "bands", never)
+    monkeypatch.setattr(inference, "blocks", never)
+    monkeypatch.setattr(inference, "bands", never)
     path, file = scene(image=squares[: len(classes)]), model(*classes)
     ended = terralink("extract", path, "--model", file, "--what", what, "--out", tmp_path / "maps")
     assert (ended.code, ended.err.count("\n")) == (2, 1)

@@ -21,9 +21,9 @@ from pyproj import CRS
 from rasterio.shutil import copy as gdal_copy
 
 from terralink import cli
-from terralink.geo import Grid, RasterWriter, read_raster
 from terralink.graph import RoadGraph
 from terralink.outputs import is_ours
+from terralink.raster import Grid, RasterWriter, read_raster
 
 GREY = Path(__file__).with_name("grey.onnx")
 

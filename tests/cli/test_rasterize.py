@@ -12,8 +12,9 @@ from affine import Affine
 from PIL import Image
 from pyproj import CRS
 
-from terralink.geo import Grid, osm, read_raster, tile_grid
 from terralink.graph import RoadGraph
+from terralink.raster import Grid, read_raster, tile_grid
+from terralink.vector import osm
 
 GRID = Grid((400, 400), Affine(1, 0, 600000, 0, -1, 4000000), CRS.from_epsg(32611))
 STREET = shapely.LineString([(600000, 3999800), (600400, 3999800)])

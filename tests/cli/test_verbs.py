@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from terralink.geo import read_raster
 from terralink.graph import RoadGraph
+from terralink.raster import read_raster
 
 GREY = Path(__file__).with_name("grey.onnx")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import CRS, Transformer
 
-from terralink.geo import Grid, RasterWriter
+from terralink.raster import Grid, RasterWriter
 
 UTM = CRS.from_epsg(32611)
 LEFT, TOP = 600_000.0, 4_000_000.0

@@ -18,7 +18,7 @@ from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes
 from terralink.data.sources import SceneFolder
 from terralink.data.windows import Scenes
 from terralink.errors import InputError, OutputError
-from terralink.geo import Stretch, read_raster
+from terralink.raster import Stretch, read_raster
 
 Write = Callable[..., Path]
 NONE = Stretch.none()

@@ -15,7 +15,7 @@ from terralink.data.ground import AtGroundSize, at_ground_size, zoom
 from terralink.data.sources import PairFolders
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo import Grid, RasterWriter, Stretch, open_scene
+from terralink.raster import Grid, RasterWriter, Stretch, open_scene
 
 Write = Callable[..., Path]
 

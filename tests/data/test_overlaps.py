@@ -15,7 +15,7 @@ from terralink.data.overlaps import Place, apart, in_order, neighbours
 from terralink.data.sources import PairFolders, SceneFolder, Split
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo import Stretch
+from terralink.raster import Stretch
 
 Write = Callable[..., Path]
 NONE = Stretch.none()

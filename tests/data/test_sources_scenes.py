@@ -21,7 +21,7 @@ from terralink.data.sources import (
 )
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo import Stretch, tile_grid
+from terralink.raster import Stretch, tile_grid
 
 Write = Callable[..., Path]
 

@@ -16,8 +16,8 @@ from terralink.data.chips import IGNORE
 from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes, labels_of
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo import RasterWriter, Stretch
-from terralink.geo.no_data import full_squares
+from terralink.raster import RasterWriter, Stretch
+from terralink.raster.no_data import full_squares
 
 Write = Callable[..., Path]
 NONE = Stretch.none()

@@ -13,7 +13,7 @@ import onnxruntime  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from terralink import predict  # noqa: E402
+from terralink import inference  # noqa: E402
 from terralink.export import Metadata  # noqa: E402
 from terralink.export.onnx import export  # noqa: E402
 from terralink.export.quantize import quantize  # noqa: E402
@@ -83,7 +83,7 @@ def test_8_bits_say_nearly_what_floats_say_in_openvino_and_onnx_runtime(
     expected = [exact.run(None, {"image": image[None].astype(np.float32)})[0] for image in images]
     rounded = onnxruntime.InferenceSession(files[1])
     found = [rounded.run(None, {"image": image[None].astype(np.float32)})[0] for image in images]
-    streamed = list(predict.load(files[1]).stream(images))
+    streamed = list(inference.load(files[1]).stream(images))
     assert np.ptp(expected) > 0.2
     assert np.abs(np.stack(found) - np.stack(expected)).max() < 0.05
     assert np.abs(np.stack(streamed) - np.stack(expected)[:, 0]).max() < 0.05

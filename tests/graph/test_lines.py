@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from terralink import diff
 from terralink.graph import RoadGraph
 from terralink.graph.lines import cut
 from terralink.graph.polylines import Polylines
+from terralink.pipeline import diff
 
 WGS84 = CRS.from_epsg(4326)
 

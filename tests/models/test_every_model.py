@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from terralink import models  # noqa: E402
 from terralink.errors import ModelError  # noqa: E402
-from terralink.export.metadata import Metadata  # noqa: E402
+from terralink.model_card import Metadata  # noqa: E402
 from terralink.models.antialias import fused  # noqa: E402
 from terralink.models.normalised import DLINKNET, Normalised  # noqa: E402
 
@@ -79,7 +79,7 @@ def runs_alike(path: Path, network: Any, image: Any) -> None:
     """OpenVINO and ONNX Runtime give what torch gives, within 1e-3 of its spread."""
     import onnxruntime
 
-    from terralink.predict.network import core
+    from terralink.inference.backends.openvino_graph import core
 
     with torch.no_grad():
         wanted = network(image).numpy()

@@ -5,7 +5,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from terralink.geo import Grid
+from terralink.raster import Grid
 from terralink.report import pictures
 
 GRID = Grid((60, 100), Affine(2, 0, 600000, 0, -2, 4000000), CRS.from_epsg(32611))

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
-from terralink.geo import Grid, Raster
+from terralink.raster import Grid, Raster
 from terralink.vectorize import BuildingTracer, RoadTracer, buildings, roads
 from terralink.vectorize.bands import PixelValues, ProbabilityReader, scaled
 

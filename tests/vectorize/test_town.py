@@ -7,9 +7,9 @@ from affine import Affine
 from pyproj import CRS
 from scipy.spatial import cKDTree
 
-from terralink import metrics, town, vectorize
-from terralink.geo import Grid, Raster
+from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
+from terralink.raster import Grid, Raster
 from terralink.vectorize.strips import Strips
 
 UTM = CRS.from_epsg(32611)
@@ -26,7 +26,7 @@ def clipped(graph: RoadGraph, area: shapely.Polygon) -> RoadGraph:
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
-    drawn = town.draw((1200, 1200), seed=seed, pixel_size_m=0.5)
+    drawn = synthetic.draw((1200, 1200), seed=seed, pixel_size_m=0.5)
     mask = drawn.road_mask(0, 0, (1200, 1200))
     found = vectorize.roads(Raster(mask, drawn.grid))
     # a mask does not tell a bridge from a crossing
@@ -47,7 +47,7 @@ def test_a_road_leaves_the_scene_in_its_middle(height: int) -> None:
 
 
 def test_a_town_in_strips_is_the_town_in_one_strip(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = town.draw((900, 900), seed=2, pixel_size_m=0.5)
+    drawn = synthetic.draw((900, 900), seed=2, pixel_size_m=0.5)
     mask = Raster(drawn.road_mask(0, 0, (900, 900)), drawn.grid)
     graphs = []
     for rows in (128, 900):
@@ -63,7 +63,7 @@ def test_a_town_in_strips_is_the_town_in_one_strip(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("band_rows", [1, 97, 512])
 def test_a_town_in_bands_is_the_town_in_one_piece(band_rows: int) -> None:
-    drawn = town.draw((700, 700), seed=3, pixel_size_m=0.5)
+    drawn = synthetic.draw((700, 700), seed=3, pixel_size_m=0.5)
     whole = Raster(drawn.road_mask(0, 0, (700, 700)), drawn.grid)
     tracer = vectorize.RoadTracer()
     for row in range(0, 700, band_rows):

@@ -17,6 +17,7 @@ import typer
 import typer.main
 
 import terralink
+from terralink.atomic_write import check_readable_name
 from terralink.cli import (
     chip,
     console,
@@ -38,7 +39,6 @@ from terralink.cli import (
     vectorize,
 )
 from terralink.errors import TerralinkError
-from terralink.files import check_readable_name
 
 _BAD_INPUT = 2
 

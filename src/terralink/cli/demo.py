@@ -27,7 +27,7 @@ def run(
     """
     from dataclasses import astuple
 
-    from terralink import demo
+    from terralink.pipeline import demo
 
     files = astuple(demo.Files.of(out))
     options.check_outputs(files, files=options.files_of_models([model]), overwrite=overwrite)

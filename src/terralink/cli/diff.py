@@ -39,7 +39,7 @@ def run(
     many-to-one or many-to-many. The reference counts as far as the box around the map reaches.
     """
     options.check_outputs([out], files=[given, reference], overwrite=overwrite)
-    from terralink import diff
+    from terralink.pipeline import diff
 
     started = perf_counter()
     changes = diff.of_files(given, reference, within_m=within_m, iou=iou)

@@ -10,10 +10,10 @@ import typer
 
 from terralink.cli import console, memory, options
 from terralink.errors import InputError
-from terralink.map_kind import MapKind
+from terralink.vectorize.map_kind import MapKind
 
 if TYPE_CHECKING:
-    from terralink.predict import Predictor
+    from terralink.inference import Predictor
     from terralink.vectorize import Map
 
 _PROB = ".prob.tif"  # what lies beside a map, see ``extract.prob_path``
@@ -74,8 +74,8 @@ def run(
     )
     chosen = options.band_names(bands)
     memory.share_freed()
-    from terralink import extract
-    from terralink.geo.source import opened
+    from terralink.pipeline import extract
+    from terralink.raster.source import opened
 
     ready = options.loaded(model, weights, provider=provider)
     kind = extract.map_kind(ready, what)
@@ -125,7 +125,7 @@ def _made(
     results: Results, model: "Predictor", job: Path | None, how: How
 ) -> Iterator[tuple[Path, "Map"]]:
     """Scene by scene, by this process."""
-    from terralink import extract
+    from terralink.pipeline import extract
 
     for scene, result in results.items():
         kept = None if job is None else job / options.stem(scene)
@@ -140,7 +140,8 @@ def _made_by_many(
     results: Results, model: "Predictor", job: Path, how: How, address: str
 ) -> Iterator[tuple[Path, "Map"]]:
     """Each scene when it is done, by the workers at ``address``."""
-    from terralink import cluster, vectorize
+    from terralink import vectorize
+    from terralink.pipeline import cluster
 
     files = cluster.Files.of(model, threads=cluster.threads_at(address))
     scene_of = {result.resolve(): scene for scene, result in results.items()}

@@ -87,9 +87,9 @@ def _aligned(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """The cards of the shipped models by name."""
-    from terralink import predict
+    from terralink import inference
 
-    return {name: predict.load(name).metadata.model_dump() for name in predict.shipped()}
+    return {name: inference.load(name).metadata.model_dump() for name in inference.shipped()}
 
 
 def _networks() -> dict[str, str]:

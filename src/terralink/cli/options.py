@@ -12,8 +12,8 @@ from terralink import outputs as outputs_rule
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.geo import Area, Stretch
-    from terralink.predict import Predictor
+    from terralink.inference import Predictor
+    from terralink.raster import Area, Stretch
 
 
 class BadTile(StrEnum):
@@ -24,7 +24,7 @@ class BadTile(StrEnum):
 
 
 class ComputedBy(StrEnum):
-    """Who computes a model; see ``terralink.providers``."""
+    """Who computes a model; see ``terralink.inference.backends``."""
 
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
@@ -217,7 +217,7 @@ def check_outputs(
     outputs = list(outputs)
     inputs: list[Path | str] = [*scenes, *(each for each in files if each is not None)]
     if any(output.exists() for output in outputs):  # else it is no file inside a scene
-        from terralink.geo.made_of import files_behind
+        from terralink.raster.fingerprint import files_behind
 
         inputs += [file for scene in scenes for file in files_behind(scene)]
     outputs_rule.check_outputs(outputs, inputs, overwrite=overwrite, option=option)
@@ -290,27 +290,28 @@ def stem(scene: Path) -> str:
 
 def area_of(file: Path | None, bounds: str | None) -> "Area | None":
     """The area of interest that was asked for; raises ``InputError``."""
-    from terralink.geo import Area
+    from terralink.raster import Area
+    from terralink.vector.reading import read_area
 
     if file is not None and bounds is not None:
         raise InputError("--area and --bounds each say where to look; give one of them")
     if bounds is not None:
         return Area.from_bounds(_numbers(bounds, "--bounds", "9,47,9.5,47.25"))
-    return None if file is None else Area.from_file(file)
+    return None if file is None else read_area(file)
 
 
 def loaded(
     names: list[str] | None, weights: str | None = None, *, provider: ComputedBy | None = None
 ) -> "Predictor":
     """The model of that name, or the ensemble of several."""
-    from terralink import predict, providers
+    from terralink import inference
 
     told = None if provider is None else provider.value
-    models = [providers.load(name, provider=told) for name in names or ["roads"]]
+    models = [inference.load(name, provider=told) for name in names or ["roads"]]
     shares = None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
     if len(models) == 1 and shares is None:
         return models[0]
-    return predict.Ensemble(models, shares)
+    return inference.Ensemble(models, shares)
 
 
 def _numbers(text: str, option: str, example: str) -> list[float]:
@@ -322,6 +323,6 @@ def _numbers(text: str, option: str, example: str) -> list[float]:
 
 def stretch_of(by: StretchBy) -> "Stretch | None":
     """None measures the scene."""
-    from terralink.geo import Stretch
+    from terralink.raster import Stretch
 
     return Stretch.none() if by is StretchBy.NONE else None

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terralink.atomic_write import written_whole
 from terralink.cli import console, memory, options
-from terralink.files import written_whole
 
 if TYPE_CHECKING:
-    from terralink.geo import Grid, Raster, Scene
-    from terralink.predict import Predictor
+    from terralink.inference import Predictor
+    from terralink.raster import Grid, Raster, Scene
 
 
 def run(
@@ -52,12 +52,12 @@ def run(
     )
     chosen = options.band_names(bands)
     memory.share_freed()
-    from terralink import geo, predict
+    from terralink import inference, raster
 
     started = perf_counter()
     ready = options.loaded(model, weights, provider=provider)
     with (
-        geo.open_scene(
+        raster.open_scene(
             scene,
             pixel_size_m=ready.metadata.pixel_size_m,
             bands=chosen,
@@ -80,7 +80,7 @@ def run(
         grid = opened.native_grid if native else opened.grid
         if job is None:
             with _on(grid, opened, out) as path:
-                predict.write(path, ready, opened, tta=tta, each=count)
+                inference.write(path, ready, opened, tta=tta, each=count)
         else:
             _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
@@ -121,14 +121,15 @@ def _kept(
     each: "Callable[[Raster], None]",
 ) -> None:
     """What is done is kept in the folder ``job``."""
-    from terralink import jobs, predict
+    from terralink import inference
+    from terralink.pipeline import jobs
 
     settings = {"native": grid != scene.grid}
     kept = jobs.opened(job, model, scene, tta=tta, settings=settings)
     with jobs.alone(kept, [out]):
         if not kept.finished([out]):
             with _on(grid, scene, out) as path:
-                for band in predict.stored(path, model, scene, kept.bands()):
+                for band in inference.stored(path, model, scene, kept.bands()):
                     each(band)
             kept.finish([out])
 
@@ -136,7 +137,7 @@ def _kept(
 @contextmanager
 def _on(grid: "Grid", scene: "Scene", out: Path) -> "Iterator[Path]":
     """Where to write on the scene's working grid, so that ``out`` comes to be on ``grid``."""
-    from terralink import geo
+    from terralink import raster
 
     if grid == scene.grid:
         yield out
@@ -144,5 +145,5 @@ def _on(grid: "Grid", scene: "Scene", out: Path) -> "Iterator[Path]":
     with written_whole(out) as part:
         steps = part.with_name(f"{part.name}.steps")  # goes with the part, also after a kill
         yield steps / "model.tif"
-        geo.brought_to(grid, steps / "model.tif", steps / "native.tif")
+        raster.brought_to(grid, steps / "model.tif", steps / "native.tif")
         (steps / "native.tif").replace(part)

@@ -13,9 +13,9 @@ from terralink.cli import console, options
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.geo import Grid
-    from terralink.geo.labels import LabelClass
-    from terralink.geo.osm import Osm
+    from terralink.raster import Grid
+    from terralink.vector.labels import LabelClass
+    from terralink.vector.osm import Osm
 
     # What is drawn on a grid
     Drawn: TypeAlias = Callable[[Grid], Sequence[LabelClass]]
@@ -93,8 +93,8 @@ def run(
     results = _results(like, out)
     options.check_outputs(results.values(), scenes=results, files=files or (), overwrite=overwrite)
     numbers = _numbers(values, what)
-    from terralink.geo.labels import classes_of
-    from terralink.geo.osm import RoadChoice
+    from terralink.vector.labels import classes_of
+    from terralink.vector.osm import RoadChoice
 
     choice = RoadChoice(
         bridges=bridges, tunnels=tunnels, links=links, service=service, tracks=tracks
@@ -137,8 +137,8 @@ def _label(
     told: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write one label, and tell what is in it."""
-    from terralink.geo import labels
-    from terralink.geo.source import opened
+    from terralink.raster.source import opened
+    from terralink.vector import labels
 
     with opened(scene, assumed_crs=crs) as source:
         grid = labels.tile_place(source) if tiles else labels.place(source)
@@ -151,7 +151,7 @@ def _of_files(
     files: list[Path] | None, what: What, classes: "Callable[[Osm], list[LabelClass]]"
 ) -> "Drawn":
     """The same shapes for every grid, read once."""
-    from terralink.geo import labels, osm
+    from terralink.vector import labels, osm
 
     if not files:
         raise InputError("nothing to draw: name a file of roads or buildings, or give --fetch")
@@ -170,8 +170,8 @@ def _of_files(
 
 def _check_place(file: Path, scenes: list[Path], drawn: "Drawn", *, tiles: bool) -> None:
     """Raise ``InputError`` where nothing of the files lies on any scene; nothing is written yet."""
-    from terralink.geo import labels
-    from terralink.geo.source import opened
+    from terralink.raster.source import opened
+    from terralink.vector import labels
 
     for scene in scenes:
         with opened(scene) as source:
@@ -183,7 +183,7 @@ def _check_place(file: Path, scenes: list[Path], drawn: "Drawn", *, tiles: bool)
 
 def _fetched(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":
     """What lies around each grid."""
-    from terralink.geo import osm
+    from terralink.vector import osm
 
     if files:
         raise InputError("name files or give --fetch, not both")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from terralink.predict import Predictor
+    from terralink.inference import Predictor
 
 
 class Strategy(StrEnum):
@@ -109,23 +109,23 @@ def _mask(
     model: "Predictor", path: Path, threshold: float, strategy: Strategy, *, tta: bool
 ) -> "NDArray[np.bool_]":
     """Where a picture (row, col) is road; its levels are not stretched, as in training."""
-    from terralink import geo, predict
-    from terralink.geo.threshold import find_positive
-    from terralink.predict.network import LEVELS
+    from terralink import inference, raster
+    from terralink.inference.backends.openvino_graph import LEVELS
+    from terralink.raster.threshold import find_positive
 
     classes = model.metadata.classes
     if "road" not in classes:
         raise ModelError(
             f"model {model.metadata.name!r} knows {', '.join(classes)}; wanted one that knows road"
         )
-    with geo.open_scene(path, stretch=geo.Stretch.none(), no_data=()) as opened:
-        scene = predict.fitted(model, opened)
+    with raster.open_scene(path, stretch=raster.Stretch.none(), no_data=()) as opened:
+        scene = inference.fitted(model, opened)
         shape = scene.grid.shape
         image = scene.read(0, 0, shape)
         prob: NDArray[np.floating[Any]]
         if strategy is Strategy.CORNERS:
-            prob = predict.corners(model, image.array, tta=tta)
+            prob = inference.corners(model, image.array, tta=tta)
         else:
-            prob = predict.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
+            prob = inference.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
     mask = find_positive(prob[classes.index("road")], threshold)
     return mask if image.valid is None else mask & image.valid

@@ -9,7 +9,7 @@ import typer
 
 from terralink.cli import console, options
 from terralink.errors import InputError
-from terralink.map_kind import MapKind, class_bands
+from terralink.vectorize.map_kind import MapKind, class_bands
 
 if TYPE_CHECKING:
     from terralink.vectorize import Map, MapOptions
@@ -106,8 +106,8 @@ def _found(
 ) -> "Map":
     """The map of a raster: of classes as they are, or of probabilities in bands of rows."""
     from terralink import vectorize
-    from terralink.geo import read_raster
-    from terralink.geo.source import opened
+    from terralink.raster import read_raster
+    from terralink.raster.source import opened
 
     with opened(path, expand_palette=False, assumed_crs=crs) as source:
         classes, values = source.class_names, source.value_names

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.geo.no_data import SIDE_PX, full_squares
+from terralink.raster.no_data import SIDE_PX, full_squares
 
 
 def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:

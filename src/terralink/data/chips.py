@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from terralink.errors import InputError, SceneError
-from terralink.geo import Grid
-from terralink.geo.source import opened
+from terralink.raster import Grid
+from terralink.raster.source import opened
 
 IGNORE = 255
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}

@@ -20,16 +20,16 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
+from terralink.atomic_write import written_whole
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
 from terralink.data.masks import DrawnOnScenes
 from terralink.data.overlaps import Place
 from terralink.data.signal import has_signal
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
-from terralink.files import written_whole
-from terralink.geo import Grid, Raster, RasterWriter
-from terralink.geo.antimeridian import as_rfc7946
-from terralink.geo.labels import LabelClass
+from terralink.raster import Grid, Raster, RasterWriter
+from terralink.raster.antimeridian import as_rfc7946
+from terralink.vector.labels import LabelClass
 
 MANIFEST = "manifest.csv"
 _COLOURS = (

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from terralink.data.chips import IGNORE, Chip, Chips
 from terralink.errors import InputError
-from terralink.geo import Grid
-from terralink.geo.resample import Axis, Resampler
+from terralink.raster import Grid
+from terralink.raster.resample import Axis, Resampler
 
 _MAX_ENLARGEMENT = 4  # as for a scene that is predicted
 _KNOWN_FROM = 0.5  # of a pixel

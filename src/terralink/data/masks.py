@@ -13,8 +13,9 @@ from terralink.data import classes
 from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
 from terralink.data.windows import Labels, Window, read_window
 from terralink.errors import InputError
-from terralink.geo import Grid, labels, osm
-from terralink.geo.source import opened
+from terralink.raster import Grid
+from terralink.raster.source import opened
+from terralink.vector import labels, osm
 
 Drawn = Literal["road", "building"]
 _KEPT_FILES = 8  # a file of a whole town is read once, those of single scenes are small

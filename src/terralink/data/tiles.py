@@ -9,8 +9,8 @@ import numpy as np
 from terralink.data.chips import Chip, pixel_size_m, read_image
 from terralink.data.masks import DrawnMasks
 from terralink.errors import InputError
-from terralink.geo import tile_grid
-from terralink.geo.tiles import tile_of
+from terralink.raster import tile_grid
+from terralink.raster.web_tiles import tile_of
 
 
 @dataclass(frozen=True, eq=False)

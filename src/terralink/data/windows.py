@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from terralink.data.blank import find_blank
 from terralink.data.chips import IGNORE, Chip, pixel_aspect, pixel_size_m
 from terralink.errors import InputError
-from terralink.geo import Grid, Raster, Stretch
-from terralink.geo.source import Source, opened
-from terralink.geo.tiling import read_mirrored
+from terralink.raster import Grid, Raster, Stretch
+from terralink.raster.source import Source, opened
+from terralink.raster.tiling import read_mirrored
 
 # The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
 _MEASURED_SCENES, _PATCHES, _PATCH_PX = 32, 4, 64

@@ -13,14 +13,14 @@ from terralink import vectorize
 from terralink.errors import InputError
 from terralink.evaluate import grids
 from terralink.evaluate.pairs import Pair, is_vector
-from terralink.geo import Grid, Raster
-from terralink.geo.osm import read_buildings
-from terralink.geo.raster import read_rows
-from terralink.geo.source import Source, opened
-from terralink.geo.threshold import least_level
 from terralink.graph import RoadGraph
 from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
+from terralink.raster import Grid, Raster
+from terralink.raster.raster import read_rows
+from terralink.raster.source import Source, opened
+from terralink.raster.threshold import least_level
+from terralink.vector.osm import read_buildings
 from terralink.vectorize.bands import PixelValues, scale_of
 
 Mask = NDArray[np.bool_]

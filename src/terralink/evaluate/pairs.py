@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terralink.errors import InputError
-from terralink.geo import osm
-from terralink.geo.osm import stem_of
+from terralink.vector import osm
+from terralink.vector.osm import stem_of
 
 RASTERS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".vrt", ".bmp", ".gif"})
 

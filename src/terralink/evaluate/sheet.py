@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import terralink
-from terralink import diff
 from terralink.evaluate import inputs
 from terralink.evaluate.inputs import Rules
 from terralink.evaluate.kinds import KINDS, Case, Figures, Result
-from terralink.geo import Grid
 from terralink.metrics.polygons import buildings_apart
+from terralink.pipeline import diff
+from terralink.raster import Grid
 from terralink.report import Key, Layer, Page, Table, pictures
 
 Parted: TypeAlias = tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.object_]]

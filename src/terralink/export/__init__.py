@@ -1,5 +1,5 @@
 """Model files. ``metadata`` is for everyone; ``onnx`` and ``quantize`` need the extra ``train``."""
 
-from terralink.export.metadata import Metadata
+from terralink.model_card import Metadata
 
 __all__ = ["Metadata"]

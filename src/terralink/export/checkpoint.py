@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from terralink.data.chips import read_image
 from terralink.errors import InputError, ModelError
-from terralink.export.metadata import Metadata
 from terralink.export.onnx import export
 from terralink.export.quantize import quantize
+from terralink.model_card import Metadata
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 

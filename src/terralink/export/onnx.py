@@ -12,8 +12,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from terralink.export.metadata import Metadata
-from terralink.files import written_whole
+from terralink.atomic_write import written_whole
+from terralink.model_card import Metadata
 from terralink.models.antialias import fused
 
 _OPSET = 18

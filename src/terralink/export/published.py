@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from terralink.export.metadata import Metadata
 from terralink.export.onnx import export
+from terralink.model_card import Metadata
 from terralink.models import describe, published
 from terralink.models.normalised import DLINKNET, Normalised
 

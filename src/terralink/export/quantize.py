@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from terralink.export.metadata import Metadata
+from terralink.atomic_write import written_whole
 from terralink.export.onnx import tell
-from terralink.files import written_whole
+from terralink.model_card import Metadata
 
 
 def quantize(

@@ -10,8 +10,8 @@ from affine import Affine
 from pyproj import CRS, Transformer
 
 from terralink.errors import GraphError
-from terralink.geo.grid import Grid
 from terralink.graph.polylines import Floats, Ints, Lines, Polylines
+from terralink.raster.grid import Grid
 
 Node: TypeAlias = Literal["ends", "vertices", "crossings"]
 

@@ -19,11 +19,12 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError
-from terralink.graph import formats, networks, store
+from terralink.graph import interop, io
 from terralink.graph import lines as on_lines
 from terralink.graph.chains import string
 from terralink.graph.polylines import Lines, Polylines
 from terralink.graph.repeats import drop_repeats
+from terralink.vector import layers
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -161,16 +162,16 @@ class RoadGraph:
 
         Of several layers the one named ``roads`` is read, else all. Where a file has tags of
         OpenStreetMap, in whatever form, its roads are what a car may drive along, and not squares;
-        without any, all lines are (``terralink.geo.osm.tags`` has the rules). Columns ``width_m``
-        and ``prob`` are taken where they are there, else the width that the tags tell. ``crs``
-        replaces what the file says; a file without a CRS (GeoJSON without one is WGS84) gives a
-        graph without one. OpenStreetMap's own files give ways cut where they share a node.
+        without any, all lines are (``terralink.vector.osm.tags`` has the rules). Columns
+        ``width_m`` and ``prob`` are taken where they are there, else the width that the tags tell.
+        ``crs`` replaces what the file says; a file without a CRS (GeoJSON without one is WGS84)
+        gives a graph without one. OpenStreetMap's own files give ways cut where they share a node.
 
         A file that holds nothing at all is an empty graph; one that holds points or areas without
         tags, and no lines, raises ``GraphError``, as does one that is missing or not a vector file.
         XML may declare no document type.
         """
-        table = formats.read(path)
+        table = io.read(path)
         try:
             return cls.from_lines(
                 table.lines,
@@ -198,7 +199,7 @@ class RoadGraph:
 
         Raises ``GraphError`` for another suffix, and for GeoJSON or OSM XML without a CRS.
         """
-        formats.write(path, self)
+        io.write(path, self)
 
     def to_networkx(self) -> "nx.MultiGraph":
         """A MultiGraph: nodes with x, y; edges with length_m, width_m, prob, geometry.
@@ -208,7 +209,7 @@ class RoadGraph:
         >>> graph.to_networkx().edges[0, 1, 0]["length_m"]
         100.0
         """
-        return networks.to_networkx(self)
+        return interop.to_networkx(self)
 
     def to_osmnx(self) -> "nx.MultiDiGraph":
         """The MultiDiGraph that osmnx routes on, measures and draws; itself it is not needed.
@@ -222,7 +223,7 @@ class RoadGraph:
         >>> [(u, v, edge["length"], edge["reversed"]) for u, v, edge in graph.edges(data=True)]
         [(0, 1, 100.0, False), (1, 0, 100.0, True)]
         """
-        return networks.to_osmnx(self)
+        return interop.to_osmnx(self)
 
     def to_crs(self, crs: CRS) -> "RoadGraph":
         """The same graph in another CRS in metres, for graphs that are to be compared.
@@ -307,7 +308,7 @@ class RoadGraph:
         ends = ends.reshape(-1, 2)
         return RoadGraph(self.junctions[used], ends, polylines, width_m, prob, self.crs)
 
-    def roads_layer(self) -> store.Layer:
+    def roads_layer(self) -> layers.Layer:
         """The roads with their columns, as files have them."""
         columns = {
             "u": self.ends[:, 0],
@@ -316,12 +317,12 @@ class RoadGraph:
             "width_m": self.width_m,
             "prob": self.prob,
         }
-        return store.Layer("roads", "LineString", self.lines, columns)
+        return layers.Layer("roads", "LineString", self.lines, columns)
 
-    def junctions_layer(self) -> store.Layer:
+    def junctions_layer(self) -> layers.Layer:
         """The junctions with their columns, as files have them."""
         columns = {"id": np.arange(len(self.junctions)), "degree": self.degree}
-        return store.Layer("junctions", "Point", shapely.points(self.junctions), columns)
+        return layers.Layer("junctions", "Point", shapely.points(self.junctions), columns)
 
 
 def _log_repeats(lines: Lines, once: Lines) -> None:

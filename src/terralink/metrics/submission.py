@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from terralink.atomic_write import MARK, written_whole
 from terralink.data.chips import files
 from terralink.errors import InputError
-from terralink.files import MARK, written_whole
 from terralink.metrics.patches import patch_labels
 
 Mask = NDArray[np.bool_]

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import nn
 
+from terralink.atomic_write import written_whole
 from terralink.errors import ModelError
-from terralink.files import written_whole
 from terralink.models.network import Network
 from terralink.models.registry import create_model, describe, source
 

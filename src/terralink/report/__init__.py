@@ -16,7 +16,7 @@ from string import Template
 
 from PIL import Image, ImageEnhance
 
-from terralink.files import MARK, written_whole
+from terralink.atomic_write import MARK, written_whole
 
 __all__ = ["Key", "Layer", "Page", "Table"]
 

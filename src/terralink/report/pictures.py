@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from terralink.geo import Grid
+from terralink.raster import Grid
 
 # From nothing to certain, as (probability, red, green, blue, opacity): dark embers to pale yellow.
 _HEAT = np.array(

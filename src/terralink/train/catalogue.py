@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from terralink.atomic_write import written_whole
 from terralink.errors import RecipeError
-from terralink.files import written_whole
 from terralink.train import ensemble, recipe
 from terralink.train.ensemble import Ensemble
 from terralink.train.recipe import Paper, Recipe

@@ -12,8 +12,8 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
+from terralink.atomic_write import written_whole
 from terralink.errors import TrainingError
-from terralink.files import written_whole
 from terralink.train.recipe import Recipe
 
 LAST, BEST = "last", "best"

@@ -19,12 +19,12 @@ from pydantic import Field, PositiveFloat, ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from terralink.atomic_write import written_whole
 from terralink.data.chips import Chips
 from terralink.data.samples import Whole
 from terralink.data.sources import Source
 from terralink.data.strict import Strict
 from terralink.errors import OutputError, RecipeError, unknown
-from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
 from terralink.train import loop

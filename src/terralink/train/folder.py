@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from terralink.atomic_write import written_whole
 from terralink.errors import OutputError, RecipeError
-from terralink.files import written_whole
 from terralink.train.recipe import Recipe
 
 RECIPE, LAST_CHECKPOINT = "recipe.yaml", "last.ckpt"

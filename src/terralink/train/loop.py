@@ -11,9 +11,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from terralink.atomic_write import written_whole
 from terralink.errors import RecipeError, TerralinkError
 from terralink.export import Metadata
-from terralink.files import written_whole
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
 from terralink.train import checkpoints, provenance, record

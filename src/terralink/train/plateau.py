@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from terralink.files import written_whole
+from terralink.atomic_write import written_whole
 from terralink.train.schedule import ReloadAndDivide
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from terralink.atomic_write import written_whole
 from terralink.data.chips import IGNORE
-from terralink.files import written_whole
 from terralink.train.recipe import Recipe
 
 _SHOWN = 3  # chips of each validation set

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from terralink.data.chips import IGNORE
-from terralink.geo.threshold import find_positive
 from terralink.metrics import Confusion, ImageMean, patches
+from terralink.raster.threshold import find_positive
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ crf        probabilities that follow the edges of the image, before all of these
 """
 
 from terralink.vectorize.bands import read_bands
-from terralink.vectorize.buildings import BuildingTracer, buildings
-from terralink.vectorize.crf import Kernels, refine
-from terralink.vectorize.layers import write_buildings, write_regions
+from terralink.vectorize.buildings.trace import BuildingTracer, buildings
+from terralink.vectorize.io import write_buildings, write_regions
+from terralink.vectorize.landcover import LandcoverTracer, named, regions
 from terralink.vectorize.maps import Map, MapOptions, MapTracer, read_map, write_map
-from terralink.vectorize.regions import LandcoverTracer, named, regions
-from terralink.vectorize.roads import RoadTracer, roads
+from terralink.vectorize.refine import Kernels, refine
+from terralink.vectorize.roads.tracer import RoadTracer, roads
 
 __all__ = [
     "BuildingTracer",

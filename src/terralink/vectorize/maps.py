@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
-from terralink.geo import Raster
 from terralink.graph import RoadGraph
-from terralink.map_kind import MapKind, class_bands
-from terralink.vectorize.buildings import BuildingTracer
-from terralink.vectorize.layers import write_buildings, write_regions
-from terralink.vectorize.regions import LandcoverTracer
-from terralink.vectorize.roads import RoadTracer
+from terralink.raster import Raster
+from terralink.vectorize.buildings.trace import BuildingTracer
+from terralink.vectorize.io import write_buildings, write_regions
+from terralink.vectorize.landcover import LandcoverTracer
+from terralink.vectorize.map_kind import MapKind, class_bands
+from terralink.vectorize.roads.tracer import RoadTracer
 
 if TYPE_CHECKING:
     import geopandas as gpd

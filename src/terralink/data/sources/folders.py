@@ -35,7 +35,7 @@ from terralink.data.sources.source import SceneSource, Source, folder_of
 from terralink.data.sources.stretching import Stretching
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo.source import opened
+from terralink.raster.source import opened
 
 
 def _read_values(written: Any) -> Any:

@@ -15,7 +15,7 @@ from terralink.data.masks import CutMasks
 from terralink.data.sources.source import SceneSource, folder_of
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.geo import Stretch
+from terralink.raster import Stretch
 
 _VALIDATION = range(1, 6)  # by the set's authors, the first five tiles of each city
 _NUMBERED = re.compile(r"(.+?)(\d+)")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from terralink.data.chips import IGNORE, Pairs, files, paired
 from terralink.data.sources.source import Source, folder_of
 from terralink.errors import InputError
-from terralink.geo.no_data import full_squares
+from terralink.raster.no_data import full_squares
 
 _NO_DATA_SIDE_PX = 15  # a white square of this size is no roof
 _LAYOUTS = (

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from terralink.geo import Stretch
+from terralink.raster import Stretch
 
 
 def _read(written: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import PositiveInt
 
-from terralink import town
+from terralink import synthetic
 from terralink.data.chips import Chip
 from terralink.data.sources.source import Source
 
@@ -42,6 +42,6 @@ class Drawn:
         low, high = self.wanted.pixel_sizes_m
         pixel_size_m = low + (high - low) * (index + 0.5) / len(self)
         shape = (self.wanted.side_px, self.wanted.side_px)
-        drawn = town.draw(shape, seed=seed, pixel_size_m=pixel_size_m)
+        drawn = synthetic.draw(shape, seed=seed, pixel_size_m=pixel_size_m)
         road = drawn.road_mask(0, 0, shape).astype(np.uint8)
         return Chip(drawn.image(0, 0, shape), road, f"town of seed {seed}", pixel_size_m)

@@ -1,0 +1,268 @@
+"""A scene read in windows: at the pixel size a model wants, in the levels it was trained on.
+
+What ``Scene.read`` gives for a pixel does not depend on the window: tiles, bands and whole scenes
+agree bit by bit.
+"""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from terralink.errors import SceneError, SceneWarning, UnreadableWarning
+from terralink.raster.area import Area
+from terralink.raster.corrupt_blocks import Block, Masking
+from terralink.raster.fingerprint import made_of
+from terralink.raster.grid import Grid
+from terralink.raster.masked_source import NoDataSource
+from terralink.raster.no_data import NoData
+from terralink.raster.raster import Raster
+from terralink.raster.resample import Axis, Resampler
+from terralink.raster.resolve import given
+from terralink.raster.sample import Readable
+from terralink.raster.source import Source, Span, opened
+from terralink.raster.stretch import Stretch
+from terralink.raster.tiling import read_mirrored
+
+# Finer than this many pixels for one, there is nothing to see that a model could use.
+_MAX_ENLARGEMENT = 4
+# Source pixels that are resampled at once.
+_CHUNK_PX = 1 << 22
+
+
+@contextmanager
+def open_scene(
+    path: str | os.PathLike[str],
+    *,
+    pixel_size_m: float | None = None,
+    bands: Sequence[int | str] | None = None,
+    stretch: Stretch | None = None,
+    no_data: Sequence[float] | NoData | None = None,
+    assumed_pixel_size_m: float | None = None,
+    assumed_crs: CRS | str | None = None,
+    area: Area | None = None,
+    mask_damage: bool = False,
+) -> Iterator["Scene"]:
+    """Open a raster to be read in windows.
+
+    ``pixel_size_m`` is the ground size of a pixel of the working grid (None: as it is stored);
+    ``bands`` count from 1 or are names (None: all but alpha; a palette counts as red, green, blue);
+    ``stretch`` is measured when it is not given: on the whole scene, whatever the ``area``. A scene
+    without CRS is worked on in its own pixels, unless ``assumed_pixel_size_m`` says how large they
+    are (its transform keeps origin and rotation), or ``assumed_crs`` in which CRS its transform is.
+    With a CRS the first is not looked at, and the second must be the same.
+
+    Pixels of which the file says so (tag, mask, alpha, NaN) are not valid, nor those of the levels
+    ``no_data``; None looks for levels that mean no data although nothing says so, and a
+    ``NoDataWarning`` tells what was found (the rules are in ``geo.find_no_data``); () is none.
+
+    With an ``area`` the scene ends at the smallest window around it, nothing far from it is read,
+    and what is outside is not valid. Blocks of the file that cannot be read raise an error, or with
+    ``mask_damage`` are not valid; a warning at the end counts and names them.
+
+    Raises ``SceneError``: no such raster, no such band, pixels too coarse by far, damage; and
+    ``InputError`` where scene and area do not meet.
+    """
+    with (
+        given(path, bands) as (name, chosen),
+        opened(
+            name,
+            bands=chosen,
+            assumed_pixel_size_m=assumed_pixel_size_m,
+            assumed_crs=assumed_crs,
+            called=os.fspath(path),
+        ) as source,
+    ):
+        measured = source.grid.crs is not None or assumed_pixel_size_m is not None
+        readable = Masking(source) if mask_damage else source
+        known = NoDataSource(readable, no_data)
+        if source.unlikely_alpha:
+            warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
+        scene = Scene(
+            known,
+            source.grid,
+            stretch,
+            measured=measured,
+            area=area,
+            bands_are_given=bands is not None,
+        )
+        yield scene if pixel_size_m is None else scene.resampled(pixel_size_m)
+        if isinstance(readable, Masking) and readable.damage:
+            warnings.warn(readable.told(), UnreadableWarning, stacklevel=3)
+
+
+class Scene:
+    """A raster as uint8 images on ``grid``; made by ``open_scene``. For one thread at a time."""
+
+    def __init__(
+        self,
+        source: NoDataSource,
+        grid: Grid,
+        stretch: Stretch | None = None,
+        *,
+        measured: bool = True,
+        area: Area | None = None,
+        bands_are_given: bool = False,
+    ) -> None:
+        self.path = source.path
+        self.area = area
+        self.grid = _around(area, grid)
+        self.native_grid = _around(area, source.grid)
+        self.bands = source.bands
+        self.image_bands = source.image_bands
+        self.bands_are_given = bands_are_given
+        self.dtype = source.dtype
+        self.has_crs = source.grid.crs is not None
+        self._source = source
+        self._measured = measured
+        self._given_stretch = stretch
+        self._whole = grid
+        self._placed = None if area is None else area.on(grid)
+        self._first = (0, 0) if self._placed is None else self._placed.window[:2]
+        self._resample = _resampler(source.grid, grid)
+        self._other_bands: dict[tuple[int, ...], Scene] = {}
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """The files that it is read from, as they are now, and what is done about damage; JSON."""
+        told = made_of(self._source.dataset)
+        return {**told, "masks damage": isinstance(self._source.source, Masking)}
+
+    @property
+    def lost(self) -> tuple[Block, ...]:
+        """Blocks of the file, as (rows, columns), that could not be read so far and are masked."""
+        source = self._source.source
+        return tuple(source.damage) if isinstance(source, Masking) else ()
+
+    def lose(self, blocks: Iterable[Block]) -> None:
+        """Blocks that others could not read; they are masked and told with ours."""
+        if isinstance(self._source.source, Masking):
+            self._source.source.damage.update(dict.fromkeys(blocks, "could not be read before"))
+
+    @cached_property
+    def stretch(self) -> Stretch:
+        """The stretch that was given, else the one measured on a sample of the whole scene."""
+        return self._given_stretch or self._source.stretch
+
+    @property
+    def no_data(self) -> NoData:
+        """Levels that were given, or found, to mean no data; what the file says is not in it."""
+        return self._source.no_data
+
+    def resampled(self, pixel_size_m: float) -> "Scene":
+        """The same scene on a working grid of ``pixel_size_m``; itself where nothing is measured.
+
+        Raises ``SceneError`` when its pixels are too coarse by far.
+        """
+        if not self._measured:
+            return self
+        _check_fine_enough(self._source, pixel_size_m)
+        grid = self._source.grid.resampled(pixel_size_m)
+        return self._changed(self._source, grid)
+
+    def with_bands(self, bands: tuple[int, ...]) -> "Scene":
+        """The same scene with other bands, counted from 1, in that order."""
+        if bands == self.bands:
+            return self
+        if bands not in self._other_bands:  # what is measured of it is measured once
+            self._other_bands[bands] = self._changed(self._source.with_bands(bands), self._whole)
+        return self._other_bands[bands]
+
+    def _changed(self, source: NoDataSource, grid: Grid) -> "Scene":
+        return Scene(
+            source,
+            grid,
+            self._given_stretch,
+            measured=self._measured,
+            area=self.area,
+            bands_are_given=self.bands_are_given,
+        )
+
+    def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
+        """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.
+
+        The window may stick out of the scene: there the pixels are mirrored and not valid. Around
+        an area they are those of the ground, and not valid; a window that does not touch it is
+        not read. Raises ``SceneError`` where the file is damaged.
+        """
+        row, col = row + self._first[0], col + self._first[1]
+        grid = self._whole.window(row, col, shape)
+        if self._placed is None:
+            image, valid = self._mirrored(row, col, shape)
+            return Raster(image, grid, valid)
+        if not self._placed.touches(row, col, shape):
+            nothing = np.zeros((len(self.bands), *shape), np.uint8)
+            return Raster(nothing, grid, np.zeros(shape, bool))
+        image, valid = self._mirrored(row, col, shape)
+        return Raster(image, grid, valid & self._placed.inside(row, col, shape))
+
+    def _mirrored(
+        self, row: int, col: int, shape: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Image and valid pixels of a window of the whole scene; it may stick out."""
+        return read_mirrored(self._inside, self._whole.shape, row, col, shape)
+
+    def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Image and valid pixels of ranges inside the scene."""
+        if self._resample.is_identity:
+            return self._finished(*self._source.read(rows, cols))
+        parts = [self._resampled(part, cols) for part in self._chunks(rows, cols)]
+        images, valids = zip(*parts, strict=True)
+        return np.concatenate(images, axis=1), np.concatenate(valids)
+
+    def _resampled(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        source_rows = self._resample.rows.source(*rows)
+        source_cols = self._resample.cols.source(*cols)
+        image, valid = self._source.read(source_rows, source_cols)
+        return self._finished(*self._resample(image, valid, rows, cols))
+
+    def _finished(
+        self, image: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Stretched, and 0 where nothing is known."""
+        if valid.all():
+            return self.stretch(image), valid
+        known = np.where(valid, image, image.dtype.type(0))
+        return np.where(valid, self.stretch(known), np.uint8(0)), valid
+
+    def _chunks(self, rows: Span, cols: Span) -> Iterator[Span]:
+        """Ranges of rows that are made of few enough source pixels to be resampled at once."""
+        per_row = self._resample.rows.step * self._resample.cols.step * (cols[1] - cols[0])
+        count = max(1, int(_CHUNK_PX / per_row))
+        for start in range(*rows, count):
+            yield start, min(start + count, rows[1])
+
+
+def _describe_alpha(source: Source) -> str:
+    told = ", ".join(map(str, source.unlikely_alpha))
+    return (
+        f"band {told} of {source.path} is tagged as alpha but holds many levels, as near infrared "
+        "does: it is read as a band and masks nothing"
+    )
+
+
+def _around(area: Area | None, grid: Grid) -> Grid:
+    return grid if area is None else grid.window(*area.on(grid).window)
+
+
+def _resampler(native: Grid, working: Grid) -> Resampler:
+    step = ~native.transform @ working.transform
+    # Rounded, because the inverse leaves 2.0000000001 where the step is 2.
+    return Resampler(
+        rows=Axis(native.height, round(step.e, 9)), cols=Axis(native.width, round(step.a, 9))
+    )
+
+
+def _check_fine_enough(source: Readable, pixel_size_m: float) -> None:
+    coarsest_m = max(source.grid.pixel_size_m)
+    if coarsest_m > _MAX_ENLARGEMENT * pixel_size_m:
+        raise SceneError(
+            f"pixels of {pixel_size_m:g} m were wanted, those of {source.path} are "
+            f"{coarsest_m:.3g} m; use a scene of {_MAX_ENLARGEMENT * pixel_size_m:g} m or finer"
+        )

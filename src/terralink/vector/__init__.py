@@ -1,0 +1,1 @@
+"""Vector data: layers to and from files, OpenStreetMap, rasterized labels, QGIS styles."""

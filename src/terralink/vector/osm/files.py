@@ -1,0 +1,242 @@
+"""OpenStreetMap's own files by libosmium: XML, also compressed, PBF and O5M, one path for all."""
+
+import logging
+import os
+import re
+from array import array
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from terralink.errors import InputError
+from terralink.vector.osm.areas import assemble, building_relations, tags_of_element
+from terralink.vector.osm.elements import Elements, Shapes, Ways
+from terralink.vector.osm.osm_xml import check_markup, deleted_elements
+from terralink.vector.osm.tags import Tags, is_building
+
+_log = logging.getLogger(__name__)
+_FORM = re.compile(r"\.(osm(?:\.gz|\.bz2)?|pbf|o5m)$", re.IGNORECASE)
+_NOWHERE = 2**31 - 1  # of libosmium: the place of a node that is not known
+_UNITS = 1e7  # libosmium counts in these parts of a degree
+
+
+def is_osm(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix names a file of OpenStreetMap's own: .osm, .osm.gz, .osm.bz2, .pbf, .o5m.
+
+    >>> is_osm("town.osm.pbf"), is_osm("Town.OSM"), is_osm("town.osm.gz"), is_osm("osm.geojson")
+    (True, True, True, False)
+    """
+    return _form(path) is not None
+
+
+def stem_of(path: str | os.PathLike[str]) -> str:
+    """The name of a file without its suffix; ``.osm.pbf`` is one, as is ``.osm.gz``.
+
+    >>> stem_of("town.osm.pbf"), stem_of("town.osm.gz"), stem_of("town.v2.tif")
+    ('town', 'town', 'town.v2')
+    """
+    name = _FORM.sub("", Path(path).name) if is_osm(path) else Path(path).stem
+    return name.removesuffix(".osm")
+
+
+def read_elements(
+    path: str | os.PathLike[str], *, keys: Collection[str] = ("highway", "building")
+) -> Elements:
+    """What roads (the key ``highway``) and buildings (the key ``building``) are made of.
+
+    Nodes may come after the ways or be told by these; numbers may be negative, as JOSM's are; what
+    is marked as deleted is not there. The places of all nodes are held meanwhile, 16 bytes each.
+
+    Raises ``InputError`` for what is no such file, is damaged, or declares a document type.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"cannot read {path}: no such file")
+    form, deleted = _form(path) or "osm", set[tuple[str, int]]()
+    if form.startswith("osm"):
+        check_markup(path)
+        deleted = deleted_elements(path)
+    osmium = _osmium(path)
+    try:
+        file = _File(osmium, osmium.io.File(os.fspath(Path(path).absolute()), form), deleted)
+        return _elements(file, keys)
+    except (RuntimeError, ValueError, osmium.InvalidLocationError) as error:  # of libosmium
+        reason = " ".join(str(error).split())
+        kind = "not well-formed" if form.startswith("osm") else "no OpenStreetMap file"
+        raise InputError(f"{path} is {kind}, or is cut off: {reason}") from error
+
+
+def tell_broken(path: str | os.PathLike[str], elements: Elements) -> None:
+    """Say in the log how many buildings are left out, if any."""
+    broken = elements.failed + elements.broken_buildings
+    if broken:
+        what = "1 building is" if broken == 1 else f"{broken} buildings are"
+        _log.warning("%s: %s left out, cut off or with rings that cross", path, what)
+
+
+def _elements(file: "_File", keys: Collection[str]) -> Elements:
+    relations = building_relations(file.relations())
+    relations = relations if "building" in keys else []
+    found = file.ways(keys, {ref for each in relations for ref in each.members})
+    ways, row_of = found.ways()
+    areas = assemble(file.osmium, relations, ways, row_of)
+    repeated = np.zeros(len(ways), bool)
+    repeated[[row_of[number] for number in areas.repeated]] = True
+    shapes, tags = found.houses()
+    shapes, tags = np.concatenate([shapes, areas.shapes]), tags + areas.tags
+    return Elements(ways, shapes, tags, repeated, areas.failed)
+
+
+class _File:
+    """A file as libosmium streams it, without what its editor has ``deleted``.
+
+    First come the relations, then the ways: the places of nodes are kept on the way.
+    """
+
+    def __init__(self, osmium: ModuleType, file: Any, deleted: set[tuple[str, int]]) -> None:
+        self.osmium, self.file, self.deleted = osmium, file, deleted
+        self._places = osmium.NodeLocationsForWays(osmium.index.create_map("flex_mem"))
+        self._places.ignore_errors()
+
+    def relations(self) -> Iterator[Any]:
+        """All that are not deleted."""
+        kinds = self.osmium.osm.NODE | self.osmium.osm.RELATION
+        elements = self.osmium.FileProcessor(self.file, kinds).with_filter(self._places)
+        only = self.osmium.filter.EntityFilter(self.osmium.osm.RELATION)
+        relations = elements.with_filter(only)
+        return (each for each in relations if not self._is_deleted("relation", each))
+
+    def ways(self, keys: Collection[str], members: set[int]) -> "_Found":
+        """Ways that have one of the keys or are ``members``."""
+        elements = self.osmium.FileProcessor(self.file, self.osmium.osm.WAY)
+        found = self._find(elements.with_filter(self._places), keys, members)
+        if not found.is_placed:  # then they may tell themselves where they run
+            elements = self.osmium.FileProcessor(self.file, self.osmium.osm.WAY)
+            told = self._find(elements, keys, members)
+            found = told if told.is_placed else found
+        self._place_new_nodes(found)
+        return found
+
+    def _find(self, elements: Any, keys: Collection[str], members: set[int]) -> "_Found":
+        found = _Found(self.osmium)
+        for way in elements:
+            found.forget(way.id)  # of several versions the last one counts
+            if self._is_deleted("way", way):
+                continue
+            if way.id in members or ("highway" in way.tags and "highway" in keys):
+                found.add(way)
+            elif "building" in way.tags and "building" in keys:
+                found.add_house(way)
+        return found
+
+    def _place_new_nodes(self, found: "_Found") -> None:
+        """Find the places of nodes with negative numbers, which libosmium does not keep."""
+        new = found.new_nodes()
+        if not new:
+            return
+        places: dict[int, tuple[int, int]] = {}
+        for node in self.osmium.FileProcessor(self.file, self.osmium.osm.NODE):
+            if node.id < 0 and not self._is_deleted("node", node):
+                places[node.id] = node.location.x, node.location.y
+        found.place(new, places)
+
+    def _is_deleted(self, kind: str, element: Any) -> bool:
+        return element.deleted or (kind, element.id) in self.deleted
+
+
+class _Found:
+    """Ways as they are found: with all their nodes, or, what is quicker, closed lines as WKB."""
+
+    def __init__(self, osmium: ModuleType) -> None:
+        self._to_wkb, self._all = osmium.geom.WKBFactory().create_linestring, osmium.geom.ALL
+        self._unknown = osmium.InvalidLocationError
+        self._nodes, self._xy, self._starts = array("q"), array("i"), array("q", [0])
+        self._tags: list[Tags] = []
+        self._row_of: dict[int, int] = {}
+        self._houses: dict[int, tuple[str, Tags]] = {}
+
+    def forget(self, number: int) -> None:
+        """Leave out an older version of a way."""
+        self._row_of.pop(number, None)
+        self._houses.pop(number, None)
+
+    def add(self, way: Any) -> None:
+        """A way with its nodes: others may share them."""
+        for node in way.nodes:
+            self._nodes.append(node.ref)
+            self._xy.append(node.x)
+            self._xy.append(node.y)
+        self._row_of[way.id] = len(self._tags)
+        self._starts.append(len(self._nodes))
+        self._tags.append(tags_of_element(way))
+
+    def add_house(self, way: Any) -> None:
+        """A way of which the shape alone is wanted; one that is no whole ring is added as it is."""
+        if len(way.nodes) > 3 and way.is_closed():
+            with suppress(self._unknown):
+                line = self._to_wkb(way, self._all)
+                self._houses[way.id] = line, tags_of_element(way)
+                return
+        self.add(way)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the place of any node is known, or there are no nodes."""
+        return bool(self._houses) or not self._xy or min(self._xy) != _NOWHERE
+
+    def new_nodes(self) -> list[int]:
+        """Where in the list of nodes those with negative numbers are that have no place."""
+        unknown = self._units()[:, 0] == _NOWHERE
+        rows = np.flatnonzero(unknown & (np.array(self._nodes, np.int64) < 0))
+        return [int(row) for row in rows]
+
+    def place(self, rows: list[int], places: Mapping[int, tuple[int, int]]) -> None:
+        """Say where some nodes of the list are."""
+        for row in rows:
+            x, y = places.get(self._nodes[row], (_NOWHERE, _NOWHERE))
+            self._xy[2 * row], self._xy[2 * row + 1] = x, y
+
+    def ways(self) -> tuple[Ways, dict[int, int]]:
+        """The ways that have their nodes, and the row of each number."""
+        lonlat = np.where(self._units() == _NOWHERE, np.nan, self._units() / _UNITS)
+        nodes, starts = (np.array(each, np.int64) for each in (self._nodes, self._starts))
+        ways = Ways(nodes, lonlat, starts, self._tags)
+        rows = np.array([*self._row_of.values()], dtype=np.int64)
+        ways = ways if len(rows) == len(ways) else ways.select(rows)
+        return ways, dict(zip(self._row_of, range(len(rows)), strict=True))
+
+    def houses(self) -> tuple[Shapes, list[Tags]]:
+        """The polygons of closed lines, and their tags; parts of buildings are none."""
+        told = [each for each in self._houses.values() if is_building(each[1])]
+        lines = shapely.from_wkb(np.array([line for line, _ in told], dtype=object))
+        if not len(lines):
+            return np.empty(0, object), []
+        xy, ring = shapely.get_coordinates(lines, return_index=True)
+        polygons = shapely.polygons(shapely.linearrings(xy, indices=ring))
+        return np.asarray(polygons, dtype=object), [tags for _, tags in told]
+
+    def _units(self) -> NDArray[np.int32]:
+        """(p, 2) the places of the nodes as libosmium counts."""
+        return np.array(self._xy, np.int32).reshape(-1, 2)
+
+
+def _form(path: str | os.PathLike[str]) -> str | None:
+    """The format by the suffix, as libosmium calls it; None for others."""
+    found = _FORM.search(Path(path).name)
+    return found[1].lower() if found else None
+
+
+def _osmium(path: str | os.PathLike[str]) -> ModuleType:
+    try:
+        import osmium
+    except ImportError as error:
+        raise InputError(
+            f"{Path(path).name} is read by osmium, which is missing here or broken; "
+            "get it with: pip install osmium"
+        ) from error
+    return osmium

@@ -1,0 +1,143 @@
+"""Vector files: which layers they have, and one of them as plain columns, quick to load.
+
+GDAL reads them, but GeoParquet, which the wheels of GDAL leave out: that is read with pyarrow.
+"""
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from terralink.atomic_write import plain_path
+from terralink.errors import InputError
+from terralink.raster.antimeridian import join_at_180, turn_of
+from terralink.raster.area import Area
+
+_FIRST_BYTES = 1000
+_PARQUET = (".parquet", ".geoparquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Geometries (k,), the columns beside them, and their CRS."""
+
+    geometry: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+    crs: CRS | None
+
+
+def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
+    """Read one layer; None is the first. Raises ``InputError``.
+
+    What was cut at 180 degrees is one shape again, which goes on past 180.
+    """
+    from pyogrio import raw
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    layer = layer or next(iter(layers(path)), None)
+    if is_parquet(path):
+        return _read_parquet(path)
+    try:
+        with plain_path(path) as plain:
+            meta, _, wkb, values = raw.read(plain, layer=layer, force_2d=True)
+    except (DataSourceError, DataLayerError) as error:
+        raise InputError(f"{path} is no vector file that GDAL can read") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} holds text that is not UTF-8: {error}; convert it") from error
+    if wkb is None:
+        raise InputError(f"{path} is a table without geometry")
+    columns = dict(zip(meta["fields"], values, strict=True))
+    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
+    shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
+
+
+def read_area(path: str | os.PathLike[str]) -> Area:
+    """All polygons of a vector file's first layer. Raises ``InputError``."""
+    vectors = read_vectors(path, None)
+    there = ~(shapely.is_missing(vectors.geometry) | shapely.is_empty(vectors.geometry))
+    parts = shapely.get_parts(shapely.make_valid(vectors.geometry[there]))
+    shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+    if shape.is_empty:
+        raise InputError(f"{path} holds no polygon; an area is one or more")
+    if vectors.crs is None:
+        raise InputError(f"{path} does not say its CRS; GeoJSON is always in degrees")
+    return Area(shape, vectors.crs, str(path))
+
+
+def _in_degrees(crs: CRS | None) -> bool:
+    return crs is not None and crs.is_geographic and turn_of(crs) == 360
+
+
+def layers(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The layers of a file and their kinds of geometry; raises ``InputError``.
+
+    GeoParquet has one layer, of any kind.
+    """
+    from pyogrio import list_layers
+    from pyogrio.errors import DataSourceError
+
+    if not Path(path).exists():
+        raise InputError(f"no file {path}")
+    if is_parquet(path):
+        return {Path(path).stem: "Unknown"}
+    try:
+        with plain_path(path) as plain:
+            return {str(name): str(kind) for name, kind in list_layers(plain)}
+    except DataSourceError as error:
+        raise InputError(f"{path} is no vector file that GDAL can read{_hint(path)}") from error
+
+
+def _hint(path: str | os.PathLike[str]) -> str:
+    """What to do with the JSON of Overpass, which looks like a map and is none."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        begin = file.read(_FIRST_BYTES)
+    is_overpass = begin.lstrip().startswith(b"{") and b'"elements"' in begin
+    return ", but Overpass JSON: ask Overpass for [out:xml], or GeoJSON" if is_overpass else ""
+
+
+def is_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix names GeoParquet."""
+    return Path(path).suffix.lower() in _PARQUET
+
+
+def import_parquet(path: str | os.PathLike[str]) -> Any:
+    """geopandas, which reads and writes GeoParquet; raises ``InputError`` without pyarrow."""
+    try:
+        import_module("pyarrow")  # geopandas asks for it late, and at length
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{Path(path).name} is GeoParquet, which needs pyarrow, and the core install leaves it "
+            "out; get it with: pip install 'terralink[parquet]'"
+        ) from error
+    return import_module("geopandas")
+
+
+def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
+    """The column that the file names as its geometry, whatever it is called, and the others."""
+    geopandas = import_parquet(path)
+    try:
+        with plain_path(path) as plain:
+            table = geopandas.read_parquet(plain)
+    except (ValueError, OSError, KeyError, TypeError) as error:  # Arrow's errors are these too
+        reason = " ".join(str(error).split())
+        if "geo metadata" in reason:
+            reason = (
+                "it does not say which column is the geometry; say so with geopandas: "
+                "GeoDataFrame(table, geometry=GeoSeries.from_wkb(table.NAME), crs=...)"
+            )
+        raise InputError(f"{path} is no GeoParquet: {reason}") from error
+    shapes = shapely.force_2d(np.asarray(table.geometry.to_numpy(), dtype=object))
+    others = [name for name in table.columns if name != table.geometry.name]
+    columns = {str(name): table[name].to_numpy() for name in others}
+    crs = CRS.from_user_input(table.crs) if table.crs else None
+    shapes = np.asarray(shapes, dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
