@@ -14,8 +14,8 @@ import shapely
 from terralink import inference
 from terralink.errors import InputError
 from terralink.export import Metadata
+from terralink.map_kind import MapKind, class_bands, kind_of
 from terralink.pipeline import extract
-from terralink.vectorize.map_kind import MapKind, class_bands, kind_of
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]

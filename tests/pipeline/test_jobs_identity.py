@@ -16,8 +16,8 @@ from pyproj import CRS
 from terralink import inference, raster
 from terralink.errors import InputError
 from terralink.inference import tile_plan
+from terralink.map_kind import MapKind
 from terralink.pipeline import extract, jobs
-from terralink.vectorize.map_kind import MapKind
 
 UTM = CRS.from_epsg(32611)
 LEVELS = np.random.default_rng(2).integers(60, 190, (4, 120, 160), dtype=np.uint8)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from affine import Affine
 
     from terralink.graph import RoadGraph
+    from terralink.map_kind import MapKind
     from terralink.vectorize import Map
-    from terralink.vectorize.map_kind import MapKind
 
 Record = Mapping[str, Any]
 Lines = Sequence[tuple[str, object]]

@@ -10,7 +10,7 @@ import typer
 
 from terralink.cli import console, memory, options
 from terralink.errors import InputError
-from terralink.vectorize.map_kind import MapKind
+from terralink.map_kind import MapKind
 
 if TYPE_CHECKING:
     from terralink.inference import Predictor

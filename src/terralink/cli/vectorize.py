@@ -9,7 +9,7 @@ import typer
 
 from terralink.cli import console, options
 from terralink.errors import InputError
-from terralink.vectorize.map_kind import MapKind, class_bands
+from terralink.map_kind import MapKind, class_bands
 
 if TYPE_CHECKING:
     from terralink.vectorize import Map, MapOptions

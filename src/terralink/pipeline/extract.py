@@ -22,10 +22,10 @@ from pyproj import CRS
 from terralink import inference, vectorize
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
+from terralink.map_kind import MapKind, class_bands, kind_of
 from terralink.outputs import check_not_inputs
 from terralink.pipeline import jobs
 from terralink.raster import Area, NoData, Raster, Scene, Stretch, open_scene
-from terralink.vectorize.map_kind import MapKind, class_bands, kind_of
 
 Progress = Callable[[float], None]
 

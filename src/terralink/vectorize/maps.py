@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from terralink.graph import RoadGraph
+from terralink.map_kind import MapKind, class_bands
 from terralink.raster import Raster
 from terralink.vectorize.buildings.trace import BuildingTracer
 from terralink.vectorize.io import write_buildings, write_regions
 from terralink.vectorize.landcover import LandcoverTracer
-from terralink.vectorize.map_kind import MapKind, class_bands
 from terralink.vectorize.roads.tracer import RoadTracer
 
 if TYPE_CHECKING:
