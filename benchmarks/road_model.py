@@ -28,7 +28,7 @@ from terralink.data.sources import Dubai, Massachusetts, PairFolders, Source, Sp
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
 from terralink.raster import Grid, Raster, Stretch, open_scene
-from terralink.raster.threshold import least_level
+from terralink.raster.pixel_values import least_level
 
 WITHIN_M = 4.0
 

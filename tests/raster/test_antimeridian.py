@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.raster import Area, Grid, open_scene
-from terralink.raster.antimeridian import as_rfc7946, join_at_180, split_at_180
+from terralink.raster.geometry import as_rfc7946, join_at_180, split_at_180
 from terralink.vector.layers import Layer, write_geojson
 from terralink.vector.reading import read_vectors
 

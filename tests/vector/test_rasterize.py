@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from pyproj import CRS, Transformer
 
 from terralink.raster import Grid, tile_grid
-from terralink.raster.web_tiles import tile_of
+from terralink.raster.grid import tile_of
 from terralink.vector import rasterize as drawn
 from terralink.vector.osm import read
 from terralink.vector.rasterize import burn

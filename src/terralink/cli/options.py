@@ -217,7 +217,7 @@ def check_outputs(
     outputs = list(outputs)
     inputs: list[Path | str] = [*scenes, *(each for each in files if each is not None)]
     if any(output.exists() for output in outputs):  # else it is no file inside a scene
-        from terralink.raster.fingerprint import files_behind
+        from terralink.raster.scene_files import files_behind
 
         inputs += [file for scene in scenes for file in files_behind(scene)]
     outputs_rule.check_outputs(outputs, inputs, overwrite=overwrite, option=option)

@@ -111,7 +111,7 @@ def _mask(
     """Where a picture (row, col) is road; its levels are not stretched, as in training."""
     from terralink import inference, raster
     from terralink.inference.backends.openvino_graph import LEVELS
-    from terralink.raster.threshold import find_positive
+    from terralink.raster.pixel_values import find_positive
 
     classes = model.metadata.classes
     if "road" not in classes:

@@ -28,7 +28,7 @@ from terralink.data.signal import has_signal
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, Raster, RasterWriter
-from terralink.raster.antimeridian import as_rfc7946
+from terralink.raster.geometry import as_rfc7946
 from terralink.vector.labels import LabelClass
 
 MANIFEST = "manifest.csv"

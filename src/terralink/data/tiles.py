@@ -10,7 +10,7 @@ from terralink.data.chips import Chip, pixel_size_m, read_image
 from terralink.data.masks import DrawnMasks
 from terralink.errors import InputError
 from terralink.raster import tile_grid
-from terralink.raster.web_tiles import tile_of
+from terralink.raster.grid import tile_of
 
 
 @dataclass(frozen=True, eq=False)

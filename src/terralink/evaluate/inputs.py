@@ -17,9 +17,9 @@ from terralink.graph import RoadGraph
 from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
 from terralink.raster import Grid, Raster
-from terralink.raster.raster import read_rows
+from terralink.raster.pixel_values import least_level
+from terralink.raster.scene import read_rows
 from terralink.raster.source import Source, opened
-from terralink.raster.threshold import least_level
 from terralink.vector.osm import read_buildings
 from terralink.vectorize.bands import PixelValues, scale_of
 

@@ -35,7 +35,7 @@ from terralink.atomic_write import forget_parts, written_whole
 from terralink.errors import InputError, OutputError
 from terralink.inference.backends.openvino_graph import LEVELS
 from terralink.inference.tile_plan import Walk
-from terralink.raster.corrupt_blocks import Block
+from terralink.raster.masked_source import Block
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,12 @@
 """The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
 
-from terralink.raster.area import Area
-from terralink.raster.grid import Grid
+from terralink.raster.geometry import Area
+from terralink.raster.grid import Grid, tile_grid
 from terralink.raster.no_data import NoData
-from terralink.raster.raster import Raster, read_raster
-from terralink.raster.regrid import brought_to
-from terralink.raster.scene import Scene, open_scene
-from terralink.raster.stretch import Stretch
+from terralink.raster.pixel_values import Stretch
+from terralink.raster.resample import brought_to
+from terralink.raster.scene import Raster, Scene, open_scene, read_raster
 from terralink.raster.tiling import TileGrid
-from terralink.raster.web_tiles import tile_grid
 from terralink.raster.writer import RasterWriter
 
 __all__ = [

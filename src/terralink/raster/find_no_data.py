@@ -29,16 +29,17 @@ from scipy import ndimage
 from terralink.raster.no_data import (
     MARGIN_PX,
     NOISE_LEVELS,
+    PATCH_PX,
     SIDE_PX,
     Bools,
     EmptyArea,
     NoData,
+    Sample,
     Vector,
     as_dtype,
     full_squares,
     near_levels,
 )
-from terralink.raster.sample import PATCH_PX, Sample
 
 # RULE 1. What programs write where nothing is known, in floats and integers with a sign.
 _CUSTOMARY = (

@@ -35,8 +35,7 @@ from rasterio.windows import Window
 
 from terralink.atomic_write import gdal_name
 from terralink.errors import SceneError
-from terralink.raster.band_names import Names, alpha_bands, band_names
-from terralink.raster.bands import check_bands
+from terralink.raster.bands import Names, alpha_bands, band_names, check_bands
 from terralink.raster.grid import Grid, parse_crs
 
 Span: TypeAlias = tuple[int, int]

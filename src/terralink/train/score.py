@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from terralink.data.chips import IGNORE
 from terralink.metrics import Confusion, ImageMean, patches
-from terralink.raster.threshold import find_positive
+from terralink.raster.pixel_values import find_positive
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ import shapely
 from pyproj import Transformer
 
 from terralink.errors import InputError, SceneError
-from terralink.raster.grid import Grid
-from terralink.raster.raster import Raster
+from terralink.raster.grid import Grid, tile_grid, tile_of
+from terralink.raster.scene import Raster
 from terralink.raster.source import Source
 from terralink.raster.tiling import windows
-from terralink.raster.web_tiles import tile_grid, tile_of
 from terralink.raster.writer import RGB, RasterWriter
 from terralink.vector.osm import Osm, RoadChoice, centre_lines
 from terralink.vector.osm.widths import LANE_M

@@ -19,7 +19,7 @@ from pyproj import CRS
 from terralink.atomic_write import MARK, written_whole
 from terralink.errors import GraphError, InputError, OutputError
 from terralink.outputs import keep_others
-from terralink.raster.antimeridian import as_rfc7946
+from terralink.raster.geometry import as_rfc7946
 from terralink.vector import styles
 from terralink.vector.osm import read_roads, tagged_width_m
 from terralink.vector.osm.features import Features

@@ -21,7 +21,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from terralink.raster.grid import Grid
-from terralink.raster.raster import Raster
+from terralink.raster.scene import Raster
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -16,8 +16,7 @@ from pyproj import CRS
 
 from terralink.atomic_write import plain_path
 from terralink.errors import InputError
-from terralink.raster.antimeridian import join_at_180, turn_of
-from terralink.raster.area import Area
+from terralink.raster.geometry import Area, join_at_180, turn_of
 
 _FIRST_BYTES = 1000
 _PARQUET = (".parquet", ".geoparquet")

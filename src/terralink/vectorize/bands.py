@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.raster.grid import Grid
-from terralink.raster.raster import Raster, read_rows
+from terralink.raster.pixel_values import keep_side, least_level
+from terralink.raster.scene import Raster, read_rows
 from terralink.raster.source import opened
-from terralink.raster.threshold import keep_side, least_level
 
 _ROWS = 64  # are looked at, and brought to bytes, at a time
 _FEW = 32  # more values than this are no classes

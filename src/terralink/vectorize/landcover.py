@@ -20,7 +20,7 @@ from skimage.measure import label
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.raster.threshold import least_level
+from terralink.raster.pixel_values import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader
 from terralink.vectorize.polygonize import outlines
 

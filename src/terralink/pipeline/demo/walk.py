@@ -10,7 +10,7 @@ from terralink import inference, metrics, synthetic
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
 from terralink.raster import Stretch, open_scene
-from terralink.raster.threshold import least_level
+from terralink.raster.pixel_values import least_level
 
 WITHIN_M = 4.0
 _ROWS = 1024  # are scored at once

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.raster.threshold import least_level
+from terralink.raster.pixel_values import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.buildings.blur import blurs_px
 from terralink.vectorize.buildings.select_shape import fitted

@@ -21,7 +21,7 @@ from terralink.graph.chunks import by_chunks
 from terralink.graph.polylines import Polylines
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
-from terralink.raster.threshold import least_level
+from terralink.raster.pixel_values import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.roads.clean import Rules, clean
 from terralink.vectorize.roads.ends import SceneFacts
