@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
-from terralink.graph.lines import Node
+from terralink.graph.noding import Node
 from terralink.raster import Raster
 from terralink.vectorize.strips import Strips
 

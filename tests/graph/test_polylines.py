@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from terralink.graph.chains import string
-from terralink.graph.chunks import by_chunks
-from terralink.graph.polylines import Lines, Polylines
+from terralink.graph.polylines import Lines, Polylines, by_chunks, string
 
 POINT = st.tuples(st.integers(-9, 9), st.integers(-9, 9)).map(lambda xy: (xy[0] / 3, xy[1] / 3))
 LINES = st.lists(st.lists(POINT, min_size=2, max_size=5), min_size=1, max_size=9)

@@ -17,8 +17,7 @@ from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.raster import Area, Grid, open_scene
 from terralink.raster.geometry import as_rfc7946, join_at_180, split_at_180
-from terralink.vector.layers import Layer, write_geojson
-from terralink.vector.reading import read_vectors
+from terralink.vector.layers import Layer, read_vectors, write_geojson
 
 WGS84 = CRS.from_epsg(4326)
 LAT = -17.0

@@ -14,7 +14,7 @@ from pyproj import CRS, Transformer
 from terralink.errors import InputError
 from terralink.raster import Area, Grid, open_scene
 from terralink.raster.source import Source
-from terralink.vector.reading import read_area
+from terralink.vector.layers import read_area
 
 UTM = CRS.from_epsg(32611)
 GRID = Grid((300, 400), Affine(0.5, 0, 600000, 0, -0.5, 4000000), UTM)

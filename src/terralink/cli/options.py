@@ -291,7 +291,7 @@ def stem(scene: Path) -> str:
 def area_of(file: Path | None, bounds: str | None) -> "Area | None":
     """The area of interest that was asked for; raises ``InputError``."""
     from terralink.raster import Area
-    from terralink.vector.reading import read_area
+    from terralink.vector.layers import read_area
 
     if file is not None and bounds is not None:
         raise InputError("--area and --bounds each say where to look; give one of them")

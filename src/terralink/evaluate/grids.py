@@ -21,9 +21,9 @@ from affine import Affine
 
 from terralink.errors import InputError
 from terralink.evaluate.pairs import Pair, is_vector
-from terralink.metrics.extents import Extent
 from terralink.raster import Grid
 from terralink.raster.source import opened
+from terralink.vector.projection import Extent
 
 _SAME_SIZE_WITHIN = 0.01  # pixel sizes this near to each other are one size
 _SAY = "say how large a pixel is on the ground: --pixel-size METRES"

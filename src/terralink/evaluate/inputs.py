@@ -14,13 +14,13 @@ from terralink.errors import InputError
 from terralink.evaluate import grids
 from terralink.evaluate.pairs import Pair, is_vector
 from terralink.graph import RoadGraph
-from terralink.metrics.extents import Extent
 from terralink.metrics.polygons import Buildings
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import least_level
 from terralink.raster.scene import read_rows
 from terralink.raster.source import Source, opened
 from terralink.vector.osm import read_buildings
+from terralink.vector.projection import Extent
 from terralink.vectorize.bands import PixelValues, scale_of
 
 Mask = NDArray[np.bool_]

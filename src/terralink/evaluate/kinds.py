@@ -12,7 +12,7 @@ from terralink.errors import InputError
 from terralink.evaluate import inputs
 from terralink.evaluate.inputs import Rules, Side
 from terralink.evaluate.pairs import Pair, Pairs
-from terralink.metrics.extents import Extent, told_apart
+from terralink.vector.projection import Extent, told_apart
 
 Figures = Mapping[str, float]  # counts are int
 

@@ -11,9 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from terralink.errors import InputError
-from terralink.graph.lines import in_metres, reprojected
-from terralink.metrics.extents import Extent, check_overlap
 from terralink.metrics.matches import Matches, Overlap, one_to_one
+from terralink.vector.projection import Extent, check_overlap, in_metres, reprojected
 
 Shapes: TypeAlias = NDArray[np.object_]
 Ints: TypeAlias = NDArray[np.int64]

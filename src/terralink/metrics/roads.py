@@ -7,7 +7,7 @@ import shapely
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.extents import Extent, check_overlap
+from terralink.vector.projection import Extent, check_overlap
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.extents import Extent, check_overlap
 from terralink.metrics.polygons import Buildings, comparable_shapes, pair_buildings
 from terralink.metrics.roads import comparable
 from terralink.vector import styles
 from terralink.vector.layers import Layer, write_geopackage
 from terralink.vector.osm import has, is_osm, read_buildings
+from terralink.vector.projection import Extent, check_overlap
 
 Shapes: TypeAlias = NDArray[np.object_]
 Kind: TypeAlias = Literal["roads", "buildings"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from terralink.graph import RoadGraph
-from terralink.graph.chains import string
+from terralink.graph.polylines import string
 from terralink.raster import Grid
 from terralink.synthetic import paving
 from terralink.synthetic.curves import Points, circle

@@ -1,13 +1,14 @@
 """Vector files in and out: plain columns, no tables, so that it is quick to load.
 
-Written are GeoPackage, with a stored style, and GeoJSON; read is any vector file of lines that
-GDAL knows.
+Written are GeoPackage, with a stored style, GeoJSON and GeoParquet. Read is what GDAL knows, and
+GeoParquet, which the wheels of GDAL leave out: pyarrow reads that.
 """
 
 import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,15 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from terralink.atomic_write import MARK, written_whole
-from terralink.errors import GraphError, InputError, OutputError
+from terralink.atomic_write import MARK, plain_path, written_whole
+from terralink.errors import InputError, OutputError
 from terralink.outputs import keep_others
-from terralink.raster.geometry import as_rfc7946
+from terralink.raster.geometry import Area, as_rfc7946, join_at_180, turn_of
 from terralink.vector import styles
-from terralink.vector.osm import read_roads, tagged_width_m
-from terralink.vector.osm.features import Features
-from terralink.vector.osm.tags import Tags
-from terralink.vector.reading import import_parquet
 
 _WGS84 = CRS.from_epsg(4326)
+_FIRST_BYTES = 1000
+_PARQUET = (".parquet", ".geoparquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,74 +39,128 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class LineTable:
-    """What a file says of its lines; unknown widths and probabilities are nan."""
+class Vectors:
+    """Geometries (k,), the columns beside them, and their CRS."""
 
-    lines: NDArray[np.object_]
-    width_m: NDArray[np.float64]
-    prob: NDArray[np.float64]
+    geometry: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
     crs: CRS | None
 
 
-def read(path: str | os.PathLike[str]) -> LineTable:
-    """Read the layer ``roads``, or the roads of all; raises ``GraphError``.
+def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
+    """Read one layer; None is the first. Raises ``InputError``.
 
-    What is a road among lines of OpenStreetMap, ``terralink.vector.osm.tags`` says.
+    What was cut at 180 degrees is one shape again, which goes on past 180.
     """
+    from pyogrio import raw
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    layer = layer or next(iter(layers(path)), None)
+    if is_parquet(path):
+        return _read_parquet(path)
     try:
-        layers = read_roads(path)
-    except InputError as error:
-        raise GraphError(str(error)) from error
-    tables = [_table(layer) for layer in layers]
-    return LineTable(
-        np.concatenate([each.lines for each in tables]),
-        np.concatenate([each.width_m for each in tables]),
-        np.concatenate([each.prob for each in tables]),
-        layers[0].crs,
-    )
+        with plain_path(path) as plain:
+            meta, _, wkb, values = raw.read(plain, layer=layer, force_2d=True)
+    except (DataSourceError, DataLayerError) as error:
+        raise InputError(f"{path} is no vector file that GDAL can read") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} holds text that is not UTF-8: {error}; convert it") from error
+    if wkb is None:
+        raise InputError(f"{path} is a table without geometry")
+    columns = dict(zip(meta["fields"], values, strict=True))
+    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
+    shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
 
 
-def _table(layer: Features) -> LineTable:
-    """Widths and probabilities are those of our own columns, else what the tags tell."""
-    count = len(layer.geometry)
-    width_m, prob = (numbers(layer.columns.get(name), count) for name in ("width_m", "prob"))
-    if "width_m" not in layer.columns:
-        width_m = widths_m(layer.tags)
-    return LineTable(layer.geometry, width_m, prob, layer.crs)
+def read_area(path: str | os.PathLike[str]) -> Area:
+    """All polygons of a vector file's first layer. Raises ``InputError``."""
+    vectors = read_vectors(path, None)
+    there = ~(shapely.is_missing(vectors.geometry) | shapely.is_empty(vectors.geometry))
+    parts = shapely.get_parts(shapely.make_valid(vectors.geometry[there]))
+    shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+    if shape.is_empty:
+        raise InputError(f"{path} holds no polygon; an area is one or more")
+    if vectors.crs is None:
+        raise InputError(f"{path} does not say its CRS; GeoJSON is always in degrees")
+    return Area(shape, vectors.crs, str(path))
 
 
-def widths_m(rows: Sequence[Tags]) -> NDArray[np.float64]:
-    """(m,) the widths that tags tell, nan where they tell none."""
-    told = (tagged_width_m(tags) for tags in rows)
-    return np.array([np.nan if each is None else each for each in told], dtype=np.float64)
+def _in_degrees(crs: CRS | None) -> bool:
+    return crs is not None and crs.is_geographic and turn_of(crs) == 360
 
 
-def write(path: str | os.PathLike[str], roads: Layer, junctions: Layer, crs: CRS | None) -> None:
-    """Write a GeoPackage, or GeoJSON where the suffix is another, whole or not at all."""
-    suffix = Path(path).suffix.lower()
-    if suffix != ".gpkg" and crs is None:
-        raise GraphError(
-            "GeoJSON is longitude and latitude, and these roads have no CRS: write a .gpkg"
-        )
-    if crs is None or suffix == ".gpkg":
-        write_geopackage(path, [(roads, styles.ROADS), (junctions, styles.JUNCTIONS)], crs)
-    else:
-        write_geojson(path, roads, crs)
+def layers(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The layers of a file and their kinds of geometry; raises ``InputError``.
+
+    GeoParquet has one layer, of any kind.
+    """
+    from pyogrio import list_layers
+    from pyogrio.errors import DataSourceError
+
+    if not Path(path).exists():
+        raise InputError(f"no file {path}")
+    if is_parquet(path):
+        return {Path(path).stem: "Unknown"}
+    try:
+        with plain_path(path) as plain:
+            return {str(name): str(kind) for name, kind in list_layers(plain)}
+    except DataSourceError as error:
+        raise InputError(f"{path} is no vector file that GDAL can read{_hint(path)}") from error
 
 
-def numbers(column: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
-    """A column as floats; nan where it is not there or holds no numbers."""
-    if column is None or column.dtype.kind not in "iuf":
-        return np.full(count, np.nan)
-    return column.astype(np.float64)
+def _hint(path: str | os.PathLike[str]) -> str:
+    """What to do with the JSON of Overpass, which looks like a map and is none."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        begin = file.read(_FIRST_BYTES)
+    is_overpass = begin.lstrip().startswith(b"{") and b'"elements"' in begin
+    return ", but Overpass JSON: ask Overpass for [out:xml], or GeoJSON" if is_overpass else ""
+
+
+def is_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether the suffix names GeoParquet."""
+    return Path(path).suffix.lower() in _PARQUET
+
+
+def import_parquet(path: str | os.PathLike[str]) -> Any:
+    """geopandas, which reads and writes GeoParquet; raises ``InputError`` without pyarrow."""
+    try:
+        import_module("pyarrow")  # geopandas asks for it late, and at length
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{Path(path).name} is GeoParquet, which needs pyarrow, and the core install leaves it "
+            "out; get it with: pip install 'terralink[parquet]'"
+        ) from error
+    return import_module("geopandas")
+
+
+def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
+    """The column that the file names as its geometry, whatever it is called, and the others."""
+    geopandas = import_parquet(path)
+    try:
+        with plain_path(path) as plain:
+            table = geopandas.read_parquet(plain)
+    except (ValueError, OSError, KeyError, TypeError) as error:  # Arrow's errors are these too
+        reason = " ".join(str(error).split())
+        if "geo metadata" in reason:
+            reason = (
+                "it does not say which column is the geometry; say so with geopandas: "
+                "GeoDataFrame(table, geometry=GeoSeries.from_wkb(table.NAME), crs=...)"
+            )
+        raise InputError(f"{path} is no GeoParquet: {reason}") from error
+    shapes = shapely.force_2d(np.asarray(table.geometry.to_numpy(), dtype=object))
+    others = [name for name in table.columns if name != table.geometry.name]
+    columns = {str(name): table[name].to_numpy() for name in others}
+    crs = CRS.from_user_input(table.crs) if table.crs else None
+    shapes = np.asarray(shapes, dtype=object)
+    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
 
 
 def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -> None:
-    """Write a layer as GeoParquet, whole or not at all; raises ``GraphError`` without pyarrow."""
-    try:
-        geopandas = import_parquet(path)
-    except InputError as error:
-        raise GraphError(str(error)) from error
+    """Write a layer as GeoParquet, whole or not at all; raises ``InputError`` without pyarrow."""
+    geopandas = import_parquet(path)
     table = geopandas.GeoDataFrame(layer.columns, geometry=layer.geometry, crs=crs)
     table.attrs["generator"] = MARK
     with written_whole(path) as part:

@@ -8,8 +8,13 @@ import numpy as np
 
 from terralink.errors import InputError
 from terralink.vector import styles
-from terralink.vector.layers import Layer, write_geojson, write_geopackage, write_parquet
-from terralink.vector.reading import is_parquet
+from terralink.vector.layers import (
+    Layer,
+    is_parquet,
+    write_geojson,
+    write_geopackage,
+    write_parquet,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd

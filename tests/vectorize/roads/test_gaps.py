@@ -8,8 +8,7 @@ import shapely
 from shapely import LineString
 
 from terralink.graph import RoadGraph
-from terralink.graph.chunks import spans
-from terralink.graph.polylines import Polylines
+from terralink.graph.polylines import Polylines, spans
 from terralink.vectorize.roads import gaps
 from terralink.vectorize.roads.gaps import bridged
 

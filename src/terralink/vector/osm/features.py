@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.errors import InputError
+from terralink.vector.layers import Vectors, is_parquet, layers, read_vectors
 from terralink.vector.osm.elements import Shapes, are_parts
 from terralink.vector.osm.files import is_osm, read_elements, tell_broken
 from terralink.vector.osm.tags import (
@@ -30,7 +31,6 @@ from terralink.vector.osm.tags import (
     is_relation,
     tags_of,
 )  # fmt: skip
-from terralink.vector.reading import Vectors, is_parquet, layers, read_vectors
 
 What: TypeAlias = Literal["roads", "buildings"]
 

@@ -18,8 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from terralink.graph import RoadGraph
-from terralink.graph.chunks import by_chunks
-from terralink.graph.polylines import Floats, Lines, Polylines
+from terralink.graph.polylines import Floats, Lines, Polylines, by_chunks
 from terralink.vectorize.roads.crossings import merge_crossings
 from terralink.vectorize.roads.ends import SceneFacts, extend_ends
 from terralink.vectorize.roads.gaps import NOTHING_SEEN, Seen, bridged

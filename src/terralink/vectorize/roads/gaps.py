@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from terralink.graph import RoadGraph
-from terralink.graph.chunks import by_chunks, spans
-from terralink.graph.polylines import Floats, Ints, Lines, Polylines
+from terralink.graph.polylines import Floats, Ints, Lines, Polylines, by_chunks, spans
 from terralink.vectorize.roads.ends import unit
 
 # A dead end's direction is that of its last stretch, this long

@@ -10,8 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.graph.chunks import by_chunks
-from terralink.graph.polylines import Floats, Ints, Lines
+from terralink.graph.polylines import Floats, Ints, Lines, by_chunks
 from terralink.raster.grid import Grid
 from terralink.vectorize.spill_buffer import Shelf
 from terralink.vectorize.strips import Strip

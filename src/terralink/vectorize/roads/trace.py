@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.graph.chains import string
+from terralink.graph.polylines import string
 
 Ints = NDArray[np.int64]
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.chunks import by_chunks
-from terralink.graph.polylines import Polylines
+from terralink.graph.polylines import Polylines, by_chunks
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import least_level

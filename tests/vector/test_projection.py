@@ -8,7 +8,7 @@ from pyproj import CRS, Transformer
 from shapely import box
 
 from terralink.errors import InputError
-from terralink.metrics.extents import Extent, check_overlap
+from terralink.vector.projection import Extent, check_overlap
 
 WGS84, UTM = CRS.from_epsg(4326), CRS.from_epsg(32611)
 

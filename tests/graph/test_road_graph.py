@@ -17,8 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError, OutputError
 from terralink.graph import RoadGraph
-from terralink.graph.chains import string
-from terralink.graph.polylines import Polylines
+from terralink.graph.polylines import Polylines, string
 
 UTM = CRS.from_epsg(32611)
 WGS84 = CRS.from_epsg(4326)

@@ -19,12 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError
-from terralink.graph import interop, io
-from terralink.graph import lines as on_lines
-from terralink.graph.chains import string
-from terralink.graph.polylines import Lines, Polylines
-from terralink.graph.repeats import drop_repeats
-from terralink.vector import layers
+from terralink.graph import io, noding
+from terralink.graph.polylines import Lines, Polylines, string
+from terralink.vector.projection import brought, in_metres
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -115,7 +112,7 @@ class RoadGraph:
         *,
         width_m: ArrayLike = np.nan,
         prob: ArrayLike = np.nan,
-        node: on_lines.Node = "ends",
+        node: noding.Node = "ends",
     ) -> "RoadGraph":
         """Roads from line geometries; points where their ends meet exactly become junctions.
 
@@ -126,7 +123,7 @@ class RoadGraph:
         RULE 3: what has no length (empty, one point twice, None) is left out, and logged.
         RULE 4: a CRS that is not in true metres is brought to the UTM zone of the lines' centre.
         RULE 5: what is drawn twice is there once: a copy of a line or of a part of it, in either
-        direction, within 5 cm (``repeats.drop_repeats``). It is left out, and logged.
+        direction, within 5 cm (``noding.drop_repeats``). It is left out, and logged.
 
         ``width_m`` and ``prob`` are one value or one a line. Raises ``GraphError`` for geometries
         that are not lines, and for coordinates that are not of ``crs``.
@@ -141,22 +138,22 @@ class RoadGraph:
         columns = np.stack(
             [np.broadcast_to(np.asarray(c, float), given.shape) for c in (width_m, prob)]
         )
-        parts, source = on_lines.parts(given)
-        parts, metric = on_lines.in_metres(parts, crs)
+        parts, source = noding.parts(given)
+        parts, metric = in_metres(parts, crs)
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
         with_length = parts[whole]
-        once, line = drop_repeats(with_length, metric=metric is not None)
+        once, line = noding.drop_repeats(with_length, metric=metric is not None)
         _log_repeats(with_length, once)
-        pieces, piece_of = on_lines.cut_where(once, node)
+        pieces, piece_of = noding.cut_where(once, node)
         source = source[whole][line][piece_of]
-        junctions, ends = on_lines.noded(pieces.tips())
+        junctions, ends = noding.noded(pieces.tips())
         return cls(junctions, ends, pieces, columns[0, source], columns[1, source], metric)
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, crs: CRS | None = None, node: on_lines.Node = "ends"
+        cls, path: str | os.PathLike[str], *, crs: CRS | None = None, node: noding.Node = "ends"
     ) -> "RoadGraph":
         """Roads of a vector file: those that ``to_file`` writes, or any of lines that GDAL reads.
 
@@ -171,7 +168,7 @@ class RoadGraph:
         tags, and no lines, raises ``GraphError``, as does one that is missing or not a vector file.
         XML may declare no document type.
         """
-        table = io.read(path)
+        table = io.read_lines(path)
         try:
             return cls.from_lines(
                 table.lines,
@@ -199,7 +196,7 @@ class RoadGraph:
 
         Raises ``GraphError`` for another suffix, and for GeoJSON or OSM XML without a CRS.
         """
-        io.write(path, self)
+        io.write_graph(path, self)
 
     def to_networkx(self) -> "nx.MultiGraph":
         """A MultiGraph: nodes with x, y; edges with length_m, width_m, prob, geometry.
@@ -209,7 +206,7 @@ class RoadGraph:
         >>> graph.to_networkx().edges[0, 1, 0]["length_m"]
         100.0
         """
-        return interop.to_networkx(self)
+        return io.to_networkx(self)
 
     def to_osmnx(self) -> "nx.MultiDiGraph":
         """The MultiDiGraph that osmnx routes on, measures and draws; itself it is not needed.
@@ -223,7 +220,7 @@ class RoadGraph:
         >>> [(u, v, edge["length"], edge["reversed"]) for u, v, edge in graph.edges(data=True)]
         [(0, 1, 100.0, False), (1, 0, 100.0, True)]
         """
-        return interop.to_osmnx(self)
+        return io.to_osmnx(self)
 
     def to_crs(self, crs: CRS) -> "RoadGraph":
         """The same graph in another CRS in metres, for graphs that are to be compared.
@@ -234,7 +231,7 @@ class RoadGraph:
             raise GraphError("a graph without a CRS lies nowhere: it cannot be brought to another")
         if crs == self.crs:
             return self
-        points = on_lines.brought(self.polylines.points, self.crs, crs)
+        points = brought(self.polylines.points, self.crs, crs)
         polylines = replace(self.polylines, points=points)
         junctions = np.empty_like(self.junctions)
         junctions[self.ends] = polylines.tips()
@@ -277,7 +274,7 @@ class RoadGraph:
         place twice.
         """
         xy = self.polylines.at(road, along_m)
-        pieces, source, cuts = on_lines.cut(self.polylines, road, along_m, xy)
+        pieces, source, cuts = noding.cut(self.polylines, road, along_m, xy)
         new = np.arange(len(road)) + len(self.junctions)
         ends = self.ends[source]
         ends[cuts[:, 0], 1] = new
@@ -307,22 +304,6 @@ class RoadGraph:
         used, ends = np.unique(ends, return_inverse=True)
         ends = ends.reshape(-1, 2)
         return RoadGraph(self.junctions[used], ends, polylines, width_m, prob, self.crs)
-
-    def roads_layer(self) -> layers.Layer:
-        """The roads with their columns, as files have them."""
-        columns = {
-            "u": self.ends[:, 0],
-            "v": self.ends[:, 1],
-            "length_m": self.length_m,
-            "width_m": self.width_m,
-            "prob": self.prob,
-        }
-        return layers.Layer("roads", "LineString", self.lines, columns)
-
-    def junctions_layer(self) -> layers.Layer:
-        """The junctions with their columns, as files have them."""
-        columns = {"id": np.arange(len(self.junctions)), "degree": self.degree}
-        return layers.Layer("junctions", "Point", shapely.points(self.junctions), columns)
 
 
 def _log_repeats(lines: Lines, once: Lines) -> None:
