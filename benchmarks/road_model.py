@@ -112,8 +112,8 @@ def score(
     pred = on_grid(prob, grid) >= least_level(threshold)
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
     lines = metrics.centreline_match(
-        vectorize.roads(Raster(truth, grid, known)),
-        vectorize.roads(prob, threshold=threshold),
+        vectorize.trace_roads(Raster(truth, grid, known)),
+        vectorize.trace_roads(prob, threshold=threshold),
         within_m=WITHIN_M,
         may_be_apart=True,
     )

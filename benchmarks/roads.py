@@ -41,9 +41,9 @@ def main() -> None:
         mask = np.tile(drawn, (repeats, repeats))[:side_px, :side_px]
         prob = _raster(mask)
         skeleton_s = _best_s(partial(skeletonize, mask), wanted.rounds)
-        graph_s = _best_s(partial(vectorize.roads, prob), wanted.rounds)
+        graph_s = _best_s(partial(vectorize.trace_roads, prob), wanted.rounds)
         tracemalloc.start()
-        count = len(vectorize.roads(prob))
+        count = len(vectorize.trace_roads(prob))
         peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
         print(

@@ -69,7 +69,9 @@ def roads_astray(
 ) -> tuple[float, float]:
     """The shares of the roads' length farther than a pixel from those of the other answer."""
     threshold = model.metadata.threshold
-    one, other = (vectorize.roads(Raster(levels, grid), threshold=threshold) for levels in answers)
+    one, other = (
+        vectorize.trace_roads(Raster(levels, grid), threshold=threshold) for levels in answers
+    )
     match = metrics.centreline_match(one, other, within_m=max(grid.pixel_size_m))
     return 1 - match.precision, 1 - match.recall
 

@@ -18,7 +18,7 @@ from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
 from terralink.graph.noding import Node
 from terralink.raster import Raster
-from terralink.vectorize.strips import Strips
+from terralink.vectorize.roads.strips import Strips
 
 _PIXEL_M = 0.5
 
@@ -27,13 +27,13 @@ def in_one_piece(mask: Raster) -> RoadGraph:
     """The graph of a scene that is one strip."""
     one = {"strip_rows": mask.grid.height, "halo_rows": 64}
     with patch.object(Strips.__init__, "__kwdefaults__", one):
-        return vectorize.roads(mask)
+        return vectorize.trace_roads(mask)
 
 
 def row(seed: int, side_px: int, sample: int) -> str:
     drawn = synthetic.draw((side_px, side_px), seed=seed, pixel_size_m=_PIXEL_M)
     mask = Raster(drawn.road_mask(0, 0, (side_px, side_px)), drawn.grid)
-    found, whole = vectorize.roads(mask), in_one_piece(mask)
+    found, whole = vectorize.trace_roads(mask), in_one_piece(mask)
 
     def score(node: Node) -> float:
         truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node=node)

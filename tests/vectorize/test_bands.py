@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.vectorize import BuildingTracer, RoadTracer, buildings, roads
+from terralink.vectorize import BuildingTracer, RoadTracer, trace_buildings, trace_roads
 from terralink.vectorize.bands import PixelValues, ProbabilityReader, scaled
 
 # Each type with what marks a pixel in its masks.
@@ -45,10 +45,10 @@ def as_bytes(array: NDArray[Any], scale: float | None = None) -> NDArray[np.uint
 @pytest.mark.parametrize(("dtype", "mark"), MASKS)
 def test_a_mask_is_a_mask_whatever_its_type_and_wherever_it_begins(dtype: str, mark: float) -> None:
     mask = raster(late(dtype, mark))
-    found = roads(mask)
+    found = trace_roads(mask)
     assert found.length_m.sum() == pytest.approx(120, abs=10)
-    assert len(buildings(mask, min_area_m2=10)) == 2
-    assert buildings(mask).prob.tolist() == [1, 1]
+    assert len(trace_buildings(mask, min_area_m2=10)) == 2
+    assert trace_buildings(mask).prob.tolist() == [1, 1]
 
 
 @given(
@@ -70,18 +70,18 @@ def test_what_is_masked_has_no_say() -> None:
     valid = np.ones(mask.grid.shape, bool)
     valid[:, :20] = False
     mask.array[:, :20] = 77
-    found = roads(Raster(mask.array, mask.grid, valid))
+    found = trace_roads(Raster(mask.array, mask.grid, valid))
     assert found.length_m.sum() == pytest.approx(110, abs=10)
     numbers = mask.array.astype(np.float32)
     numbers[~valid] = -9999
-    assert roads(Raster(numbers, mask.grid, valid)).length_m.sum() == found.length_m.sum()
+    assert trace_roads(Raster(numbers, mask.grid, valid)).length_m.sum() == found.length_m.sum()
 
 
 def test_a_raster_that_says_what_a_value_counts_is_read_by_that() -> None:
     faint = np.zeros((50, 200), np.uint8)
     faint[20:30] = 1
-    assert len(roads(raster(faint, scale=1 / 255))) == 0
-    assert len(roads(raster(faint, scale=1))) == 1
+    assert len(trace_roads(raster(faint, scale=1 / 255))) == 0
+    assert len(trace_roads(raster(faint, scale=1))) == 1
     per_cent = np.where(faint, 60, 20).astype(np.uint8)
     assert set(np.unique(as_bytes(per_cent, 0.01))) == {51, 153}
     assert set(np.unique(as_bytes(per_cent.astype(np.uint16) * 100, 0.0001))) == {51, 153}
@@ -130,7 +130,7 @@ def test_probabilities_that_were_resampled_may_be_a_little_beyond() -> None:
         ([0, 0.5, np.inf], "float64", "scale"),
     ],
 )
-@pytest.mark.parametrize("make", [roads, buildings])
+@pytest.mark.parametrize("make", [trace_roads, trace_buildings])
 def test_what_is_neither_a_probability_nor_a_mask_is_refused_in_one_line(
     make: Any, values: list[float], dtype: str, told: str
 ) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.vectorize import Kernels, refine
+from terralink.vectorize import Kernels, refine_with_crf
 from terralink.vectorize.refine import lattice
 
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ def test_the_lattice_filters_as_the_sum_over_all_pairs(dimensions: int) -> None:
 @settings(deadline=None, max_examples=8)
 def test_beliefs_are_those_of_the_exact_mean_field(seed: int) -> None:
     prob, image, _ = noisy_field(seed)
-    ours = refine(raster(prob), raster(image), kernels=KERNELS).array
+    ours = refine_with_crf(raster(prob), raster(image), kernels=KERNELS).array
     theirs = naive(np.stack([1 - prob, prob]), image, KERNELS, 5)[1]
     assert np.abs(ours - theirs).mean() < 0.02
     assert ((ours > 0.5) == (theirs > 0.5)).mean() > 0.98
@@ -82,7 +82,7 @@ def test_several_classes_add_to_one_and_agree_too() -> None:
     rng = np.random.default_rng(0)
     prob = rng.dirichlet(np.ones(3), (20, 20)).transpose(2, 0, 1)
     image = np.kron(rng.integers(0, 255, (3, 4, 4)), np.ones((1, 5, 5))).astype(np.uint8)
-    ours = refine(raster(prob), raster(image), kernels=KERNELS).array
+    ours = refine_with_crf(raster(prob), raster(image), kernels=KERNELS).array
     np.testing.assert_allclose(ours.sum(axis=0), 1, atol=1e-5)
     theirs = naive(prob, image, KERNELS, 5)
     assert (ours.argmax(axis=0) == theirs.argmax(axis=0)).mean() > 0.95
@@ -90,7 +90,7 @@ def test_several_classes_add_to_one_and_agree_too() -> None:
 
 def test_noise_goes_and_edges_of_the_image_are_kept() -> None:
     prob, image, truth = noisy_field(1, size=60)
-    refined = refine(raster(prob), raster(image)).array
+    refined = refine_with_crf(raster(prob), raster(image)).array
     assert ((prob > 0.5) != truth).mean() > 0.15
     assert ((refined > 0.5) != truth).mean() < 0.01
 
@@ -101,30 +101,32 @@ def test_pixels_without_data_neither_speak_nor_change() -> None:
     valid = np.ones(prob.shape, bool)
     valid[10:14] = False
     grid = raster(prob).grid
-    refined = refine(Raster(prob, grid, valid), raster(image)).array
+    refined = refine_with_crf(Raster(prob, grid, valid), raster(image)).array
     np.testing.assert_array_equal(refined[10:14], prob[10:14].astype(np.float32))
     assert np.isnan(refined[3, 4])
     loud = prob.copy()
     loud[10:14] = 0.9
-    again = refine(Raster(loud, grid, valid), raster(image)).array
+    again = refine_with_crf(Raster(loud, grid, valid), raster(image)).array
     np.testing.assert_array_equal(np.delete(again, range(10, 14), 0),
                                   np.delete(refined, range(10, 14), 0))  # fmt: skip
 
 
 def test_one_pixel_keeps_its_class_and_nothing_known_stays_so() -> None:
-    one = refine(raster(np.array([[0.7]])), raster(np.zeros((3, 1, 1), np.uint8)))
+    one = refine_with_crf(raster(np.array([[0.7]])), raster(np.zeros((3, 1, 1), np.uint8)))
     assert one.array[0, 0] > 0.5
-    none = refine(raster(np.full((4, 4), np.nan)), raster(np.zeros((3, 4, 4), np.uint8)))
+    none = refine_with_crf(raster(np.full((4, 4), np.nan)), raster(np.zeros((3, 4, 4), np.uint8)))
     assert np.isnan(none.array).all()
-    bytes_ = refine(raster(np.full((4, 4), 204, np.uint8)), raster(np.zeros((3, 4, 4), np.uint8)))
+    bytes_ = refine_with_crf(
+        raster(np.full((4, 4), 204, np.uint8)), raster(np.zeros((3, 4, 4), np.uint8))
+    )
     assert (bytes_.array > 0.8).all()
 
 
 def test_what_does_not_fit_is_refused_in_one_line() -> None:
     prob, image = raster(np.full((4, 4), 0.5)), raster(np.zeros((3, 4, 5), np.uint8))
     with pytest.raises(InputError, match="one grid"):
-        refine(prob, image)
+        refine_with_crf(prob, image)
     with pytest.raises(InputError, match="0 to 1"):
-        refine(raster(np.full((4, 5), 7.0)), image)
+        refine_with_crf(raster(np.full((4, 5), 7.0)), image)
     with pytest.raises(InputError, match="round"):
-        refine(raster(np.full((4, 5), 0.5)), image, rounds=0)
+        refine_with_crf(raster(np.full((4, 5), 0.5)), image, rounds=0)

@@ -114,13 +114,13 @@ def _found(
         of_classes = len(source.bands) == 1 and source.scale is None and classes is None
     if kind is MapKind.LANDCOVER and of_classes:
         least_m2 = 100 if how.min_area_m2 is None else how.min_area_m2
-        table = vectorize.regions(read_raster(path, crs=crs), min_area_m2=least_m2)
-        return vectorize.named(table, values)
+        table = vectorize.trace_landcover(read_raster(path, crs=crs), min_area_m2=least_m2)
+        return vectorize.add_class_names(table, values)
     if values and kind is not MapKind.LANDCOVER:
         _check_values(kind, values, path)
     tracer = vectorize.MapTracer(kind, classes, how, source=str(path))
     least = how.threshold if how.min_probability is None else how.min_probability
-    for band in vectorize.read_bands(path, threshold=least, crs=crs, progress=update):
+    for band in vectorize.read_probabilities(path, threshold=least, crs=crs, progress=update):
         tracer.add(band)
     return tracer.finish()
 

@@ -119,7 +119,7 @@ def scaled(raster: Raster, *, threshold: float = 0.5) -> Raster:
     return replace(raster, scale=scale_of(values, threshold=threshold))
 
 
-def read_bands(
+def read_probabilities(
     path: str | os.PathLike[str],
     *,
     threshold: float = 0.5,

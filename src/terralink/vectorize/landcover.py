@@ -22,7 +22,7 @@ from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader
-from terralink.vectorize.polygonize import outlines
+from terralink.vectorize.labels import outlines
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -46,7 +46,7 @@ class LandcoverTracer:
     classes          the names of the bands, in their order; None where they have none
     min_probability  pixels whose largest probability is lower have no class, nor has one of 0
     threshold        of one band alone: the probability from which a pixel is of its class
-    min_area_m2, simplify_m  see ``regions``
+    min_area_m2, simplify_m  see ``trace_landcover``
 
     The class of a pixel is the band of the largest probability, counted from 0. One band alone is
     class 1, and what is not of it is in no polygon.
@@ -95,11 +95,11 @@ class LandcoverTracer:
         found = np.concatenate(self._classes)
         self._classes.clear()
         raster = Raster(found, self._bands.grid, found != _NO_CLASS)
-        table = regions(raster, min_area_m2=self._min_area_m2, simplify_m=self._simplify_m)
+        table = trace_landcover(raster, min_area_m2=self._min_area_m2, simplify_m=self._simplify_m)
         if self._count == 1:
             table = table[table["class"] == 1].reset_index(drop=True)
         first = 1 if self._count == 1 else 0
-        return named(table, dict(enumerate(self._names or (), start=first)))
+        return add_class_names(table, dict(enumerate(self._names or (), start=first)))
 
     def _largest(self, band: Raster) -> NDArray[np.uint8]:
         """The class of each pixel; the largest is looked for before bytes make some alike."""
@@ -116,7 +116,7 @@ class LandcoverTracer:
         return np.where(known, found, np.uint8(_NO_CLASS))
 
 
-def named(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFrame":
+def add_class_names(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFrame":
     """The table with a column ``name``, where classes have names."""
     if names:
         values = [names.get(number, "") for number in table["class"].tolist()]
@@ -124,7 +124,7 @@ def named(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFr
     return table
 
 
-def regions(
+def trace_landcover(
     classes: Raster, *, min_area_m2: float = 100, simplify_m: float = 1.0
 ) -> "gpd.GeoDataFrame":
     """The polygons of a raster of classes (integers, (row, col)), a coverage.

@@ -1,20 +1,30 @@
-"""Any kind of map of bands of probabilities: found, written and read in one way.
+"""Any kind of map from rows of probabilities: traced, written and read in one way.
 
 A new kind of map is a tracer, a line in each of the functions here, and a name in ``map_kind``.
+Files are GeoPackages with their QGIS style, GeoJSON, or GeoParquet.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
+from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.map_kind import MapKind, class_bands
 from terralink.raster import Raster
-from terralink.vectorize.buildings.trace import BuildingTracer
-from terralink.vectorize.io import write_buildings, write_regions
+from terralink.vector import styles
+from terralink.vector.layers import (
+    Layer,
+    is_parquet,
+    write_geojson,
+    write_geopackage,
+    write_parquet,
+)
+from terralink.vectorize.buildings.tracer import BuildingTracer
 from terralink.vectorize.landcover import LandcoverTracer
 from terralink.vectorize.roads.tracer import RoadTracer
 
@@ -104,7 +114,7 @@ def write_map(path: str | os.PathLike[str], found: Map, kind: MapKind) -> None:
     elif kind is MapKind.BUILDINGS:
         write_buildings(path, found)
     else:
-        write_regions(path, found)
+        write_landcover(path, found)
 
 
 def read_map(path: str | os.PathLike[str], kind: MapKind) -> Map:
@@ -118,3 +128,50 @@ def read_map(path: str | os.PathLike[str], kind: MapKind) -> Map:
 
 def _or(wanted: float | None, usual: float) -> float:
     return usual if wanted is None else wanted
+
+
+_ROOF, _WALL = "#d9b79a", "#8a5a3c"
+# Light, and told apart by every kind of eye (Paul Tol's light scheme); classes have no names here.
+_CLASSES = (
+    "#dddddd", "#eedd88", "#bbcc33", "#77aadd", "#44bb99", "#ee8866", "#ffaabb", "#99ddff",
+    "#aaaa00",
+)  # fmt: skip
+
+
+def write_buildings(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
+    """Write a table of ``trace_buildings`` as the layer ``buildings``; raises ``InputError``."""
+    _write(path, table, "buildings", styles.solid_areas(_ROOF, _WALL))
+
+
+def write_landcover(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
+    """Write a table of ``trace_landcover`` as the layer ``landcover``; raises ``InputError``.
+
+    Classes have a colour each, the same one in every file, and their names in the legend.
+    """
+    classes = np.unique(table["class"]).tolist()
+    colours = {number: _CLASSES[number % len(_CLASSES)] for number in classes}
+    names = (
+        dict(zip(table["class"].tolist(), table["name"], strict=True)) if "name" in table else {}
+    )
+    _write(path, table, "landcover", styles.areas_by("class", colours, names))
+
+
+def _write(path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, qml: str) -> None:
+    suffix = Path(path).suffix.lower()
+    columns = {key: table[key].to_numpy() for key in table.columns if key != "geometry"}
+    layer = Layer(name, "Polygon", np.asarray(table.geometry, dtype=object), columns)
+    if suffix == ".gpkg":
+        write_geopackage(path, [(layer, qml)], table.crs)
+    elif is_parquet(path):
+        write_parquet(path, layer, table.crs)
+    elif suffix not in (".geojson", ".json"):
+        raise InputError(
+            f"cannot write {name} as {suffix or 'a file without suffix'}: "
+            "name it .gpkg or .geojson (or .parquet)"
+        )
+    elif table.crs is None:
+        raise InputError(
+            f"GeoJSON is longitude and latitude, and these {name} have no CRS: write a .gpkg"
+        )
+    else:
+        write_geojson(path, layer, table.crs)

@@ -49,7 +49,9 @@ class Kernels:
 _DEFAULT = Kernels()
 
 
-def refine(prob: Raster, image: Raster, *, kernels: Kernels = _DEFAULT, rounds: int = 5) -> Raster:
+def refine_with_crf(
+    prob: Raster, image: Raster, *, kernels: Kernels = _DEFAULT, rounds: int = 5
+) -> Raster:
     """Probabilities that follow the edges of the image, on the same grid as float32.
 
     prob   (row, col) of one class against the rest, or (class, row, col); 0..1 or bytes of 0..255

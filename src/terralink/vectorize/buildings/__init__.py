@@ -1,5 +1,5 @@
-"""Building polygons from probabilities: ``buildings`` and, streaming, ``BuildingTracer``."""
+"""Building polygons from probabilities: ``trace_buildings`` and, streaming, ``BuildingTracer``."""
 
-from terralink.vectorize.buildings.trace import BuildingTracer, buildings
+from terralink.vectorize.buildings.tracer import BuildingTracer, trace_buildings
 
-__all__ = ["BuildingTracer", "buildings"]
+__all__ = ["BuildingTracer", "trace_buildings"]

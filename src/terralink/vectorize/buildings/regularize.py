@@ -44,14 +44,14 @@ def directions(walls: "Walls") -> Vectors:
     owner, length, turn = walls.owner, walls.length(), walls.along**4
     order = np.lexsort((-length, owner))
     owners, longest = np.unique(owner[order], return_index=True)
-    found = np.zeros(walls.buildings, np.complex128)
+    found = np.zeros(walls.building_count, np.complex128)
     found[owners] = turn[order[longest]]
     agree = np.ones(len(owner), bool)
     for _ in range(_ROUNDS_OF_DIRECTION):
         agree = walls.may_be_square(np.exp(1j * np.angle(found) / 4))
         found = np.zeros_like(found)
         np.add.at(found, owner[agree], (turn * length**3)[agree])
-    metres2 = np.bincount(owner[agree], length[agree] ** 2, minlength=walls.buildings)
+    metres2 = np.bincount(owner[agree], length[agree] ** 2, minlength=walls.building_count)
     ahead = np.exp(1j * np.angle(found) / 4)
     ahead = ahead * np.exp(1j * walls.turned(ahead).merged().twist())
     return np.asarray(ahead**4 * metres2)
@@ -232,7 +232,7 @@ class Walls:
         return np.asarray(self.sums.rings.owner[self.ring])
 
     @property
-    def buildings(self) -> int:
+    def building_count(self) -> int:
         return len(self.sums.rings.of_polygon) - 1
 
     def length(self) -> Floats:
@@ -311,7 +311,7 @@ class Walls:
         square = self.heading < OBLIQUE
         owner, weight = self.owner[square], self.length()[square] ** 3
         turned, whole = (
-            np.bincount(owner, each, minlength=self.buildings)
+            np.bincount(owner, each, minlength=self.building_count)
             for each in (weight * self._slope()[square], weight)
         )
         return np.asarray(turned / np.maximum(whole, 1e-9))

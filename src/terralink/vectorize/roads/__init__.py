@@ -1,5 +1,5 @@
-"""Road graphs from probabilities: ``roads`` and, streaming, ``RoadTracer``."""
+"""Road graphs from probabilities: ``trace_roads`` and, streaming, ``RoadTracer``."""
 
-from terralink.vectorize.roads.tracer import RoadTracer, roads
+from terralink.vectorize.roads.tracer import RoadTracer, trace_roads
 
-__all__ = ["RoadTracer", "roads"]
+__all__ = ["RoadTracer", "trace_roads"]

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from rasterio.features import rasterize
 from skimage.measure import label
 
-from terralink.vectorize.polygonize import outlines, without_small_holes
+from terralink.vectorize.labels import outlines, without_small_holes
 
 
 @given(

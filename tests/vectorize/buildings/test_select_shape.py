@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from terralink.vectorize.buildings import overlap
-from terralink.vectorize.buildings.overlap import shared_m2
+from terralink.vectorize.buildings import select_shape
+from terralink.vectorize.buildings.select_shape import shared_m2
 
 EAST_NORTH = (664000.0, 4006000.0)
 
@@ -37,7 +37,7 @@ def test_many_edges_and_blocks_change_nothing() -> None:
     one, other = blobs(rng, 30), blobs(rng, 30)
     whole = shared_m2(one, other)
     rounder = shapely.buffer(one[:1], 1, quad_segs=5000)
-    assert len(rounder[0].exterior.coords) * len(other[0].exterior.coords) > overlap._MANY
+    assert len(rounder[0].exterior.coords) * len(other[0].exterior.coords) > select_shape._MANY
     mixed = shared_m2(np.append(one, rounder), np.append(other, other[0]))
     np.testing.assert_array_equal(mixed[:-1], whole)
     assert mixed[-1] > whole[0]

@@ -20,8 +20,8 @@ from terralink import synthetic
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.vector.rasterize import burn
-from terralink.vectorize import BuildingTracer, buildings
-from terralink.vectorize.buildings.blur import blurs_px
+from terralink.vectorize import BuildingTracer, trace_buildings
+from terralink.vectorize.buildings.edges import blurs_px
 
 UTM = CRS.from_epsg(32611)
 PIXELS = Affine.identity()
@@ -76,7 +76,7 @@ def test_a_rectangle_is_found_again_however_it_is_turned(
     angle: float, wide: float, long: float, shift: float
 ) -> None:
     roof = turned(wide, long, angle, shift)
-    table = buildings(seen((120, 120), roof))
+    table = trace_buildings(seen((120, 120), roof))
     assert len(table) == 1
     assert iou(table.geometry.to_numpy(), np.array([roof]))[0] > 0.9
 
@@ -101,7 +101,10 @@ def test_rectangles_and_ls_get_their_right_angles_back_however_they_are_turned(
 ) -> None:
     roofs = field(300, notch=notch)
     mask = seen((2000, 1500), *roofs)
-    regular, plain = buildings(mask).geometry, buildings(mask, right_angles=False).geometry
+    regular, plain = (
+        trace_buildings(mask).geometry,
+        trace_buildings(mask, right_angles=False).geometry,
+    )
     nearest = shapely.STRtree(roofs).nearest(shapely.centroid(regular))
     truth = roofs[nearest]
     squared = [
@@ -115,7 +118,7 @@ def test_rectangles_and_ls_get_their_right_angles_back_however_they_are_turned(
 
 def test_a_corner_that_is_cut_on_the_ground_stays_cut() -> None:
     roof = Polygon([(0, 0), (40, 0), (40, 22), (32, 30), (0, 30)])
-    found = buildings(seen((80, 80), translate(rotate(roof, 20), 20, 20))).geometry.iloc[0]
+    found = trace_buildings(seen((80, 80), translate(rotate(roof, 20), 20, 20))).geometry.iloc[0]
     assert len(found.exterior.coords) - 1 == 5
 
 
@@ -184,7 +187,7 @@ def test_shapes_come_back_with_their_corners_however_blurred_and_turned(
     make: Shape, corners: int, square: bool, blur_px: float
 ) -> None:
     prob, truth = blurred(make, blur_px)
-    found = buildings(prob).geometry.to_numpy()
+    found = trace_buildings(prob).geometry.to_numpy()
     nearest = shapely.STRtree(truth).nearest(shapely.centroid(found))
     right = np.array([len(shape.exterior.coords) - 1 == corners for shape in found])
     if square:
@@ -197,10 +200,10 @@ def test_shapes_come_back_with_their_corners_however_blurred_and_turned(
 def test_the_tolerance_is_of_the_blur_that_is_there_not_of_the_threshold() -> None:
     prob, truth = blurred(rectangle, 3)
     for threshold in (0.35, 0.65):
-        found = buildings(prob, threshold=threshold).geometry
+        found = trace_buildings(prob, threshold=threshold).geometry
         assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
     faint = Raster((prob.array * np.float32(0.8 / 255)), prob.grid)
-    found = buildings(faint, threshold=0.4).geometry
+    found = trace_buildings(faint, threshold=0.4).geometry
     assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
     assert len(found) == len(truth)
 
@@ -208,7 +211,7 @@ def test_the_tolerance_is_of_the_blur_that_is_there_not_of_the_threshold() -> No
 @pytest.mark.parametrize("height", [37, 200, 700])
 def test_a_blurred_scene_in_bands_has_the_buildings_of_one_in_one_piece(height: int) -> None:
     prob, _ = blurred(tee, 2)
-    assert buildings(prob).equals(in_bands(prob, height))
+    assert trace_buildings(prob).equals(in_bands(prob, height))
 
 
 def test_what_rises_like_a_gaussian_has_its_blur() -> None:
@@ -224,15 +227,15 @@ def test_the_last_rows_may_be_empty_wherever_a_band_ends() -> None:
     mask = np.zeros((1024, 30), np.float32)
     mask[5:15, 5:15] = 1
     for height in (512, 1024):
-        assert len(buildings(Raster(mask[:height], grid((height, 30))))) == 1
-    assert len(buildings(Raster(mask[:0], grid((0, 30))))) == 0
+        assert len(trace_buildings(Raster(mask[:height], grid((height, 30))))) == 1
+    assert len(trace_buildings(Raster(mask[:0], grid((0, 30))))) == 0
 
 
 def test_an_l_has_six_corners_and_a_court_is_a_hole() -> None:
     ell = Polygon([(0, 0), (60, 0), (60, 20), (25, 20), (25, 50), (0, 50)])
     court = shapely.box(0, 0, 60, 60) - shapely.box(20, 20, 40, 40)
     shapes = [translate(rotate(ell, 20), 30, 30), translate(rotate(court, 35), 120, 40)]
-    table = buildings(seen((140, 220), *shapes))
+    table = trace_buildings(seen((140, 220), *shapes))
     corners = [len(shape.exterior.coords) - 1 for shape in table.geometry]
     holes = [len(shape.interiors) for shape in table.geometry]
     assert sorted(zip(corners, holes, strict=True)) == [(4, 1), (6, 0)]
@@ -240,15 +243,15 @@ def test_an_l_has_six_corners_and_a_court_is_a_hole() -> None:
 
 def test_a_round_roof_stays_round() -> None:
     roof = shapely.Point(50, 50).buffer(30)
-    found = buildings(seen((100, 100), roof)).geometry.iloc[0]
+    found = trace_buildings(seen((100, 100), roof)).geometry.iloc[0]
     assert iou(np.array([found]), np.array([roof]))[0] > 0.95
     assert len(found.exterior.coords) > 8
 
 
 def test_no_building_of_a_town_gets_worse_and_most_get_better() -> None:
     mask, truth = drawn_town()
-    table = buildings(mask)
-    outlines = buildings(mask, right_angles=False)
+    table = trace_buildings(mask)
+    outlines = trace_buildings(mask, right_angles=False)
     assert len(table) == len(outlines)
     nearest = np.asarray(truth.geometry)[
         shapely.STRtree(truth.geometry).nearest(shapely.point_on_surface(table.geometry))
@@ -269,33 +272,35 @@ def test_no_building_of_a_town_gets_worse_and_most_get_better() -> None:
 @pytest.mark.parametrize("height", [37, 200, 700])
 def test_a_scene_in_bands_has_the_buildings_of_one_in_one_piece(height: int) -> None:
     mask, _ = drawn_town()
-    whole, cut = buildings(mask), in_bands(mask, height)
+    whole, cut = trace_buildings(mask), in_bands(mask, height)
     assert whole.geometry.equals(cut.geometry)
     assert whole.equals(cut)
 
 
 def test_roofs_that_touch_are_told_apart_at_a_neck() -> None:
     one, other = shapely.box(10, 10, 50, 50), shapely.box(49, 38, 90, 80)
-    table = buildings(seen((100, 100), one, other))
+    table = trace_buildings(seen((100, 100), one, other))
     assert len(table) == 2
     assert table.geometry.iloc[0].intersection(table.geometry.iloc[1]).area < 1e-6
-    assert len(buildings(seen((100, 100), one, other), neck=0)) == 1
+    assert len(trace_buildings(seen((100, 100), one, other), neck=0)) == 1
 
 
 def test_roofs_that_touch_along_a_wall_are_told_apart_by_their_border() -> None:
     both = np.zeros((2, 60, 100), np.float32)
     both[0, 10:50, 10:90] = 0.9
     both[1, 10:50, 48:52] = 0.8
-    table = buildings(Raster(both, grid((60, 100))))
+    table = trace_buildings(Raster(both, grid((60, 100))))
     np.testing.assert_allclose(table.area_m2, 1600, rtol=0.01)
 
 
 def test_small_buildings_go_and_small_holes_are_filled() -> None:
     court = shapely.box(10, 10, 40, 40) - shapely.box(20, 20, 22, 22)
     speck = shapely.box(50, 10, 53, 13)
-    table = buildings(seen((50, 60), court, speck))
+    table = trace_buildings(seen((50, 60), court, speck))
     assert table.area_m2.tolist() == [900]
-    table = buildings(seen((50, 60), court, speck), min_area_m2=1, min_hole_m2=1, simplify_m=0)
+    table = trace_buildings(
+        seen((50, 60), court, speck), min_area_m2=1, min_hole_m2=1, simplify_m=0
+    )
     assert table.area_m2.tolist() == [896, 9]
 
 
@@ -306,12 +311,12 @@ def test_whatever_the_mask_shapes_are_valid_apart_and_the_same_in_bands(seed: in
     coarse = rng.random((12, 12)) < rng.random()
     mask = np.kron(coarse, np.ones((5, 7))) * (rng.random((60, 84)) < 0.98)
     prob = Raster(mask.astype(np.float32), grid((60, 84)))
-    table = buildings(prob, min_area_m2=4, min_hole_m2=2)
+    table = trace_buildings(prob, min_area_m2=4, min_hole_m2=2)
     assert shapely.is_valid(table.geometry).all()
     assert (shapely.get_type_id(table.geometry) == 3).all()
     if len(table):
         assert table.area_m2.sum() - shapely.union_all(table.geometry).area < 1e-3
-    assert len(in_bands(prob, 7)) == len(buildings(prob))
+    assert len(in_bands(prob, 7)) == len(trace_buildings(prob))
 
 
 def test_probabilities_are_meant_over_valid_pixels_only() -> None:
@@ -320,13 +325,13 @@ def test_probabilities_are_meant_over_valid_pixels_only() -> None:
     prob[10:30, 20:30] = 0.8
     valid = np.ones((40, 40), bool)
     valid[:, 28:] = False
-    table = buildings(Raster(prob, grid((40, 40)), valid))
+    table = trace_buildings(Raster(prob, grid((40, 40)), valid))
     assert table.area_m2.tolist() == [20 * 18]
     assert table.prob[0] == pytest.approx((10 * 0.6 + 8 * 0.8) / 18, abs=1 / 255)
 
 
 def test_an_empty_mask_is_an_empty_map_with_its_crs() -> None:
-    table = buildings(Raster(np.zeros((30, 20), np.uint8), grid((30, 20), PLACE)))
+    table = trace_buildings(Raster(np.zeros((30, 20), np.uint8), grid((30, 20), PLACE)))
     assert len(table) == 0
     assert table.crs == UTM
     assert list(table.columns) == ["area_m2", "prob", "geometry"]
@@ -334,14 +339,14 @@ def test_an_empty_mask_is_an_empty_map_with_its_crs() -> None:
 
 
 def test_a_mask_that_is_all_building_is_one() -> None:
-    table = buildings(Raster(np.ones((60, 40), np.float32), grid((60, 40))))
+    table = trace_buildings(Raster(np.ones((60, 40), np.float32), grid((60, 40))))
     assert table.area_m2.tolist() == [2400]
 
 
 def test_one_pixel_is_a_square_when_that_is_enough() -> None:
     one = Raster(np.ones((1, 1), np.float32), grid((1, 1)))
-    assert len(buildings(one)) == 0
-    assert buildings(one, min_area_m2=1).area_m2.tolist() == [1]
+    assert len(trace_buildings(one)) == 0
+    assert trace_buildings(one, min_area_m2=1).area_m2.tolist() == [1]
 
 
 def test_degrees_become_metres() -> None:
@@ -349,16 +354,16 @@ def test_degrees_become_metres() -> None:
     mask = np.zeros((80, 80), bool)
     mask[20:60, 20:60] = True
     across, down = degrees.pixel_size_m
-    table = buildings(Raster(mask, degrees))
+    table = trace_buildings(Raster(mask, degrees))
     assert table.crs.to_epsg() == 32611
     assert table.area_m2[0] == pytest.approx(1600 * across * down, rel=0.01)
 
 
 def test_what_cannot_be_a_probability_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="0 to 1"):
-        buildings(Raster(np.full((3, 3), 7.0), grid((3, 3))))
+        trace_buildings(Raster(np.full((3, 3), 7.0), grid((3, 3))))
     with pytest.raises(InputError, match="two"):
-        buildings(Raster(np.zeros((3, 4, 4), np.uint8), grid((4, 4))))
+        trace_buildings(Raster(np.zeros((3, 4, 4), np.uint8), grid((4, 4))))
     with pytest.raises(InputError, match="threshold"):
         BuildingTracer(threshold=0)
     with pytest.raises(InputError, match="neck"):

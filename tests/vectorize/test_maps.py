@@ -11,7 +11,7 @@ from pyproj import CRS
 from shapely import box
 
 from terralink.errors import InputError
-from terralink.vectorize import write_buildings, write_regions
+from terralink.vectorize import write_buildings, write_landcover
 
 UTM = CRS.from_epsg(32611)
 
@@ -42,7 +42,7 @@ def test_buildings_come_back_as_they_were_with_a_style(tmp_path: Path) -> None:
 
 
 def test_each_class_has_a_colour_of_its_own(tmp_path: Path) -> None:
-    write_regions(tmp_path / "map.gpkg", table({"class": [2, 5]}))
+    write_landcover(tmp_path / "map.gpkg", table({"class": [2, 5]}))
     root = style(tmp_path / "map.gpkg", "landcover")
     assert [each.get("value") for each in root.iter("category")] == ["2", "5"]
     colours = {each.get("value") for each in root.iter("Option") if each.get("name") == "color"}
@@ -58,7 +58,7 @@ def test_geojson_is_longitude_and_latitude(tmp_path: Path) -> None:
 
 def test_an_empty_table_is_an_empty_layer(tmp_path: Path) -> None:
     write_buildings(tmp_path / "map.gpkg", table({"area_m2": []}))
-    write_regions(tmp_path / "cover.gpkg", table({"class": []}))
+    write_landcover(tmp_path / "cover.gpkg", table({"class": []}))
     assert len(gpd.read_file(tmp_path / "map.gpkg", layer="buildings")) == 0
     assert list(style(tmp_path / "cover.gpkg", "landcover").iter("category")) == []
 

@@ -9,8 +9,8 @@ from shapely import LineString
 
 from terralink.graph import RoadGraph
 from terralink.graph.polylines import Polylines, spans
-from terralink.vectorize.roads import gaps
-from terralink.vectorize.roads.gaps import bridged
+from terralink.vectorize.roads import ends
+from terralink.vectorize.roads.ends import bridged
 
 HOOK = [(0, 20), (-20, 20), (-20, -60), (12, -60), (12, 60)]
 WALL, STUB = [(30, -80), (30, 80)], [(55, 20), (30, 20)]
@@ -50,7 +50,7 @@ def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
 def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaps, "spans", partial(spans, rows=7))
+    monkeypatch.setattr(ends, "spans", partial(spans, rows=7))
     rng = np.random.default_rng(0)
     start = rng.uniform(0, size, (2, 60, 2))
     stop = start + rng.uniform(-40, 40, (2, 60, 2))
@@ -58,7 +58,7 @@ def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
         np.asarray(shapely.linestrings(np.stack(both, axis=1)))
         for both in zip(start, stop, strict=True)
     )
-    line, road = gaps._meeting(lines, Polylines.of(roads))
+    line, road = ends._meeting(lines, Polylines.of(roads))
     meets = shapely.intersects(lines[:, None], roads)
     assert len(line) > 10
     assert np.array_equal(np.argwhere(meets), np.column_stack([line, road]))

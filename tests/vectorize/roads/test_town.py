@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
 from terralink.raster import Grid, Raster
-from terralink.vectorize.strips import Strips
+from terralink.vectorize.roads.strips import Strips
 
 UTM = CRS.from_epsg(32611)
 
@@ -28,7 +28,7 @@ def clipped(graph: RoadGraph, area: shapely.Polygon) -> RoadGraph:
 def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
     drawn = synthetic.draw((1200, 1200), seed=seed, pixel_size_m=0.5)
     mask = drawn.road_mask(0, 0, (1200, 1200))
-    found = vectorize.roads(Raster(mask, drawn.grid))
+    found = vectorize.trace_roads(Raster(mask, drawn.grid))
     # a mask does not tell a bridge from a crossing
     truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node="crossings")
     inner = shapely.buffer(shapely.box(*shapely.total_bounds(truth.lines)), -20)
@@ -40,7 +40,7 @@ def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
 def test_a_road_leaves_the_scene_in_its_middle(height: int) -> None:
     mask = np.zeros((height, 300), bool)
     mask[:, 130:160] = True
-    found = vectorize.roads(raster(mask))
+    found = vectorize.trace_roads(raster(mask))
     assert len(found) == 1
     np.testing.assert_allclose(found.junctions[:, 0], 600000 + 145 / 2, atol=0.5)
     assert found.length_m.sum() == pytest.approx(height / 2, abs=1)
@@ -53,7 +53,7 @@ def test_a_town_in_strips_is_the_town_in_one_strip(monkeypatch: pytest.MonkeyPat
     for rows in (128, 900):
         how = {"strip_rows": rows, "halo_rows": 64}
         monkeypatch.setattr(Strips.__init__, "__kwdefaults__", how)
-        graphs.append(vectorize.roads(mask))
+        graphs.append(vectorize.trace_roads(mask))
     cut, whole = graphs
     assert len(cut) == len(whole) > 10
     assert len(cut.junctions) == len(whole.junctions)
@@ -68,6 +68,6 @@ def test_a_town_in_bands_is_the_town_in_one_piece(band_rows: int) -> None:
     tracer = vectorize.RoadTracer()
     for row in range(0, 700, band_rows):
         tracer.add(whole.rows(row, min(row + band_rows, 700)))
-    banded, found = tracer.finish(), vectorize.roads(whole)
+    banded, found = tracer.finish(), vectorize.trace_roads(whole)
     np.testing.assert_array_equal(banded.junctions, found.junctions)
     np.testing.assert_array_equal(banded.length_m, found.length_m)

@@ -1,9 +1,9 @@
 """Probability of building to polygons with right angles, streaming.
 
-    bands of rows -> mask -> pieces -> roofs told apart -> outlines -> walls -> polygons
+    rows -> mask -> components -> instances -> outlines -> walls -> polygons
 
-A piece that reaches the last row waits until it is whole, so the polygons do not depend on the
-bands that come in. Memory is that of the tallest piece, and of the buildings found.
+A component that reaches the last row waits until it is whole, so the polygons do not depend on the
+rows that arrive at a time. Memory is that of the tallest component, and of the buildings found.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,14 @@ from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import least_level
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
-from terralink.vectorize.buildings.blur import blurs_px
+from terralink.vectorize.buildings.edges import blurs_px
 from terralink.vectorize.buildings.select_shape import fitted
-from terralink.vectorize.buildings.split_instances import split_at_borders, split_at_necks
-from terralink.vectorize.polygonize import outlines, without_small_holes
+from terralink.vectorize.labels import (
+    outlines,
+    split_at_borders,
+    split_at_necks,
+    without_small_holes,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -35,7 +39,7 @@ _LEAST_PX = 1.0  # outlines swing by so much around a straight wall
 _SPECK = 0.25  # of the least area: smaller pieces are left out before they are measured
 
 
-def buildings(
+def trace_buildings(
     prob: Raster,
     *,
     threshold: float = 0.5,
