@@ -19,7 +19,7 @@ import shapely
 
 from terralink.graph import RoadGraph
 from terralink.metrics import apls
-from terralink.metrics.apls import control_points
+from terralink.metrics.apls_score import control_points
 
 _STEP_M = 90.0
 _SPACING_M = 50.0

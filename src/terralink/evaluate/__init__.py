@@ -2,18 +2,17 @@
 
     files -> pairs -> a part each -> their sum -> figures, table, page
 
-pairs        which file belongs to which
-submissions  a CSV of the EPFL road challenge as files that can be paired
-inputs       masks, roads and buildings, from rasters and vectors
-kinds        what is scored, and how: pixels, patches, roads, topo, buildings
-sheet        a report with the worst cases drawn
+pairs   which file belongs to which, and on which grids both lie
+inputs  masks, roads and buildings, from rasters and vectors
+tasks   what is scored, and how: pixels, patches, roads, topo, buildings
+report  a page with the worst cases drawn
 """
 
 from terralink.evaluate.inputs import Rules
-from terralink.evaluate.kinds import KINDS, Case, Kind, Result, evaluate
 from terralink.evaluate.pairs import Pair, Pairs, paired
-from terralink.evaluate.sheet import number, page
-from terralink.evaluate.submissions import unpacked
+from terralink.evaluate.report import number, page
+from terralink.evaluate.tasks import KINDS, Case, Kind, Result, evaluate
+from terralink.metrics.epfl import unpacked
 
 __all__ = [
     "KINDS",

@@ -11,10 +11,17 @@ from pyproj import CRS
 
 from terralink import vectorize
 from terralink.errors import InputError
-from terralink.evaluate import grids
-from terralink.evaluate.pairs import Pair, is_vector
+from terralink.evaluate.pairs import (
+    Pair,
+    check_one_grid,
+    check_vector,
+    find_grids,
+    is_one_grid,
+    is_placed,
+    is_vector,
+)
 from terralink.graph import RoadGraph
-from terralink.metrics.polygons import Buildings
+from terralink.metrics.building_match import Buildings
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import least_level
 from terralink.raster.scene import read_rows
@@ -74,10 +81,10 @@ def bands(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
     for path in (pair.truth, pair.pred):
         if is_vector(path):
             raise InputError(f"{path} is not a raster: pixels and patches are scored on masks")
-    truth, pred = grids.find_grids(pair, rules.pixel_size_m)
+    truth, pred = find_grids(pair, rules.pixel_size_m)
     assert truth is not None
     assert pred is not None
-    grids.check_one_grid(pair, truth, pred)
+    check_one_grid(pair, truth, pred)
     both = zip(
         _mask_bands(pair.truth, truth, rules.threshold, rows=rows),
         _mask_bands(pair.pred, pred, rules.threshold, rows=rows),
@@ -120,8 +127,8 @@ def _sides(
     pair: Pair, rules: Rules, read: Callable[[Path], Found], tracer: Callable[[], _Tracer[Found]]
 ) -> tuple[Side[Found], Side[Found]]:
     paths = pair.truth, pair.pred
-    t_grid, p_grid = grids.find_grids(pair, rules.pixel_size_m)
-    if t_grid is not None and p_grid is not None and grids.is_one_grid(t_grid, p_grid):
+    t_grid, p_grid = find_grids(pair, rules.pixel_size_m)
+    if t_grid is not None and p_grid is not None and is_one_grid(t_grid, p_grid):
         truth, pred = _trace(paths, (t_grid, p_grid), rules, tracer)
         return truth, pred
     truth, pred = (
@@ -129,9 +136,9 @@ def _sides(
         for path, grid in zip(paths, (t_grid, p_grid), strict=True)
     )
     if t_grid is not None:
-        grids.check_vector(pair, pair.truth, t_grid, pred.extent)
+        check_vector(pair, pair.truth, t_grid, pred.extent)
     if p_grid is not None:
-        grids.check_vector(pair, pair.pred, p_grid, truth.extent)
+        check_vector(pair, pair.pred, p_grid, truth.extent)
     return truth, pred
 
 
@@ -166,7 +173,7 @@ def _trace(
     for one, grid in zip(tracers, grid_of, strict=True):
         found = one.finish()
         extent = Extent(grid.bounds, grid.crs) if _around(found) else None
-        measured = rules.pixel_size_m is not None or grids.is_placed(grid)
+        measured = rules.pixel_size_m is not None or is_placed(grid)
         sides.append(Side(found, extent, measured, masked))
     return sides
 

@@ -18,7 +18,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.polygons import Buildings, comparable_shapes, pair_buildings
+from terralink.metrics.building_match import Buildings, comparable_shapes, pair_buildings
 from terralink.metrics.roads import comparable
 from terralink.vector import styles
 from terralink.vector.layers import Layer, write_geopackage

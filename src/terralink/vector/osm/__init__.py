@@ -1,20 +1,23 @@
 """OpenStreetMap: its files in and out, and roads and buildings with their tags.
 
 tags      what is a road, an area, a building: one rule for all files
-files     .osm, .osm.pbf, .o5m by osmium to ``Elements``
+files     .osm, .osm.pbf, .o5m by osmium to ``Elements``; XML that is written
 elements  ways and areas, and the shapes they make
-areas     buildings of several rings
-features  roads and buildings of any file, layer by layer
-tables    ``read``: any file to ``Osm``, its roads and buildings; ``fetch``: an area by osmnx
-markup    OpenStreetMap's XML: what is refused, and what is written
+features  roads and buildings of any file, as arrays and as tables; an area by osmnx
 widths    how wide a road is by its tags, in metres, and which roads are drawn
 """
 
 from terralink.vector.osm.elements import Elements
-from terralink.vector.osm.features import has, is_vector, read_buildings, read_roads
-from terralink.vector.osm.files import is_osm, read_elements, stem_of
-from terralink.vector.osm.osm_xml import read_xml, write_ways
-from terralink.vector.osm.tables import Osm, fetch, read
+from terralink.vector.osm.features import (
+    Osm,
+    fetch,
+    has,
+    is_vector,
+    read,
+    read_buildings,
+    read_roads,
+)
+from terralink.vector.osm.files import is_osm, read_elements, read_xml, stem_of, write_ways
 from terralink.vector.osm.tags import DRIVABLE, is_road
 from terralink.vector.osm.widths import (
     CentreLines,

@@ -1,4 +1,4 @@
-"""Roads and buildings of files of any form, as arrays.
+"""Roads and buildings of files of any form, as arrays and as tables, or of an area.
 
 ``tags`` has the rules by which they are told. The layers of a file that are looked at are the one
 named ``roads`` (or ``buildings``), else all; a layer without a tag of OpenStreetMap is drawn by its
@@ -6,18 +6,21 @@ geometry, but where another layer of the file has the tag that is looked for.
 """
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
+from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
+from terralink.raster.grid import Grid
 from terralink.vector.layers import Vectors, is_parquet, layers, read_vectors
 from terralink.vector.osm.elements import Shapes, are_parts
 from terralink.vector.osm.files import is_osm, read_elements, tell_broken
@@ -32,13 +35,19 @@ from terralink.vector.osm.tags import (
     tags_of,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    import geopandas as gpd
+
 What: TypeAlias = Literal["roads", "buildings"]
+Bounds: TypeAlias = tuple[float, float, float, float]
 
 _KEY_OF: Mapping[What, str] = {"roads": "highway", "buildings": "building"}
 _KIND_OF: Mapping[What, str] = {"roads": "LineString", "buildings": "Polygon"}
 _OF_GDAL = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".geojsonl"}
 _COLLECTION = 7  # GEOS: GeometryCollection
 _WGS84 = CRS.from_epsg(4326)
+_LAST_DEGREE = 360  # some count degrees on across the date line
+_MARGIN_M, _DEGREE_M = 50.0, 111_320.0
 _log = logging.getLogger(__name__)
 
 
@@ -234,3 +243,113 @@ def check_one_crs(path: str | os.PathLike[str], found: Sequence[Features]) -> CR
 
 def concatenated(parts: Iterable[Shapes]) -> Shapes:
     return np.concatenate([np.empty(0, object), *parts])
+
+
+@dataclass(frozen=True, eq=False)
+class Osm:
+    """Tables with a geometry and ``tags``, a dict of strings a row, in one CRS.
+
+    ``roads`` are lines (or polygons, for squares), whole ways and not cut at junctions;
+    ``buildings`` are polygons, with holes.
+    """
+
+    roads: "gpd.GeoDataFrame"
+    buildings: "gpd.GeoDataFrame"
+
+
+def read(path: str | os.PathLike[str]) -> Osm:
+    """Roads and buildings of .osm, .osm.pbf, or what GDAL reads, such as GeoJSON, and GeoParquet.
+
+    In GeoJSON and tables tags are columns, or in columns ``tags`` (JSON) and ``other_tags`` (of
+    ogr2ogr). Raises ``InputError`` for a file that is damaged, or lies nowhere on Earth.
+    """
+    if is_osm(path):
+        elements = read_elements(path)
+        tell_broken(path, elements)
+        tables = (
+            Features(*told, {}, _WGS84) for told in (elements.streets(), elements.buildings())
+        )
+        return Osm(*(_table([each]) for each in tables))
+    names = layers_to_read(path, "roads"), layers_to_read(path, "buildings")
+    loaded = {name: load(path, name) for name in dict.fromkeys(names[0] + names[1])}
+    _check_placed(path, [*loaded.values()])
+    roads, buildings = ([loaded[name] for name in each] for each in names)
+    return Osm(_table(choose_roads(roads)), _table(choose_buildings(buildings)))
+
+
+def fetch(grid: Grid) -> Osm:
+    """Roads and buildings on and around a grid, from the Overpass API.
+
+    By osmnx (extra ``osm``), whose cache, rate limits and endpoint hold (``osmnx.settings``).
+    Raises ``InputError`` without the extra, and where the network does not answer.
+    """
+    try:
+        import osmnx
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "fetching an area needs osmnx, which the core install leaves out; "
+            "get it with: pip install 'terralink[osm]'"
+        ) from error
+    found = [_fetch_box(osmnx, box) for box in _around(grid)]
+    return Osm(
+        _table(choose_roads(found, tagged=True)), _table(choose_buildings(found, tagged=True))
+    )
+
+
+def _fetch_box(osmnx: ModuleType, box: Bounds) -> Features:
+    try:
+        frame = osmnx.features_from_bbox(box, tags={"highway": True, "building": True})
+    except osmnx._errors.InsufficientResponseError:
+        return Features(np.empty(0, object), [], {}, _WGS84)
+    except (OSError, osmnx._errors.ResponseStatusCodeError) as error:  # requests' are OSErrors
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"OpenStreetMap could not be fetched: {reason}; give a file instead"
+        ) from error
+    columns = {name: frame[name].to_numpy() for name in frame.columns if name != "geometry"}
+    shapes = np.asarray(frame.geometry.to_numpy(), dtype=object)
+    return Features(shapes, tags_of(columns, len(frame)), {}, CRS(frame.crs))
+
+
+def _around(grid: Grid) -> list[Bounds]:
+    """(left, bottom, right, top) in degrees, with what may reach in from outside.
+
+    There are two boxes on a grid that lies across 180 degrees.
+    """
+    if grid.crs is None:
+        raise InputError("an area without CRS lies nowhere on Earth: nothing can be fetched")
+    to_lonlat = Transformer.from_crs(grid.crs, _WGS84, always_xy=True)
+    left, bottom, right, top = to_lonlat.transform_bounds(*grid.bounds)
+    high = _MARGIN_M / _DEGREE_M
+    wide = high / max(math.cos(math.radians((bottom + top) / 2)), 0.01)
+    low, left, right, high = bottom - high, left - wide, right + wide, top + high
+    if left < right:
+        return [(left, low, right, high)]
+    return [(left, low, 180.0, high), (-180.0, low, right, high)]
+
+
+def _check_placed(path: str | os.PathLike[str], found: Sequence[Features]) -> None:
+    crs = check_one_crs(path, found)
+    shapes = concatenated(each.geometry for each in found)
+    if not len(shapes):  # a map of nothing, such as SpaceNet's of images without roads
+        return
+    left, bottom, right, top = shapely.total_bounds(shapes)
+    # nan, where there is nothing, is nowhere wrong
+    on_earth = not (max(-left, right) > _LAST_DEGREE or max(-bottom, top) > 90)
+    if crs is not None and crs.is_geographic and not on_earth:
+        raise InputError(
+            f"{path} should be in degrees ({crs.to_string()}) and reaches from {left:g}, "
+            f"{bottom:g} to {right:g}, {top:g}; name its CRS in it, or convert it: "
+            "ogr2ogr -s_srs EPSG:... -t_srs EPSG:4326 OUT.geojson IN"
+        )
+
+
+def _table(found: Sequence[Features]) -> "gpd.GeoDataFrame":
+    import geopandas as gpd
+
+    rows = [tags for each in found for tags in each.tags]
+    tags = np.empty(len(rows), dtype=object)
+    tags[:] = rows
+    shapes = concatenated(each.geometry for each in found)
+    crs = found[0].crs if found else None
+    return gpd.GeoDataFrame({"tags": tags}, geometry=list(shapes), crs=crs)

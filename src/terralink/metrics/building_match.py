@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from terralink.errors import InputError
-from terralink.metrics.matches import Matches, Overlap, one_to_one
+from terralink.metrics.counts import Matches, Overlap, one_to_one
 from terralink.vector.projection import Extent, check_overlap, in_metres, reprojected
 
 Shapes: TypeAlias = NDArray[np.object_]

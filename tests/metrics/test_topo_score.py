@@ -16,8 +16,8 @@ from shapely import LineString, Point
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics import Matches, topo
-from terralink.metrics.places import Places
-from terralink.metrics.topo import _drawn
+from terralink.metrics.network_points import Places
+from terralink.metrics.topo_score import _drawn
 
 Line = Sequence[tuple[float, float]]
 
@@ -125,7 +125,7 @@ def test_a_seed_gives_the_same_again_and_blocks_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = topo(lattice(4), lattice(4, gap=3), starts=20, seed=5)
-    monkeypatch.setattr(sys.modules["terralink.metrics.topo"], "_WAYS", 100)
+    monkeypatch.setattr(sys.modules["terralink.metrics.topo_score"], "_WAYS", 100)
     assert topo(lattice(4), lattice(4, gap=3), starts=20, seed=5) == first
     assert topo(lattice(4), lattice(4, gap=3), starts=20, seed=6) != first
 

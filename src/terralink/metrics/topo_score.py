@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.matches import Matches, one_to_one
-from terralink.metrics.places import NOWHERE, Network, Places, nearest
+from terralink.metrics.counts import Matches, one_to_one
+from terralink.metrics.network_points import NOWHERE, Network, Places, nearest
 from terralink.metrics.roads import comparable
 
 Floats: TypeAlias = NDArray[np.float64]

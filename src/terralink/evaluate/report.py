@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 import terralink
 from terralink.evaluate import inputs
 from terralink.evaluate.inputs import Rules
-from terralink.evaluate.kinds import KINDS, Case, Figures, Result
-from terralink.metrics.polygons import buildings_apart
+from terralink.evaluate.tasks import KINDS, Case, Figures, Result
+from terralink.metrics.building_match import buildings_apart
 from terralink.pipeline import diff
 from terralink.raster import Grid
 from terralink.report import Key, Layer, Page, Table, pictures

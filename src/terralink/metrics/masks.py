@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 
 from terralink.errors import InputError
-from terralink.metrics.matches import Matches, Overlap
-from terralink.metrics.pixels import Confusion
+from terralink.metrics.counts import Confusion, Matches, Overlap
 
 Mask: TypeAlias = NDArray[np.bool_]
 Value = TypeVar("Value", np.bool_, np.float64)

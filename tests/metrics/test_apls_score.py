@@ -19,7 +19,7 @@ from shapely import LineString, Point
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics import Apls, PathSimilarity, apls
-from terralink.metrics.apls import speed_by_width
+from terralink.metrics.apls_score import speed_by_width
 
 UTM = CRS.from_epsg(32611)
 
@@ -239,7 +239,7 @@ def test_a_sample_of_all_is_exact_and_a_seed_gives_the_same_again() -> None:
 def test_blocks_of_sources_do_not_change_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, pred = streets(4), streets(4, shift_m=3)
     whole = apls(truth, pred)
-    monkeypatch.setattr(import_module("terralink.metrics.apls"), "_PAIRS", 100)
+    monkeypatch.setattr(import_module("terralink.metrics.apls_score"), "_PAIRS", 100)
     assert apls(truth, pred).score == pytest.approx(whole.score, rel=1e-12)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shapely import LineString
 
 from terralink.graph import RoadGraph
-from terralink.metrics.places import (
+from terralink.metrics.network_points import (
     NOWHERE,
     Network,
     Places,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.places import (
+from terralink.metrics.network_points import (
     NOWHERE,
     Network,
     Places,

@@ -1,4 +1,4 @@
-"""The table that EPFL's road challenge takes: a label for each patch of 16 px of each image.
+"""The EPFL road challenge: its table of labels, one for each patch of 16 px of each image.
 
     id,prediction
     001_0_0,0         image 1, the patch whose first pixel is x 0, y 0: background
@@ -10,8 +10,10 @@ the challenge's own script writes them. Shapes are (row, col).
 
 import os
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from terralink.atomic_write import MARK, written_whole
-from terralink.data.chips import files
+from terralink.data.chips import files, read_image
 from terralink.errors import InputError
-from terralink.metrics.patches import patch_labels
+from terralink.metrics.masks import patch_labels
 
 Mask = NDArray[np.bool_]
 
@@ -163,3 +165,34 @@ def _drawn(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
     grid = np.array([label for _, label in sorted(labels.items())])
     patches = grid.reshape(rows // PATCH_PX, cols // PATCH_PX)
     return patches.repeat(PATCH_PX, axis=0).repeat(PATCH_PX, axis=1)
+
+
+@contextmanager
+def unpacked(pred: Path, *, truth: Path) -> Iterator[Path]:
+    """The prediction as files that can be paired with ``truth``: itself, unless it is a CSV.
+
+    Of a CSV each image with a number that is among the truth's becomes a mask of that name and
+    size, in a folder that goes when the block ends. Raises ``InputError`` where the CSV has none,
+    has others, or has patches of another size of image.
+    """
+    if pred.suffix.lower() != ".csv":
+        yield pred
+        return
+    masks, wanted = read_submission(pred), numbered_images(files(truth))
+    strange = [number for number in masks if number not in wanted]
+    if strange:
+        raise InputError(
+            f"{pred} has {len(strange)} images that {truth} has not, the first is "
+            f"{strange[0]:03d}; wanted the truth of each"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        for number, mask in masks.items():
+            path = wanted[number]
+            height, width = read_image(path).shape[:2]
+            if mask.shape != tuple(-(-side // PATCH_PX) * PATCH_PX for side in (height, width)):
+                raise InputError(
+                    f"{pred}: image {number:03d} is {mask.shape[1]} x {mask.shape[0]} px, "
+                    f"its truth {path} {width} x {height} px"
+                )
+            write_mask(Path(folder, f"{path.stem}.png"), mask[:height, :width])
+        yield Path(folder)

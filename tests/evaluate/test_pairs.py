@@ -20,7 +20,7 @@ from shapely import LineString, box
 from terralink import evaluate
 from terralink.errors import InputError
 from terralink.evaluate import Rules, number, paired
-from terralink.evaluate.kinds import KINDS, Result
+from terralink.evaluate.tasks import KINDS, Result
 from terralink.graph import RoadGraph
 
 UTM = CRS.from_epsg(32611)

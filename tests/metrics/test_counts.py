@@ -1,4 +1,4 @@
-"""Pixel scores against loops that count one pixel at a time."""
+"""Pixel scores against naive counting; counts of parts add; pairs are taken one to one."""
 
 import math
 
@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import ArrayLike, NDArray
 
 from terralink.errors import InputError
-from terralink.metrics import Confusion, ImageMean
+from terralink.metrics import Confusion, ImageMean, Matches, Overlap
+from terralink.metrics.counts import one_to_one
 
 CLASSES = 3
 images = arrays(np.uint8, st.shared(st.tuples(st.integers(0, 5), st.integers(1, 5)), key="shape"),
@@ -139,3 +140,37 @@ def test_scores_are_those_of_torchmetrics() -> None:
         (confusion.kappa(), functional.cohen_kappa(*both, **options)),
     ]:
         assert np.allclose(np.asarray(ours, float), theirs.numpy(), rtol=1e-5)
+
+
+things = st.integers(0, 5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(things, things), max_size=25))
+def test_pairs_are_taken_as_by_a_loop_that_takes_the_best_that_is_free(
+    pairs: list[tuple[int, int]],
+) -> None:
+    taken: list[int] = []
+    for i, (t, p) in enumerate(pairs):
+        if all(t != pairs[j][0] and p != pairs[j][1] for j in taken):
+            taken.append(i)
+    truth, pred = np.array(pairs, np.int64).reshape(-1, 2).T
+    assert one_to_one(truth, pred).tolist() == taken
+
+
+def test_scores_are_ratios_of_the_sums() -> None:
+    total = Matches(10, 5, 4, 4) + Matches(0, 0, 6, 1)
+    assert (total.recall, total.precision, total.f1) == (0.5, 0.5, 0.5)
+
+
+def test_nothing_against_nothing_has_no_score_and_something_against_nothing_has_zero() -> None:
+    assert math.isnan(Matches().f1)
+    assert math.isnan(Overlap().iou)
+    assert (Matches(truth=3).recall, Matches(truth=3).f1) == (0, 0)
+    assert math.isnan(Matches(truth=3).precision)
+    assert (Matches(pred=3).precision, Matches(pred=3).f1) == (0, 0)
+    assert Overlap(0, 2).iou == 0
+
+
+def test_overlaps_add_before_they_are_divided() -> None:
+    assert (Overlap(1, 2) + Overlap(0, 2)).iou == pytest.approx(0.25)
