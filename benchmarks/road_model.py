@@ -28,7 +28,7 @@ from terralink.data.sources import Dubai, Massachusetts, PairFolders, Source, Sp
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
 from terralink.raster import Grid, Raster, Stretch, open_scene
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 
 WITHIN_M = 4.0
 
@@ -109,7 +109,7 @@ def score(
     prob = probability(model, picture, chip.pixel_size_m, tta=tta)
     known = chip.mask != IGNORE
     grid = native_grid(chip)
-    pred = on_grid(prob, grid) >= least_level(threshold)
+    pred = on_grid(prob, grid) >= min_positive_value(threshold)
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
     lines = metrics.centreline_match(
         vectorize.trace_roads(Raster(truth, grid, known)),

@@ -10,7 +10,7 @@ from pyproj import CRS
 
 from terralink import inference, synthetic
 from terralink.raster import Grid, RasterWriter, open_scene
-from terralink.raster.tiling import mirrored
+from terralink.raster.tiling import reflect_index
 
 _TOWN_PX = 4096
 _BLOCK_PX = 2048
@@ -55,7 +55,7 @@ def answered(folder: Path, shape: tuple[int, int], *, style: str = "suburb") -> 
 def _mirrored(length: int, side: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Where each block of a line starts, and the pixels of a side that lie there."""
     for start in range(0, length, _BLOCK_PX):
-        yield start, mirrored(start, min(start + _BLOCK_PX, length), side)
+        yield start, reflect_index(start, min(start + _BLOCK_PX, length), side)
 
 
 def _grid(shape: tuple[int, int]) -> Grid:

@@ -15,7 +15,7 @@ import rasterio
 from affine import Affine
 
 from terralink import atomic_write
-from terralink.atomic_write import draft_folder, gdal_name, plain_path, sidecars, written_whole
+from terralink.atomic_write import draft_folder, gdal_name, plain_path, sidecars, write_atomically
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, RasterWriter, read_raster
 
@@ -40,7 +40,7 @@ NAMES = pytest.mark.parametrize(
 
 @NAMES
 def test_a_block_that_ends_well_gives_the_file(tmp_path: Path, name: str) -> None:
-    with written_whole(tmp_path / "new" / name) as part:
+    with write_atomically(tmp_path / "new" / name) as part:
         assert part.suffix == Path(name).suffix
         part.write_text("whole")
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
@@ -51,7 +51,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path, name: str) -> 
     (tmp_path / name).write_text("old")
 
     def interrupted() -> None:
-        with written_whole(tmp_path / name) as part:
+        with write_atomically(tmp_path / name) as part:
             part.write_text("half")
             part.with_name(part.name + "-journal").write_text("beside it")
             raise KeyboardInterrupt
@@ -63,13 +63,16 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path, name: str) -> 
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="disk is full"), written_whole(tmp_path / "x"):
+    with pytest.raises(OutputError, match="disk is full"), write_atomically(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(OutputError, match="cannot write"), written_whole(tmp_path / "file" / "x"):
+    with (
+        pytest.raises(OutputError, match="cannot write"),
+        write_atomically(tmp_path / "file" / "x"),
+    ):
         pass
 
 
@@ -79,7 +82,7 @@ def test_a_folder_with_something_in_it_is_never_replaced(tmp_path: Path, kind: s
     (tmp_path / "mine" / "work.txt").write_text("mine")
     with (
         pytest.raises(OutputError, match=r"cannot write .*mine"),
-        written_whole(tmp_path / "mine") as part,
+        write_atomically(tmp_path / "mine") as part,
     ):
         part.mkdir() if kind == "folder" else part.write_text("result")
     assert (tmp_path / "mine" / "work.txt").read_text() == "mine"
@@ -93,7 +96,7 @@ def test_a_link_stays_one_and_its_target_is_written(tmp_path: Path, there: bool)
     if there:
         target.write_text("old")
     link.symlink_to(target)
-    with written_whole(link) as part:
+    with write_atomically(link) as part:
         part.write_text("new")
     assert link.is_symlink()
     assert target.read_text() == "new"
@@ -102,8 +105,8 @@ def test_a_link_stays_one_and_its_target_is_written(tmp_path: Path, there: bool)
 
 KILLED = """
 import sys, time
-from terralink.atomic_write import written_whole
-with written_whole(sys.argv[1]) as part:
+from terralink.atomic_write import write_atomically
+with write_atomically(sys.argv[1]) as part:
     part.write_text("half")
     print("begun", flush=True)
     time.sleep(60)
@@ -128,12 +131,12 @@ def test_the_draft_of_a_killed_run_goes_with_the_next_and_that_of_a_living_one_s
         killed.kill()
         killed.wait()
         assert len(list(tmp_path.iterdir())) == 2
-        with written_whole(out) as part:
+        with write_atomically(out) as part:
             part.write_text("whole")
         assert set(tmp_path.iterdir()) == {out, draft_folder(out, 2)}
         assert (draft_folder(out, 2) / "result.txt").read_text() == "half"
         living.kill()
-    with written_whole(out) as part:
+    with write_atomically(out) as part:
         part.write_text("again")
     assert list(tmp_path.iterdir()) == [out]
 
@@ -147,7 +150,7 @@ def test_without_locks_drafts_are_left_alone(
     monkeypatch.setattr("fcntl.flock", no_locks)
     out = tmp_path / "map.txt"
     draft_folder(out).mkdir()
-    with written_whole(out) as part:
+    with write_atomically(out) as part:
         part.write_text("whole")
     assert set(tmp_path.iterdir()) == {out, draft_folder(out)}
 
@@ -184,7 +187,7 @@ def test_nothing_that_lies_beside_a_result_changes_how_it_is_read(
 def test_the_world_file_of_another_picture_stays(tmp_path: Path) -> None:
     (tmp_path / "town.png").write_bytes(b"")
     (tmp_path / "town.wld").write_text("1\n0\n0\n-1\n0\n0\n")
-    with written_whole(tmp_path / "town.tif") as part:
+    with write_atomically(tmp_path / "town.tif") as part:
         part.write_text("result")
     assert (tmp_path / "town.wld").exists()
 
@@ -200,7 +203,7 @@ def test_what_belongs_to_a_result_comes_back_where_the_new_one_cannot(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def write() -> None:
-        with written_whole(out) as part:
+        with write_atomically(out) as part:
             part.write_text("new")
             monkeypatch.setattr(Path, "replace", full)
 
@@ -225,7 +228,7 @@ def said(path: Path) -> list[str]:
 
 
 def rewrite(path: Path, text: str = "new") -> None:
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         database(part, text)
 
 
@@ -385,7 +388,7 @@ def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
     Path(name).touch()
     with pytest.raises(InputError, match=r"caf.*\.tif is not UTF-8; rename it"):
         gdal_name(name)
-    with pytest.raises(InputError, match="not UTF-8"), written_whole(name):
+    with pytest.raises(InputError, match="not UTF-8"), write_atomically(name):
         pass
 
 
@@ -397,6 +400,6 @@ def test_the_files_that_gdal_may_write_beside_a_raster_are_known() -> None:
 def test_many_results_in_one_folder_cost_the_same_each(tmp_path: Path) -> None:
     started = time.perf_counter()
     for number in range(300):
-        with written_whole(tmp_path / f"{number}.txt") as part:
+        with write_atomically(tmp_path / f"{number}.txt") as part:
             part.touch()
     assert time.perf_counter() - started < 30

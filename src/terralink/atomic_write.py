@@ -47,7 +47,7 @@ _WAIT_S = 20.0  # for another program to end what it writes to a database
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str], *, option: str = "--out") -> Iterator[Path]:
+def write_atomically(path: str | os.PathLike[str], *, option: str = "--out") -> Iterator[Path]:
     """Yield a path to write to; it becomes ``path`` when the block ends well, else it is gone.
 
     Neither an error, a full disk nor Ctrl-C leaves half a file, and an older ``path`` stays as it
@@ -71,10 +71,10 @@ def written_whole(path: str | os.PathLike[str], *, option: str = "--out") -> Ite
         raise _told(Path(path), error, option) from error
 
 
-def forget_parts(path: str | os.PathLike[str]) -> None:
+def remove_stale(path: str | os.PathLike[str]) -> None:
     """Remove what killed processes left of a result; the drafts of living ones stay.
 
-    >>> forget_parts("nowhere/map.gpkg")
+    >>> remove_stale("nowhere/map.gpkg")
     """
     final = Path(os.path.realpath(path))
     for number in range(1, _DRAFTS + 1):
@@ -180,7 +180,7 @@ def _draft(final: Path) -> Iterator[Path]:
         rmtree(folder, ignore_errors=True)
         if lock != _NO_LOCKS:
             os.close(lock)
-        forget_parts(final)
+        remove_stale(final)
 
 
 def _own_folder(final: Path) -> tuple[Path, int]:

@@ -10,7 +10,7 @@ import pytest
 from pyproj import Transformer
 
 from terralink.data.sources import SceneFolder
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]
@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 @pytest.fixture
 def roads(scene: Write, tmp_path: Path) -> Path:
     """The level street of ``crossing``, beside its scene."""
-    with opened(scene()) as source:
+    with open_source(scene()) as source:
         ends = source.grid.xy([0, 400], [200.5, 200.5])
         lonlat = Transformer.from_crs(source.grid.crs, 4326, always_xy=True)
     points = np.column_stack(lonlat.transform(*ends)).tolist()
@@ -128,7 +128,7 @@ def test_scenes_that_labels_miss_are_named(
 ) -> None:
     from terralink.raster import Grid, RasterWriter
 
-    with opened(scene()) as source:
+    with open_source(scene()) as source:
         grid = source.grid
     noise = np.random.default_rng(0).integers(1, 255, (3, 64, 64)).astype(np.uint8)
     away = Grid((64, 64), grid.window(90_000, 0, (64, 64)).transform, grid.crs)

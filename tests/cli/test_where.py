@@ -69,14 +69,14 @@ def test_what_a_killed_native_one_leaves_has_names_that_the_next_sweeps(
     predicted: Run, scene: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     left: list[Path] = []
-    brought_to = raster.brought_to
+    regrid = raster.regrid
 
     def watched(*given: Any) -> None:
         left.extend(path for path in tmp_path.glob(".*"))
-        brought_to(*given)
+        regrid(*given)
         left.extend(path for path in tmp_path.glob(".*"))
 
-    monkeypatch.setattr(raster, "brought_to", watched)
+    monkeypatch.setattr(raster, "regrid", watched)
     predicted(scene(pixel_size_m=0.5), "--native")
     assert set(left) == {draft_folder(tmp_path / "prob.tif")}
 
@@ -84,7 +84,7 @@ def test_what_a_killed_native_one_leaves_has_names_that_the_next_sweeps(
 def test_native_is_nothing_more_where_the_pixels_are_the_models(
     predicted: Run, scene: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(raster, "brought_to", None)
+    monkeypatch.setattr(raster, "regrid", None)
     assert (predicted(scene(), "--native")[0] == predicted(scene())[0]).all()
 
 

@@ -17,7 +17,7 @@ from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes, labels_of
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.raster import RasterWriter, Stretch
-from terralink.raster.no_data import full_squares
+from terralink.raster.no_data import apply_opening
 
 Write = Callable[..., Path]
 NONE = Stretch.none()
@@ -152,4 +152,4 @@ def test_wide_is_the_opening_by_a_square(seed: int, side: int) -> None:
     rng = np.random.default_rng(seed)
     mask = ndimage.zoom(rng.random((5, 6)), 8, order=0) < 0.6
     expected = ndimage.binary_opening(mask, np.ones((side, side), bool))
-    assert (full_squares(mask, side) == expected).all()
+    assert (apply_opening(mask, side) == expected).all()

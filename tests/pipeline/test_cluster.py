@@ -94,7 +94,7 @@ def test_what_workers_could_not_read_is_told_here(
     content = bytearray(scene.read_bytes())
     content[-20:] = bytes(20)  # the last block
     scene.write_bytes(content)
-    options = {"mask_damage": True, "stretch": raster.Stretch.none()}
+    options = {"mask_corrupt_blocks": True, "stretch": raster.Stretch.none()}
     damaged = replace(order(scene, grey, tmp_path), options=options)
     with pytest.warns(UnreadableWarning, match=r"1 block of .*scene\.tif .*rows 4608-5000"):
         assert list(cluster.extracted([damaged], two)) == [damaged]

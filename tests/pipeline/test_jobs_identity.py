@@ -61,7 +61,7 @@ OTHERS: dict[str, tuple[Any, bool]] = {
     "max_gap_m": (20.0, True),
     "tta": (True, True),
     "area": (raster.Area.from_bounds((-116, 36, -115.8875, 37)), True),
-    "mask_damage": (True, True),
+    "mask_corrupt_blocks": (True, True),
 }
 
 

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.raster import Area, Grid, open_scene
-from terralink.raster.geometry import as_rfc7946, join_at_180, split_at_180
+from terralink.raster.geometry import join_at_180, split_at_180, to_rfc7946
 from terralink.vector.layers import Layer, read_vectors, write_geojson
 
 WGS84 = CRS.from_epsg(4326)
@@ -64,7 +64,7 @@ def test_polygons_are_cut_and_joined_again(
     shape = shapely.Polygon(whole.exterior, [hole.exterior])
     ring = [(signed(a), b) for a, b in shape.exterior.coords]
     inner = [(signed(a), b) for a, b in shape.interiors[0].coords]
-    (cut,) = as_rfc7946(np.array([shapely.Polygon(ring, [inner])], dtype=object), WGS84)
+    (cut,) = to_rfc7946(np.array([shapely.Polygon(ring, [inner])], dtype=object), WGS84)
     assert around(cut)
     assert cut.is_valid
     assert cut.area == pytest.approx(shape.area)
@@ -240,7 +240,7 @@ def test_an_area_in_utm_meets_a_scene_in_degrees_across_180(tmp_path: Path) -> N
 def test_the_whole_earth_is_no_strip() -> None:
     grid = Grid((10, 10), Affine(1, 0, 5, 0, -1, 50), WGS84)
     for bounds in ((-180, -90, 180, 90), (-179, -80, 179, 80), (0, -80, 360, 80)):
-        assert Area.from_bounds(bounds).on(grid).window == (0, 0, (10, 10))
+        assert Area.from_bounds(bounds).to_pixels(grid).window == (0, 0, (10, 10))
 
 
 @pytest.mark.parametrize(

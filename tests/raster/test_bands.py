@@ -14,7 +14,7 @@ from terralink import inference
 from terralink.errors import SceneError, SceneWarning
 from terralink.raster import open_scene
 from terralink.raster.bands import pick_bands
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 RGB = ("red", "green", "blue")
 # What GDAL writes into any file of four bytes: the last one is alpha.
@@ -217,12 +217,12 @@ def test_near_infrared_that_is_tagged_as_alpha_is_a_band(
     path = write(tmp_path, [LEVELS, LEVELS, LEVELS, nir], colours=AS_USUAL)
     with pytest.warns(SceneWarning, match=r"band 4 of .* is tagged as alpha but holds many levels"):
         assert shown(path, model) == (1, 2, 3)
-    with opened(path) as source:
+    with open_source(path) as source:
         assert source.bands == (1, 2, 3, 4)
         assert source.read((0, 64), (0, 64))[1].all()
     named = write(tmp_path, [LEVELS, LEVELS, LEVELS, nir], colours=AS_USUAL, names=[*RGB, "nir"])
     assert shown(named, model) == (1, 2, 3)
-    with opened(named, bands=["nir"]) as source:
+    with open_source(named, bands=["nir"]) as source:
         assert source.bands == (4,)
 
 

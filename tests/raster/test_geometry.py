@@ -49,7 +49,7 @@ def test_a_pixel_is_inside_when_its_centre_is(
 ) -> None:
     (left, top, width, height), (col, row, cols, rows) = box_px, window
     area = area_of((left, top, left + width, top + height), (0, 0, 3, 5))
-    inside = area.on(GRID).inside(row, col, (rows, cols))
+    inside = area.to_pixels(GRID).inside(row, col, (rows, cols))
     x = np.arange(col, col + cols) + 0.5
     y = np.arange(row, row + rows)[:, None] + 0.5
     boxed = (left < x) & (x < left + width) & (top < y) & (y < top + height)
@@ -72,7 +72,7 @@ def test_a_scene_ends_around_its_area_and_is_the_same_inside(
         assert near.valid is not None
         assert 0 < near.valid.mean() < 1
         assert (near.array == there.array).all()
-        assert (near.valid == area.on(whole.grid).inside(row, col, near.grid.shape)).all()
+        assert (near.valid == area.to_pixels(whole.grid).inside(row, col, near.grid.shape)).all()
         assert part.stretch == whole.stretch
 
 
@@ -129,12 +129,12 @@ def test_an_area_elsewhere_is_told_with_both_places(scene: Path) -> None:
 
 def test_an_area_that_only_touches_the_scene_is_elsewhere() -> None:
     with pytest.raises(InputError, match="do not meet"):
-        area_of((-50, 0, 0, 300)).on(GRID)
+        area_of((-50, 0, 0, 300)).to_pixels(GRID)
 
 
 def test_a_scene_without_a_crs_has_no_areas() -> None:
     with pytest.raises(InputError, match="no CRS"):
-        Area.from_bounds((9, 47, 9.5, 47.2)).on(Grid((9, 9), Affine.identity()))
+        Area.from_bounds((9, 47, 9.5, 47.2)).to_pixels(Grid((9, 9), Affine.identity()))
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_window_lies_where_its_pixels_lie() -> None:
 
 @given(st.floats(0.05, 40))
 def test_a_resampled_grid_covers_the_ground_with_square_pixels(pixel_size_m: float) -> None:
-    grid = DEGREES.resampled(pixel_size_m)
+    grid = DEGREES.with_pixel_size(pixel_size_m)
     assert grid.pixel_size_m == pytest.approx((pixel_size_m, pixel_size_m), rel=0.0101)
     cols, rows = DEGREES.colrow(*grid.xy(grid.width, grid.height))
     step = pixel_size_m / min(DEGREES.pixel_size_m) * 1.01
@@ -67,8 +67,10 @@ def test_a_resampled_grid_covers_the_ground_with_square_pixels(pixel_size_m: flo
 
 
 def test_a_size_that_is_nearly_a_whole_number_of_pixels_is_made_whole() -> None:
-    assert UTM.resampled(1.0) == Grid((50, 100), Affine(1, 0, 600000, 0, -1, 4000000), UTM.crs)
-    assert UTM.resampled(0.5) == UTM
+    assert UTM.with_pixel_size(1.0) == Grid(
+        (50, 100), Affine(1, 0, 600000, 0, -1, 4000000), UTM.crs
+    )
+    assert UTM.with_pixel_size(0.5) == UTM
 
 
 TILES = st.integers(0, 22).flatmap(

@@ -41,7 +41,7 @@ def spoilt(tmp_path: Path) -> Callable[..., Path]:
 
 
 def masked(path: Path, row: int, col: int, shape: tuple[int, int]) -> Raster:
-    with open_scene(path, mask_damage=True) as scene:
+    with open_scene(path, mask_corrupt_blocks=True) as scene:
         return scene.read(row, col, shape)
 
 

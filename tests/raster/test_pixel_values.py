@@ -11,7 +11,13 @@ from numpy.typing import DTypeLike, NDArray
 from pyproj import CRS
 
 from terralink.raster import Grid, Raster
-from terralink.raster.pixel_values import MIDDLE, Stretch, find_positive, keep_side, least_level
+from terralink.raster.pixel_values import (
+    MIDDLE,
+    Stretch,
+    find_positive,
+    keep_threshold_side,
+    min_positive_value,
+)
 from terralink.vectorize import BuildingTracer, RoadTracer
 from terralink.vectorize.bands import ProbabilityReader
 
@@ -25,14 +31,14 @@ def levels(low: float, middle: float, high: float, dtype: DTypeLike = np.uint8) 
 
 def test_an_ordinary_scene_stays_as_it_is() -> None:
     massachusetts = levels(10, 78, 195)
-    stretch = Stretch.measured(massachusetts)
+    stretch = Stretch.fit(massachusetts)
     assert stretch == Stretch.none()
     np.testing.assert_array_equal(stretch(massachusetts[:, None]), massachusetts[:, None])
 
 
 def test_a_dark_scene_is_brought_to_the_middle() -> None:
     vegas = levels(1, 26, 254)
-    stretch = Stretch.measured(vegas)
+    stretch = Stretch.fit(vegas)
     bright = stretch(vegas[:, None])
     assert np.percentile(bright, [2, 50, 98]) == pytest.approx([0, 255 * MIDDLE, 255], abs=2)
 
@@ -40,26 +46,26 @@ def test_a_dark_scene_is_brought_to_the_middle() -> None:
 @pytest.mark.parametrize("percentiles", [(200, 400, 900), (-3, 0.5, 9)])
 def test_other_levels_are_brought_to_the_middle(percentiles: tuple[float, float, float]) -> None:
     scene = levels(*percentiles, dtype=np.float32)
-    bright = Stretch.measured(scene)(scene[:, None])
+    bright = Stretch.fit(scene)(scene[:, None])
     assert np.percentile(bright, [2, 50, 98]) == pytest.approx([0, 255 * MIDDLE, 255], abs=2)
 
 
 def test_one_gamma_serves_all_bands() -> None:
     scene = np.concatenate([levels(1, 40, 250), levels(1, 20, 250)])
-    red, blue = Stretch.measured(scene)(scene[:, None])
+    red, blue = Stretch.fit(scene)(scene[:, None])
     assert np.median(red) > 255 * MIDDLE > np.median(blue)
 
 
 def test_a_nearly_even_scene_is_not_blown_up() -> None:
     water = levels(20, 21, 22)
-    assert np.ptp(Stretch.measured(water)(water[:, None]).astype(int)) < 60
+    assert np.ptp(Stretch.fit(water)(water[:, None]).astype(int)) < 60
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_an_even_scene_and_an_empty_one_have_a_stretch(dtype: DTypeLike) -> None:
     even: NDArray[Any] = np.full((3, 100), 7, dtype)
-    assert Stretch.measured(even)(even[:, None]).dtype == np.uint8
-    assert Stretch.measured(even[:, :0]) == Stretch.none()
+    assert Stretch.fit(even)(even[:, None]).dtype == np.uint8
+    assert Stretch.fit(even[:, :0]) == Stretch.none()
 
 
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3, unique=True))
@@ -92,8 +98,8 @@ thresholds = st.one_of(
 def test_a_byte_is_positive_from_the_least_level_on(threshold: float) -> None:
     levels = np.arange(256)
     positive = find_positive(levels / 255, threshold)
-    assert np.flatnonzero(positive)[0] == least_level(threshold)
-    np.testing.assert_array_equal(positive, levels >= least_level(threshold))
+    assert np.flatnonzero(positive)[0] == min_positive_value(threshold)
+    np.testing.assert_array_equal(positive, levels >= min_positive_value(threshold))
 
 
 @given(thresholds, st.sampled_from([np.float16, np.float32, np.float64]))
@@ -111,10 +117,14 @@ def test_bytes_of_shares_are_on_the_side_of_every_threshold(
     strong, weak = max(one, other), min(one, other)
     prob = np.array([*shares, strong, weak], np.float32)
     prob = np.concatenate([prob, np.nextafter(prob, np.float32(0)), [np.nan]])
-    levels = keep_side(np.rint(np.nan_to_num(prob) * 255).astype(np.uint8), prob, strong, weak)
-    np.testing.assert_array_equal(levels >= least_level(weak), find_positive(prob, weak))
-    if least_level(strong) > least_level(weak):
-        np.testing.assert_array_equal(levels >= least_level(strong), find_positive(prob, strong))
+    levels = keep_threshold_side(
+        np.rint(np.nan_to_num(prob) * 255).astype(np.uint8), prob, strong, weak
+    )
+    np.testing.assert_array_equal(levels >= min_positive_value(weak), find_positive(prob, weak))
+    if min_positive_value(strong) > min_positive_value(weak):
+        np.testing.assert_array_equal(
+            levels >= min_positive_value(strong), find_positive(prob, strong)
+        )
 
 
 def raster(array: NDArray[np.generic], scale: float | None = None) -> Raster:
@@ -136,7 +146,7 @@ def band_of(share: float, dtype: str) -> Raster:
 def test_what_is_at_the_threshold_is_traced_and_what_is_below_is_not(
     tracer: type[RoadTracer | BuildingTracer], dtype: str, threshold: float
 ) -> None:
-    at = least_level(threshold) / 255 if dtype == "uint8" else threshold
+    at = min_positive_value(threshold) / 255 if dtype == "uint8" else threshold
     for share, count in ((at, 1), (at - 1 / 255, 0)):
         tracing = tracer(threshold=threshold)
         tracing.add(band_of(share, dtype))
@@ -150,7 +160,7 @@ def test_floats_and_bytes_of_one_probability_are_positive_alike(
 ) -> None:
     prob = np.full((1, 1), share, np.float32)
     byte = ProbabilityReader(threshold).read(Raster(prob, Grid((1, 1), Affine.identity())))
-    assert (byte >= least_level(threshold)).all() == find_positive(prob, threshold).all()
+    assert (byte >= min_positive_value(threshold)).all() == find_positive(prob, threshold).all()
 
 
 @pytest.mark.torch

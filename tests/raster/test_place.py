@@ -12,7 +12,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError, SceneError
 from terralink.raster import open_scene
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 WORLD = Affine(0.3, 0, 500100, 0, -0.3, 4000900)
 TURNED = Affine.translation(700, 900) @ Affine.rotation(20) @ Affine.scale(0.5, -0.5)
@@ -34,9 +34,9 @@ def picture(path: Path, world: Affine | None = WORLD) -> Path:
 @pytest.mark.parametrize("world", [WORLD, TURNED])
 def test_a_pixel_size_keeps_origin_and_rotation(tmp_path: Path, world: Affine) -> None:
     side = abs(world.determinant) ** 0.5
-    with opened(picture(tmp_path / "a.png", world), assumed_pixel_size_m=side) as source:
+    with open_source(picture(tmp_path / "a.png", world), assumed_pixel_size_m=side) as source:
         assert source.grid.transform.almost_equals(world, 1e-6)
-    with opened(tmp_path / "a.png", assumed_pixel_size_m=2 * side) as source:
+    with open_source(tmp_path / "a.png", assumed_pixel_size_m=2 * side) as source:
         assert source.grid.pixel_size_m == pytest.approx((2 * side, 2 * side))
         assert source.grid.transform.almost_equals(
             world @ Affine.scale(2), 1e-6
@@ -44,7 +44,7 @@ def test_a_pixel_size_keeps_origin_and_rotation(tmp_path: Path, world: Affine) -
 
 
 def test_a_pixel_size_is_all_there_is_where_there_is_no_transform(tmp_path: Path) -> None:
-    with opened(picture(tmp_path / "a.png", None), assumed_pixel_size_m=0.5) as source:
+    with open_source(picture(tmp_path / "a.png", None), assumed_pixel_size_m=0.5) as source:
         assert source.grid.transform == Affine.scale(0.5)
 
 

@@ -40,7 +40,7 @@ def test_each_pixel_has_the_level_of_its_place(
 ) -> None:
     made = written(tmp_path / "made.tif", grid((40, 60), 1, crs))
     wanted = grid((200, 300), pixel_m, crs).window(*first, shape)
-    raster.brought_to(wanted, made, tmp_path / "back.tif")
+    raster.regrid(wanted, made, tmp_path / "back.tif")
     back = raster.read_raster(tmp_path / "back.tif")
     assert back.grid.shape == wanted.shape
     assert back.grid.transform.almost_equals(wanted.transform)
@@ -52,7 +52,7 @@ def test_each_pixel_has_the_level_of_its_place(
 
 def test_what_is_invalid_stays_so_and_counts_nothing(tmp_path: Path) -> None:
     on = grid((40, 60), 1)
-    raster.brought_to(
+    raster.regrid(
         grid((80, 120), 0.5), written(tmp_path / "made.tif", on, hole=True), tmp_path / "back.tif"
     )
     back = raster.read_raster(tmp_path / "back.tif")

@@ -194,7 +194,7 @@ def test_what_a_server_does_not_send_is_masked_where_that_was_chosen(
     monkeypatch.setattr("terralink.raster.source._HTTP", {})
     address = serve(size // 2)
     with pytest.warns(UnreadableWarning, match=r"blocks of .*cut\.tif could not be read"):
-        read = whole(f"{address}/cut.tif", mask_damage=True)
+        read = whole(f"{address}/cut.tif", mask_corrupt_blocks=True)
     assert read.valid is not None
     assert 0.2 < read.valid.mean() < 0.8
     assert (read.array == NOISE[:, :600, :600] * read.valid).all()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from terralink.errors import SceneError
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def png(tmp_path: Path) -> Path:
 def test_a_png_that_is_cut_off_is_refused(png: Path, kept: float) -> None:
     whole = png.read_bytes()
     png.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(SceneError, match=r"a\.png .*cut off") as told, opened(png):
+    with pytest.raises(SceneError, match=r"a\.png .*cut off") as told, open_source(png):
         pass
     assert "\n" not in str(told.value)
 
@@ -30,14 +30,14 @@ def test_a_png_that_is_cut_off_is_refused(png: Path, kept: float) -> None:
 def test_a_cut_off_png_is_known_by_what_it_is_and_not_by_its_name(png: Path) -> None:
     other = png.with_suffix(".tif")
     other.write_bytes(png.read_bytes()[:-300])
-    with pytest.raises(SceneError, match=r"a\.tif has no end"), opened(other):
+    with pytest.raises(SceneError, match=r"a\.tif has no end"), open_source(other):
         pass
 
 
 def test_a_png_with_something_after_its_end_is_read(png: Path) -> None:
     with png.open("ab") as file:
         file.write(b"\0" * 100)
-    with opened(png) as source:
+    with open_source(png) as source:
         assert source.grid.shape == (64, 64)
 
 
@@ -48,8 +48,8 @@ def test_a_cut_off_png_in_a_vrt_is_refused(png: Path) -> None:
         '<SimpleSource><SourceFilename relativeToVRT="1">a.png</SourceFilename>'
         "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
     )
-    with opened(vrt) as source:
+    with open_source(vrt) as source:
         assert source.read((0, 64), (0, 64))[0].any()
     png.write_bytes(png.read_bytes()[:-300])
-    with pytest.raises(SceneError, match=r"a\.png has no end"), opened(vrt):
+    with pytest.raises(SceneError, match=r"a\.png has no end"), open_source(vrt):
         pass

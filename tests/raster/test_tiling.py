@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
-from terralink.raster.tiling import TileGrid, mirrored
+from terralink.raster.tiling import TileGrid, reflect_index
 
 
 @st.composite
@@ -120,7 +120,7 @@ def test_a_block_is_there_as_soon_as_its_piece_is() -> None:
 def test_the_mirrored_axis_is_numpys_symmetric_padding(start: int, length: int, size: int) -> None:
     padded = np.pad(np.arange(size), (50, 120), mode="symmetric")
     expected = padded[start + 50 : start + 50 + length]
-    assert mirrored(start, start + length, size).tolist() == expected.tolist()
+    assert reflect_index(start, start + length, size).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pyproj import CRS
 
 from terralink.errors import InputError, SceneError
 from terralink.raster import Grid, RasterWriter, read_raster, tile_grid
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 from terralink.vector import labels
 from terralink.vector.labels import LabelClass
 from terralink.vector.rasterize import Shapes
@@ -40,7 +40,7 @@ def test_the_last_class_is_seen() -> None:
 
 
 def test_a_label_that_is_written_in_windows_is_the_one_that_is_drawn(tmp_path: Path) -> None:
-    with opened(scene(tmp_path / "scene.tif")) as source:
+    with open_source(scene(tmp_path / "scene.tif")) as source:
         pixels = labels.write(tmp_path / "label.tif", BOTH, source)
     label = read_raster(tmp_path / "label.tif")
     np.testing.assert_array_equal(label.array, labels.draw(BOTH, GRID).array)
@@ -49,7 +49,7 @@ def test_a_label_that_is_written_in_windows_is_the_one_that_is_drawn(tmp_path: P
 
 
 def test_a_label_names_and_colours_its_classes(tmp_path: Path) -> None:
-    with opened(scene(tmp_path / "scene.tif")) as source:
+    with open_source(scene(tmp_path / "scene.tif")) as source:
         labels.write(tmp_path / "label.tif", BOTH, source)
     with rasterio.open(tmp_path / "label.tif") as dataset:
         assert json.loads(dataset.tags()["classes"]) == {"1": "road", "2": "building"}
@@ -60,7 +60,7 @@ def test_a_label_names_and_colours_its_classes(tmp_path: Path) -> None:
 
 
 def test_what_the_scene_does_not_show_is_masked_in_its_label(tmp_path: Path) -> None:
-    with opened(scene(tmp_path / "scene.tif", valid=slice(100, 450))) as source:
+    with open_source(scene(tmp_path / "scene.tif", valid=slice(100, 450))) as source:
         labels.write(tmp_path / "label.tif", BOTH, source)
     label = read_raster(tmp_path / "label.tif")
     assert label.valid is not None
@@ -70,21 +70,21 @@ def test_what_the_scene_does_not_show_is_masked_in_its_label(tmp_path: Path) -> 
 
 def test_a_scene_that_lies_nowhere_is_refused(tmp_path: Path) -> None:
     path = scene(tmp_path / "scene.tif", Grid((9, 9), Affine.identity()))
-    with opened(path) as source, pytest.raises(SceneError, match=r"no CRS.*--crs EPSG"):
+    with open_source(path) as source, pytest.raises(SceneError, match=r"no CRS.*--crs EPSG"):
         labels.write(tmp_path / "label.tif", BOTH, source)
     assert not (tmp_path / "label.tif").exists()
 
 
 def test_a_tile_lies_where_its_name_says(tmp_path: Path) -> None:
     path = scene(tmp_path / "OAM-386690-220241-19.tif", Grid((512, 512), Affine.identity()))
-    with opened(path) as source:
+    with open_source(path) as source:
         assert labels.tile_place(source) == tile_grid(386690, 220241, 19, side_px=512)
 
 
 def test_what_is_no_tile_is_told(tmp_path: Path) -> None:
     oblong = scene(tmp_path / "1-2-3.tif", Grid((9, 8), Affine.identity()))
-    with opened(oblong) as source, pytest.raises(SceneError, match="8 x 9 px"):
+    with open_source(oblong) as source, pytest.raises(SceneError, match="8 x 9 px"):
         labels.tile_place(source)
     unnamed = scene(tmp_path / "scene.tif", Grid((9, 9), Affine.identity()))
-    with opened(unnamed) as source, pytest.raises(InputError, match="x-y-z"):
+    with open_source(unnamed) as source, pytest.raises(InputError, match="x-y-z"):
         labels.tile_place(source)

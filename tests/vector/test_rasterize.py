@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from pyproj import CRS, Transformer
 
 from terralink.raster import Grid, tile_grid
-from terralink.raster.grid import tile_of
+from terralink.raster.grid import parse_xyz
 from terralink.vector import rasterize as drawn
 from terralink.vector.osm import read
 from terralink.vector.rasterize import burn
@@ -156,7 +156,7 @@ def test_real_buildings_are_drawn_as_a_second_rasteriser_does(
     buildings = read(data_root / labels).buildings
     same, both, either = [], 0, 0
     for path in sorted((data_root / images).iterdir())[::24]:
-        tile = tile_of(path)
+        tile = parse_xyz(path)
         ours = drawn.buildings(buildings, tile_grid(*tile)).array > 0
         houses = shapely.transform(shapes, lambda lonlat, tile=tile: _tile_colrow(lonlat, *tile))
         houses = houses[shapely.intersects(houses, shapely.box(0, 0, 256, 256))]

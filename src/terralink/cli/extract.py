@@ -75,7 +75,7 @@ def run(
     chosen = options.band_names(bands)
     memory.share_freed()
     from terralink.pipeline import extract
-    from terralink.raster.source import opened
+    from terralink.raster.source import open_source
 
     ready = options.loaded(model, weights, provider=provider)
     kind = extract.map_kind(ready, what)
@@ -90,7 +90,7 @@ def run(
         "min_probability": min_probability,
         "tta": tta,
         "area": options.area_of(area, bounds),
-        "mask_damage": on_bad_tile is options.BadTile.MASK,
+        "mask_corrupt_blocks": on_bad_tile is options.BadTile.MASK,
     }
     made = (
         _made(results, ready, job, how)
@@ -113,7 +113,7 @@ def run(
         records.append(record)
         started = perf_counter()
         if found.crs is None and pixel_size_m is None:
-            with opened(extract.prob_path(result)) as prob:
+            with open_source(extract.prob_path(result)) as prob:
                 console.note_unmeasured(scene, prob.grid.transform)
         if not as_json:
             console.show_table([("scene", scene), *console.map_lines(record)])

@@ -217,9 +217,9 @@ def check_outputs(
     outputs = list(outputs)
     inputs: list[Path | str] = [*scenes, *(each for each in files if each is not None)]
     if any(output.exists() for output in outputs):  # else it is no file inside a scene
-        from terralink.raster.scene_files import files_behind
+        from terralink.raster.scene_files import list_local_files
 
-        inputs += [file for scene in scenes for file in files_behind(scene)]
+        inputs += [file for scene in scenes for file in list_local_files(scene)]
     outputs_rule.check_outputs(outputs, inputs, overwrite=overwrite, option=option)
 
 

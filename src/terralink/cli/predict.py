@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.cli import console, memory, options
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def run(
             assumed_pixel_size_m=pixel_size_m,
             assumed_crs=crs,
             area=options.area_of(area, bounds),
-            mask_damage=on_bad_tile is options.BadTile.MASK,
-        ) as opened,
+            mask_corrupt_blocks=on_bad_tile is options.BadTile.MASK,
+        ) as open_source,
         console.progress(f"{scene.name}, {ready.provider}") as update,
     ):
         done_px = 0
@@ -75,14 +75,14 @@ def run(
         def count(band: "Raster") -> None:
             nonlocal done_px
             done_px += math.prod(band.grid.shape)
-            update(done_px / math.prod(opened.grid.shape))
+            update(done_px / math.prod(open_source.grid.shape))
 
-        grid = opened.native_grid if native else opened.grid
+        grid = open_source.native_grid if native else open_source.grid
         if job is None:
-            with _on(grid, opened, out) as path:
-                inference.write(path, ready, opened, tta=tta, each=count)
+            with _on(grid, open_source, out) as path:
+                inference.write(path, ready, open_source, tta=tta, each=count)
         else:
-            _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
+            _kept(out, ready, open_source, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene, grid.transform)
     took_s = perf_counter() - started
@@ -142,8 +142,8 @@ def _on(grid: "Grid", scene: "Scene", out: Path) -> "Iterator[Path]":
     if grid == scene.grid:
         yield out
         return
-    with written_whole(out) as part:
+    with write_atomically(out) as part:
         steps = part.with_name(f"{part.name}.steps")  # goes with the part, also after a kill
         yield steps / "model.tif"
-        raster.brought_to(grid, steps / "model.tif", steps / "native.tif")
+        raster.regrid(grid, steps / "model.tif", steps / "native.tif")
         (steps / "native.tif").replace(part)

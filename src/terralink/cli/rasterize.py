@@ -137,10 +137,10 @@ def _label(
     told: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write one label, and tell what is in it."""
-    from terralink.raster.source import opened
+    from terralink.raster.source import open_source
     from terralink.vector import labels
 
-    with opened(scene, assumed_crs=crs) as source:
+    with open_source(scene, assumed_crs=crs) as source:
         grid = labels.tile_place(source) if tiles else labels.place(source)
         counts = labels.write(result, drawn(grid), source, grid=grid, progress=told)
     parts = {name: count / (grid.height * grid.width) for name, count in counts.items()}
@@ -170,11 +170,11 @@ def _of_files(
 
 def _check_place(file: Path, scenes: list[Path], drawn: "Drawn", *, tiles: bool) -> None:
     """Raise ``InputError`` where nothing of the files lies on any scene; nothing is written yet."""
-    from terralink.raster.source import opened
+    from terralink.raster.source import open_source
     from terralink.vector import labels
 
     for scene in scenes:
-        with opened(scene) as source:
+        with open_source(scene) as source:
             grid = labels.tile_place(source) if tiles else labels.place(source)
         if labels.lies_on(drawn(grid), grid):
             return

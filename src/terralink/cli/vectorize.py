@@ -107,9 +107,9 @@ def _found(
     """The map of a raster: of classes as they are, or of probabilities in bands of rows."""
     from terralink import vectorize
     from terralink.raster import read_raster
-    from terralink.raster.source import opened
+    from terralink.raster.source import open_source
 
-    with opened(path, expand_palette=False, assumed_crs=crs) as source:
+    with open_source(path, expand_palette=False, assumed_crs=crs) as source:
         classes, values = source.class_names, source.value_names
         of_classes = len(source.bands) == 1 and source.scale is None and classes is None
     if kind is MapKind.LANDCOVER and of_classes:

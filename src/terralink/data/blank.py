@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.raster.no_data import SIDE_PX, full_squares
+from terralink.raster.no_data import SIDE_PX, apply_opening
 
 
 def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
@@ -22,4 +22,4 @@ def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
     empty = (levels == no_data).all(axis=0)
     # Continued at the border, where an area may be narrower than the square.
     inner = slice(SIDE_PX, -SIDE_PX)
-    return full_squares(np.pad(empty, SIDE_PX, mode="edge"), SIDE_PX)[inner, inner]
+    return apply_opening(np.pad(empty, SIDE_PX, mode="edge"), SIDE_PX)[inner, inner]

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from terralink.errors import InputError, SceneError
 from terralink.raster import Grid
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 IGNORE = 255
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -118,7 +118,7 @@ class Pairs:
 def _ground_size(path: Path) -> tuple[float | None, float]:
     """Size and aspect of a picture's pixels, as ``Chip`` has them; most pictures say nothing."""
     try:
-        with opened(path) as source:
+        with open_source(path) as source:
             size_m = pixel_size_m(source.grid)
             return size_m, 1.0 if size_m is None else pixel_aspect(source.grid)
     except SceneError:  # a picture that GDAL does not read is a picture all the same

@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
 from terralink.data.masks import DrawnOnScenes
 from terralink.data.overlaps import Place
@@ -28,7 +28,7 @@ from terralink.data.signal import has_signal
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, Raster, RasterWriter
-from terralink.raster.geometry import as_rfc7946
+from terralink.raster.geometry import to_rfc7946
 from terralink.vector.labels import LabelClass
 
 MANIFEST = "manifest.csv"
@@ -101,7 +101,7 @@ def cut(
     if with_shapes and not isinstance(scenes.labels, DrawnOnScenes):
         raise InputError("shapes can be written where there are some; name a file of them")
     rows = []
-    with written_whole(out) as part:
+    with write_atomically(out) as part:
         for index in range(len(scenes)):
             rows.append(_one(scenes, index, part, names or {}, with_shapes=with_shapes))
             progress((index + 1) / len(scenes))
@@ -162,7 +162,7 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
         ):
             if not shape.is_empty:
                 told = {"class": each.name} | ({"width_m": float(width_m)} if width_m else {})
-                (lonlat,) = as_rfc7946(np.array([shape], dtype=object), each.shapes.crs)
+                (lonlat,) = to_rfc7946(np.array([shape], dtype=object), each.shapes.crs)
                 features.append(
                     {
                         "type": "Feature",
@@ -170,7 +170,7 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
                         "geometry": shapely.geometry.mapping(lonlat),
                     }
                 )
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         collection = {"type": "FeatureCollection", "features": features}
         part.write_text(json.dumps(collection), encoding="utf-8")
 

@@ -99,7 +99,7 @@ def _steps(chip: Chip, pixel_size_m: float) -> tuple[float, float]:
         )
     height, width = chip.mask.shape
     native = Grid((height, width), Affine.scale(*chip.sides_m))
-    step = ~native.transform @ native.resampled(pixel_size_m).transform
+    step = ~native.transform @ native.with_pixel_size(pixel_size_m).transform
     # Rounded, because the inverse leaves 2.0000000001 where the step is 2.
     return round(step.e, 9), round(step.a, 9)
 

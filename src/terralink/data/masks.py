@@ -14,7 +14,7 @@ from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
 from terralink.data.windows import Labels, Window, read_window
 from terralink.errors import InputError
 from terralink.raster import Grid
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 from terralink.vector import labels, osm
 
 Drawn = Literal["road", "building"]
@@ -37,7 +37,7 @@ class CutMasks:
     def __call__(self, window: Window) -> NDArray[np.uint8]:
         path = self.of[window.scene]
         colours = classes.has_colours(self.values)
-        with opened(path, expand_palette=colours) as source, told_of(path):
+        with open_source(path, expand_palette=colours) as source, told_of(path):
             check_shape(window.scene, window.whole.shape, path, source.grid.shape)
             _check_place(window.whole, source.grid)
             levels, valid = read_window(source, window.row, window.col, window.grid.shape)
@@ -102,13 +102,13 @@ def check_labels(drawn: DrawnOnScenes, scenes: Sequence[Path]) -> list[Path]:
         for path, scene in zip(paths, scenes, strict=False):
             classes = drawn.masks.classes(path)
             if any(len(each.shapes) for each in classes):
-                with opened(scene) as source:
+                with open_source(scene) as source:
                     raise labels.told_apart(path, classes, scene, source.grid)
     return empty
 
 
 def _is_met(drawn: DrawnOnScenes, scene: Path) -> bool:
-    with opened(scene) as source:
+    with open_source(scene) as source:
         grid = source.grid
     if grid.crs is None:
         return True  # it is refused when it is cut

@@ -10,7 +10,7 @@ from terralink.data.chips import Chip, pixel_size_m, read_image
 from terralink.data.masks import DrawnMasks
 from terralink.errors import InputError
 from terralink.raster import tile_grid
-from terralink.raster.grid import tile_of
+from terralink.raster.grid import parse_xyz
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Tiles:
         height, width = image.shape[:2]
         if height != width:
             raise InputError(f"a tile of a web map is square, {path} is {width} x {height} px")
-        grid = tile_grid(*tile_of(path), side_px=height)
+        grid = tile_grid(*parse_xyz(path), side_px=height)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
         return Chip(bands, self.masks.drawn(self.shapes, grid), str(path), pixel_size_m(grid))
 
@@ -39,7 +39,7 @@ class Tiles:
 
         Tiles of several zooms that show the same ground are in one area.
         """
-        return [_within(*tile_of(path), zoom=zoom) for path in self.paths]
+        return [_within(*parse_xyz(path), zoom=zoom) for path in self.paths]
 
 
 def _within(x: int, y: int, z: int, *, zoom: int) -> tuple[int, int]:

@@ -18,8 +18,8 @@ from terralink.data.blank import find_blank
 from terralink.data.chips import IGNORE, Chip, pixel_aspect, pixel_size_m
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster, Stretch
-from terralink.raster.source import Source, opened
-from terralink.raster.tiling import read_mirrored
+from terralink.raster.source import Source, open_source
+from terralink.raster.tiling import read_reflected
 
 # The stretch of a set is measured on this many of its scenes, on 4 x 4 patches of 64 px of each.
 _MEASURED_SCENES, _PATCHES, _PATCH_PX = 32, 4, 64
@@ -86,7 +86,7 @@ class Scenes:
     def cut(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
         """A window, its image uint8 (band, row, col) with what is known, and its mask."""
         path, row, col = self.place(index)
-        with opened(path, bands=self.bands) as source:
+        with open_source(path, bands=self.bands) as source:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
             levels, valid = read_window(source, row, col, shape)
@@ -118,7 +118,7 @@ class Scenes:
     @cached_property
     def stretch(self) -> Stretch:
         """What maps the levels of every scene to 0..255."""
-        return self.given_stretch or Stretch.measured(self._sample())
+        return self.given_stretch or Stretch.fit(self._sample())
 
     @property
     def _stride_px(self) -> int:
@@ -152,11 +152,11 @@ def read_window(
     source: Source, row: int, col: int, shape: tuple[int, int]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Levels (band, row, col) and valid pixels of a window of a raster, which may stick out."""
-    return read_mirrored(source.read, source.grid.shape, row, col, shape)
+    return read_reflected(source.read, source.grid.shape, row, col, shape)
 
 
 def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
-    with opened(path, bands=bands) as source:
+    with open_source(path, bands=bands) as source:
         height, width = source.grid.shape
         shape = (min(_PATCH_PX, height), min(_PATCH_PX, width))
         patches = [
@@ -169,5 +169,5 @@ def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> N
 
 
 def _shape(path: Path) -> tuple[int, int]:
-    with opened(path) as source:
+    with open_source(path) as source:
         return source.grid.shape

@@ -23,9 +23,9 @@ from terralink.evaluate.pairs import (
 from terralink.graph import RoadGraph
 from terralink.metrics.building_match import Buildings
 from terralink.raster import Grid, Raster
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 from terralink.raster.scene import read_rows
-from terralink.raster.source import Source, opened
+from terralink.raster.source import Source, open_source
 from terralink.vector.osm import read_buildings
 from terralink.vector.projection import Extent
 from terralink.vectorize.bands import PixelValues, scale_of
@@ -185,7 +185,7 @@ def _mask_bands(
 
     Positive is what is in any band: not zero, or at the threshold and above.
     """
-    with opened(path, expand_palette=False) as source:
+    with open_source(path, expand_palette=False) as source:
         least = None if threshold is None else _least_value(source, threshold)
         row = 0
         for band in read_rows(source, count=rows):
@@ -208,12 +208,16 @@ def _least_value(source: Source, threshold: float) -> float:
     whole = source.dtype.kind in "iu"
     if threshold >= 1:
         is_unit_mask = whole and values.distinct is not None and values.distinct <= {0.0, 1.0}
-        return least_level(threshold / 255, 1) if is_unit_mask and threshold <= 255 else threshold
+        return (
+            min_positive_value(threshold / 255, 1)
+            if is_unit_mask and threshold <= 255
+            else threshold
+        )
     try:
         full = 1 / (source.scale or scale_of(values, threshold=threshold))
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
-    return least_level(threshold, full) if whole else threshold * full * (1 - 1e-9)
+    return min_positive_value(threshold, full) if whole else threshold * full * (1 - 1e-9)
 
 
 def _valid(*bands: Raster) -> Mask:

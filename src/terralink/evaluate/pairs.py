@@ -24,7 +24,7 @@ from affine import Affine
 
 from terralink.errors import InputError
 from terralink.raster import Grid
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 from terralink.vector import osm
 from terralink.vector.osm import stem_of
 from terralink.vector.projection import Extent
@@ -166,7 +166,7 @@ def check_vector(pair: Pair, raster: Path, grid: Grid, vector: Extent | None) ->
 def _read(path: Path, pixel_size_m: float | None) -> _Placed | None:
     if is_vector(path):
         return None
-    with opened(path, expand_palette=False) as source:
+    with open_source(path, expand_palette=False) as source:
         grid = source.grid
     placed = _Placed(path, grid, is_placed(grid))
     if placed.placed:

@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.model_card import Metadata
 from terralink.models.antialias import fused
 
@@ -39,7 +39,7 @@ def export(network: nn.Module, path: str | os.PathLike[str], metadata: Metadata)
     image = torch.zeros(2, len(metadata.bands), 2 * _MULTIPLE, 4 * _MULTIPLE)
     rows, cols = torch.export.Dim("rows", min=1, max=512), torch.export.Dim("cols", min=1, max=512)
     free = {0: torch.export.Dim("batch"), 2: _MULTIPLE * rows, 3: _MULTIPLE * cols}
-    with written_whole(path) as part, torch.no_grad(), warnings.catch_warnings():
+    with write_atomically(path) as part, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         torch.onnx.export(
             whole,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.export.onnx import tell
 from terralink.model_card import Metadata
 
@@ -38,7 +38,7 @@ def quantize(
 
     ``chips`` must have heights and widths that are multiples of 32.
     """
-    with written_whole(path) as part, tempfile.TemporaryDirectory() as folder:
+    with write_atomically(path) as part, tempfile.TemporaryDirectory() as folder:
         folded = Path(folder) / "folded.onnx"
         quant_pre_process(source, folded, skip_symbolic_shape=True)
         quantization.quantize_static(

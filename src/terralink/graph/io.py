@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from terralink.atomic_write import MARK, written_whole
+from terralink.atomic_write import MARK, write_atomically
 from terralink.errors import GraphError, InputError
 from terralink.graph.polylines import Lines
 from terralink.vector import layers, styles
@@ -171,7 +171,7 @@ def write_graphml(path: str | os.PathLike[str], graph: GraphArrays) -> None:
     plain.graph = {name: value for name, value in plain.graph.items() if value is not None}
     for values in (*plain.nodes.values(), *plain.edges.values()):
         values.update({name: _text(value) for name, value in values.items()})
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         nx.write_graphml_xml(plain, part)
         with part.open("a", encoding="utf-8") as file:
             file.write(f"<!-- {MARK} -->\n")

@@ -23,7 +23,7 @@ from terralink.inference.model import Predictor
 from terralink.inference.prefetch import ahead
 from terralink.inference.tile_plan import Walk
 from terralink.raster import Grid, Raster, Scene
-from terralink.raster.bands import ask_for_bands, pick_bands
+from terralink.raster.bands import describe_missing_bands, pick_bands
 
 Levels: TypeAlias = NDArray[np.uint8]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -105,15 +105,15 @@ def fitted(model: Predictor, scene: Scene) -> Scene:
     scene = _with_bands(model, scene)
     if scene.grid != scene.native_grid:
         return scene
-    return scene.resampled(model.metadata.pixel_size_m)
+    return scene.with_pixel_size(model.metadata.pixel_size_m)
 
 
 def _with_bands(model: Predictor, scene: Scene) -> Scene:
     wanted, name = model.metadata.bands, model.metadata.name
-    if not scene.bands_are_given:
+    if not scene.has_explicit_bands:
         picked = pick_bands(scene.image_bands, wanted)
         if picked is None:
-            raise SceneError(ask_for_bands(scene.path, scene.image_bands, wanted, name))
+            raise SceneError(describe_missing_bands(scene.path, scene.image_bands, wanted, name))
         return scene.with_bands(picked)
     if len(scene.bands) != len(wanted):
         count = len(scene.bands)

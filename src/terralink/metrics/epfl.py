@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from terralink.atomic_write import MARK, written_whole
+from terralink.atomic_write import MARK, write_atomically
 from terralink.data.chips import files, read_image
 from terralink.errors import InputError
 from terralink.metrics.masks import patch_labels
@@ -70,7 +70,7 @@ def write_submission(
     lines = [_HEADER]
     for number, mask in sorted(masks.items()):
         lines += _rows(number, np.asarray(mask), threshold)
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
@@ -92,7 +92,7 @@ def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
 
 def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
     """Write a mask (row, col) as a grey picture: 255 is road."""
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         told = PngInfo()
         told.add_text("Software", MARK)
         Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part, pnginfo=told)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import nn
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import ModelError
 from terralink.models.network import Network
 from terralink.models.registry import create_model, describe, source
@@ -30,13 +30,13 @@ _WEIGHTS, _CONFIG, _README = "model.safetensors", "config.json", "README.md"
 
 def save(network: nn.Module, folder: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
     """Write the weights of ``network``, ``config`` (JSON) and a card into ``folder``."""
-    with written_whole(Path(folder) / _WEIGHTS) as part:
+    with write_atomically(Path(folder) / _WEIGHTS) as part:
         # A network in channels-last memory has views that the format does not know.
         tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
         part.write_bytes(serialized(tensors))  # safetensors' own file is for its owner alone
-    with written_whole(Path(folder) / _CONFIG) as part:
+    with write_atomically(Path(folder) / _CONFIG) as part:
         part.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-    with written_whole(Path(folder) / _README) as part:
+    with write_atomically(Path(folder) / _README) as part:
         part.write_text(_card(config), encoding="utf-8")
 
 

@@ -45,7 +45,7 @@ def roads(
     max_gap_m: float = 30.0,
     tta: bool = False,
     area: Area | None = None,
-    mask_damage: bool = False,
+    mask_corrupt_blocks: bool = False,
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> RoadGraph:
@@ -65,7 +65,7 @@ def roads(
         max_gap_m=max_gap_m,
         tta=tta,
         area=area,
-        mask_damage=mask_damage,
+        mask_corrupt_blocks=mask_corrupt_blocks,
         job=job,
         progress=progress,
     )
@@ -90,7 +90,7 @@ def make_map(
     max_gap_m: float = 30.0,
     tta: bool = False,
     area: Area | None = None,
-    mask_damage: bool = False,
+    mask_corrupt_blocks: bool = False,
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> vectorize.Map:
@@ -101,8 +101,9 @@ def make_map(
     Where the scene has no CRS, ``crs`` names the one of its transform, or ``pixel_size_m`` says how
     large a pixel is; without them it is worked on in its own pixels. ``no_data`` are levels that
     mean no data though no tag says so; None looks for them, see ``open_scene``. ``threshold``
-    is the model's when it is None. Only what is inside ``area`` is looked at; ``mask_damage`` goes
-    on past what cannot be read. ``job`` names a folder that keeps what is done: killed and started
+    is the model's when it is None. Only what is inside ``area`` is looked at; with
+    ``mask_corrupt_blocks`` a block that cannot be read is masked. ``job`` names a folder that keeps
+    what is done: killed and started
     again, the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0
     to 1. ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
 
@@ -131,14 +132,14 @@ def make_map(
         assumed_pixel_size_m=pixel_size_m,
         assumed_crs=crs,
         area=area,
-        mask_damage=mask_damage,
-    ) as opened:
+        mask_corrupt_blocks=mask_corrupt_blocks,
+    ) as open_source:
         if job is None or out is None:
-            scene = inference.fitted(ready, opened)
+            scene = inference.fitted(ready, open_source)
             parts = inference.bands if out is None else inference.blocks
             return mapped(parts(ready, scene, tta=tta), scene)
         settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
-        work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
+        work = jobs.opened(job, ready, open_source, tta=tta, settings=settings)
         results = [out, prob_path(out)]
         with jobs.alone(work, results):
             if work.finished(results):
@@ -177,7 +178,7 @@ def kept(
     max_gap_m: float = 30.0,
     tta: bool = False,
     area: Area | None = None,
-    mask_damage: bool = False,
+    mask_corrupt_blocks: bool = False,
 ) -> Iterator[jobs.Job]:
     """The job in the folder ``job`` that ``make_map`` with these options finishes.
 
@@ -194,7 +195,7 @@ def kept(
         assumed_pixel_size_m=pixel_size_m,
         assumed_crs=crs,
         area=area,
-        mask_damage=mask_damage,
+        mask_corrupt_blocks=mask_corrupt_blocks,
     ) as scene:
         yield jobs.opened(job, model, scene, tta=tta, settings=settings)
 

@@ -31,7 +31,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from terralink import inference, raster
-from terralink.atomic_write import forget_parts, written_whole
+from terralink.atomic_write import remove_stale, write_atomically
 from terralink.errors import InputError, OutputError
 from terralink.inference.backends.openvino_graph import LEVELS
 from terralink.inference.tile_plan import Walk
@@ -40,7 +40,7 @@ from terralink.raster.masked_source import Block
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The bands of one scene, in a folder; made by ``opened``."""
+    """The bands of one scene, in a folder; made by ``open_source``."""
 
     folder: Path
     model: inference.Predictor
@@ -80,7 +80,7 @@ class Job:
         """Make the bands from ``first`` up to ``stop``, there or not, and keep each."""
         coming = inference.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
         for number, band in enumerate(coming, first):
-            _write(self._path(number), band, self.scene.lost)
+            _write(self._path(number), band, self.scene.corrupt_blocks)
             yield band
 
     def has(self, number: int) -> bool:
@@ -111,7 +111,7 @@ class Job:
         """The band that starts at ``row``, from disk; None when it is spoilt."""
         grid = Walk.through(self.scene.grid, self.model.metadata).grid
         band, lost = _read(self._path(number), row, grid) or (None, ())
-        self.scene.lose(lost)
+        self.scene.mask_blocks(lost)
         return band
 
     def _path(self, number: int) -> Path:
@@ -144,7 +144,7 @@ def _forget(bands: Iterator[raster.Raster]) -> None:
     next(bands)
 
 
-def opened(
+def open_source(
     folder: str | os.PathLike[str],
     model: inference.Predictor,
     scene: raster.Scene,
@@ -179,7 +179,7 @@ def alone(job: Job, results: Sequence[str | os.PathLike[str]]) -> Iterator[None]
         except BlockingIOError:
             raise OutputError(f"{job.folder} is being worked on; wait for it to end") from None
         for path in (*results, job.folder / "job.json"):
-            forget_parts(path)
+            remove_stale(path)
         if job.finished(results):
             job.sweep()
         yield
@@ -245,7 +245,7 @@ def _scene_identity(scene: raster.Scene) -> dict[str, Any]:
         "crs": grid.crs.to_wkt() if grid.crs else None,
         "dtype": scene.dtype.name,
         "area": None if scene.area is None else scene.area.sha256,
-        **scene.made_of,
+        **scene.fingerprint,
     }
 
 
@@ -288,7 +288,7 @@ def _sizes(results: Sequence[str | os.PathLike[str]]) -> dict[str, int | None]:
 
 
 def _write_json(path: Path, told: Mapping[str, Any]) -> None:
-    with written_whole(path, option="--job") as part:
+    with write_atomically(path, option="--job") as part:
         part.write_text(json.dumps(told, indent=1))
 
 
@@ -301,7 +301,7 @@ def _write(path: Path, band: raster.Raster, lost: Sequence[Block]) -> None:
     # What np.savez_compressed does, but in a fraction of the time.
     deflated = zipfile.ZIP_DEFLATED
     with (
-        written_whole(path, option="--job") as part,
+        write_atomically(path, option="--job") as part,
         zipfile.ZipFile(part, "w", deflated, compresslevel=1) as pack,
     ):
         for name, array in arrays.items():

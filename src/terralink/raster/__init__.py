@@ -4,7 +4,7 @@ from terralink.raster.geometry import Area
 from terralink.raster.grid import Grid, tile_grid
 from terralink.raster.no_data import NoData
 from terralink.raster.pixel_values import Stretch
-from terralink.raster.resample import brought_to
+from terralink.raster.resample import regrid
 from terralink.raster.scene import Raster, Scene, open_scene, read_raster
 from terralink.raster.tiling import TileGrid
 from terralink.raster.writer import RasterWriter
@@ -18,8 +18,8 @@ __all__ = [
     "Scene",
     "Stretch",
     "TileGrid",
-    "brought_to",
     "open_scene",
     "read_raster",
+    "regrid",
     "tile_grid",
 ]

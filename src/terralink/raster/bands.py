@@ -369,7 +369,7 @@ def pick_bands(names: Mapping[int, str | None], wanted: Sequence[str]) -> tuple[
     return tuple(names) if fits else None
 
 
-def ask_for_bands(
+def describe_missing_bands(
     path: str, names: Mapping[int, str | None], wanted: Sequence[str], model: str
 ) -> str:
     """The line that asks which bands are wanted, with what they may be in this file."""

@@ -36,8 +36,8 @@ from terralink.raster.no_data import (
     NoData,
     Sample,
     Vector,
+    apply_opening,
     as_dtype,
-    full_squares,
     near_levels,
 )
 
@@ -172,7 +172,7 @@ class _Colour:
 
         Continued at the border, where a part may be narrower than the square.
         """
-        padded = full_squares(np.pad(self._match, SIDE_PX, mode="edge"), SIDE_PX)
+        padded = apply_opening(np.pad(self._match, SIDE_PX, mode="edge"), SIDE_PX)
         inner = slice(SIDE_PX, -SIDE_PX)
         parts, _ = ndimage.label(padded[inner, inner])
         return np.asarray(parts)

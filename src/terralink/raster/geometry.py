@@ -37,11 +37,11 @@ _ROUNDING = 5e-9  # degrees, less than what is written
 _LINE, _POLYGON = 1, 2  # dimensions
 
 
-def as_rfc7946(shapes: Shapes, crs: CRS) -> Shapes:
+def to_rfc7946(shapes: Shapes, crs: CRS) -> Shapes:
     """Shapes in ``crs`` as GeoJSON has them: in degrees, cut at 180, outer rings counter-clockwise.
 
     >>> square = shapely.box(179, 0, 181, 1)
-    >>> shape = as_rfc7946(np.array([square]), CRS.from_epsg(4326))[0]
+    >>> shape = to_rfc7946(np.array([square]), CRS.from_epsg(4326))[0]
     >>> [(part.bounds, part.exterior.is_ccw) for part in shape.geoms]
     [((179.0, 0.0, 180.0, 1.0), True), ((-180.0, 0.0, -179.0, 1.0), True)]
     """
@@ -59,7 +59,7 @@ def split_at_180(shapes: Shapes) -> Shapes:
     MULTILINESTRING ((179 1, 180 2), (-180 2, -179 3))
     """
     split = np.array(shapes, dtype=object, copy=True)
-    for index in np.flatnonzero(crosses(split)):
+    for index in np.flatnonzero(crosses_antimeridian(split)):
         split[index] = _collect(
             piece for part in shapely.get_parts(split[index]) for piece in _pieces(_unwrapped(part))
         )
@@ -81,13 +81,13 @@ def join_at_180(shapes: Shapes) -> Shapes:
     return joined
 
 
-def move_near(shape: Any, crs: CRS, bounds: tuple[float, float, float, float]) -> Any:
+def wrap_to_bounds(shape: Any, crs: CRS, bounds: tuple[float, float, float, float]) -> Any:
     """All of a shape that meets ``bounds`` (left, bottom, right, top) in ``crs``, turn by turn.
 
     Where coordinates go around the earth (degrees, Mercator), a place has one in each turn: -179
     degrees are 181. Elsewhere the shape is as it was.
     """
-    turn = turn_of(crs)
+    turn = world_width(crs)
     if turn is None:
         return shape
     box = shapely.box(*bounds)
@@ -100,12 +100,12 @@ def move_near(shape: Any, crs: CRS, bounds: tuple[float, float, float, float]) -
     return shapely.union_all(near) if near else shape
 
 
-def turn_of(crs: CRS) -> float | None:
+def world_width(crs: CRS) -> float | None:
     """How far once around the earth is in a CRS; None where coordinates do not go around.
 
-    >>> [turn_of(CRS.from_epsg(code)) for code in (4326, 32660)]
+    >>> [world_width(CRS.from_epsg(code)) for code in (4326, 32660)]
     [360.0, None]
-    >>> round(turn_of(CRS.from_epsg(3857)))
+    >>> round(world_width(CRS.from_epsg(3857)))
     40075017
     """
     if crs.is_geographic:
@@ -119,7 +119,7 @@ def turn_of(crs: CRS) -> float | None:
     return float(_TURN * max(xs[1] - xs[0], xs[3] - xs[2]))  # one of them may be at the seam
 
 
-def crosses(shapes: Shapes) -> NDArray[np.bool_]:
+def crosses_antimeridian(shapes: Shapes) -> NDArray[np.bool_]:
     """Which shapes, in degrees, reach past 180 or make a step of more than half a turn."""
     left, _, right, _ = shapely.bounds(shapes).T
     with np.errstate(invalid="ignore"):
@@ -266,7 +266,7 @@ class Area:
         told = f"{self.crs.to_wkt()} {shapely.to_wkb(self.shape, hex=True)}"
         return hashlib.sha256(told.encode()).hexdigest()
 
-    def on(self, grid: Grid) -> "PlacedArea":
+    def to_pixels(self, grid: Grid) -> "PixelArea":
         """Where it lies in the pixels of ``grid``.
 
         Raises ``InputError`` when it lies elsewhere, or nobody knows where the grid lies.
@@ -274,7 +274,7 @@ class Area:
         if grid.crs is None:
             raise InputError(f"{self.name} has a place on the earth, the scene has none: no CRS")
         pixels = self._in_pixels(grid, grid.crs)
-        placed = PlacedArea(shapely.make_valid(pixels), grid.shape) if _finite(pixels) else None
+        placed = PixelArea(shapely.make_valid(pixels), grid.shape) if _finite(pixels) else None
         if placed is None or not placed.touches(0, 0, grid.shape):
             raise InputError(f"{self.name} and the scene do not meet: {_places(self, grid)}")
         return placed
@@ -284,15 +284,15 @@ class Area:
         west, south, east, north = self.shape.bounds
         pieces = shapely.segmentize(self.shape, max(east - west, north - south) / _PIECES)
         lonlat, own = _brought(pieces, self.crs, _WGS84), self.crs
-        if _finite(lonlat) and crosses(np.array([lonlat]))[0]:
+        if _finite(lonlat) and crosses_antimeridian(np.array([lonlat]))[0]:
             pieces, own = split_at_180(np.array([lonlat]))[0], _WGS84
         there = _brought(pieces, own, crs)
-        near = move_near(there, crs, grid.bounds) if _finite(there) else there
+        near = wrap_to_bounds(there, crs, grid.bounds) if _finite(there) else there
         return shapely.transform(near, grid.colrow, interleaved=False)
 
 
 @dataclass(frozen=True, eq=False)
-class PlacedArea:
+class PixelArea:
     """An area in pixel coordinates ``(col, row)`` of a raster of ``size`` (height, width)."""
 
     pixels: Any

@@ -84,7 +84,7 @@ class Grid:
         scale = Affine.scale(self.width / shape[1], self.height / shape[0])
         return Grid(shape, self.transform @ scale, self.crs)
 
-    def resampled(self, pixel_size_m: float) -> "Grid":
+    def with_pixel_size(self, pixel_size_m: float) -> "Grid":
         """The same origin with square pixels of ``pixel_size_m`` on the ground.
 
         The last row and column may stick out by a part of a pixel: what is covered is never less.
@@ -244,12 +244,12 @@ def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
     return Grid((side_px, side_px), Affine(pixel, 0, left, 0, -pixel, top), _web_mercator())
 
 
-def tile_of(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+def parse_xyz(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     """The x, y, z in a tile's name, ``...x-y-z.jpg`` or ``z/x/y.jpg``.
 
     Raises ``InputError`` where there is none.
 
-    >>> tile_of("tiles/OAM-386690-220241-19.jpg"), tile_of("tiles/19/386690/220241.png")
+    >>> parse_xyz("tiles/OAM-386690-220241-19.jpg"), parse_xyz("tiles/19/386690/220241.png")
     ((386690, 220241, 19), (386690, 220241, 19))
     """
     stem = Path(path).with_suffix("").as_posix()

@@ -21,7 +21,7 @@ from terralink.raster.find_no_data import empty, find_no_data
 from terralink.raster.grid import Grid
 from terralink.raster.no_data import MARGIN_PX, Bools, EmptyArea, NoData, Readable, Sample
 from terralink.raster.pixel_values import Stretch
-from terralink.raster.source import DamageError, Source, Span
+from terralink.raster.source import CorruptBlockError, Source, Span
 
 Block: TypeAlias = tuple[Span, Span]
 
@@ -29,15 +29,15 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Masking:
-    """A ``Source`` in which blocks that cannot be read are not valid; ``damage`` holds them."""
+class MaskedSource:
+    """A ``Source`` whose unreadable blocks are not valid; ``corrupt_blocks`` lists them."""
 
     source: Source
-    damage: dict[Block, str] = field(default_factory=dict)
+    corrupt_blocks: dict[Block, str] = field(default_factory=dict)
 
-    def with_bands(self, bands: tuple[int, ...]) -> "Masking":
-        """The same raster, of which other bands are read; its damage is of both."""
-        return Masking(self.source.with_bands(bands), self.damage)
+    def with_bands(self, bands: tuple[int, ...]) -> "MaskedSource":
+        """The same raster, of which other bands are read; its corrupt blocks are of both."""
+        return MaskedSource(self.source.with_bands(bands), self.corrupt_blocks)
 
     @property
     def path(self) -> str:
@@ -67,14 +67,14 @@ class Masking:
         """Image (band, row, col) and valid (row, col) of a window inside the raster."""
         try:
             return self.source.read(rows, cols)
-        except DamageError:
+        except CorruptBlockError:
             return self._by_blocks(rows, cols)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """How many blocks are lost, and the first of them."""
         named = [
             f"rows {rows[0]}-{rows[1]}, columns {cols[0]}-{cols[1]}"
-            for rows, cols in sorted(self.damage)
+            for rows, cols in sorted(self.corrupt_blocks)
         ]
         count = f"{len(named)} block{'s' if len(named) != 1 else ''}"
         more = "; ..." if len(named) > _NAMED else ""
@@ -98,12 +98,12 @@ class Masking:
 
     def _block(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
         """A block, or None when it cannot be read; that is tried once."""
-        if (rows, cols) in self.damage:
+        if (rows, cols) in self.corrupt_blocks:
             return None
         try:
             return self.source.read(rows, cols)
-        except DamageError as error:
-            self.damage[rows, cols] = str(error)
+        except CorruptBlockError as error:
+            self.corrupt_blocks[rows, cols] = str(error)
             return None
 
     def _blocks(self, rows: Span, cols: Span) -> Iterator[tuple[Span, Span]]:
@@ -182,7 +182,7 @@ class NoDataSource:
         if self._given is None and found:
             lost = 1 - float(known.sum() / sample.valid.sum())
             warnings.warn(_describe(self.path, found, lost), NoDataWarning, stacklevel=3)
-        return found, Stretch.measured(sample.image[:, known])
+        return found, Stretch.fit(sample.image[:, known])
 
     def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], Bools]:
         """Image (band, row, col) and valid (row, col) of a window inside the raster."""

@@ -68,7 +68,7 @@ class Sample:
 
     @classmethod
     def of(cls, source: Readable) -> "Sample":
-        """Read a million pixels at most. Raises ``DamageError``."""
+        """Read a million pixels at most. Raises ``CorruptBlockError``."""
         rows, cols = (_spans(size) for size in source.grid.shape)
         parts = {place: source.read(*place) for place in product(rows, cols)}
         image = np.concatenate(
@@ -152,7 +152,7 @@ class EmptyArea:
 
     def mask(self, image: NDArray[Any]) -> Bools:
         """Where an image (band, row, col) looks as the area does, wherever it lies."""
-        empty = full_squares(near_levels(image, self.levels, self.within), SIDE_PX)
+        empty = apply_opening(near_levels(image, self.levels, self.within), SIDE_PX)
         if self.noisy and empty.any():
             reach = ndimage.maximum_filter(empty.view(np.uint8), 2 * NOISE_PX + 1) > 0
             empty |= reach & near_levels(image, self.levels, NOISE_LEVELS)
@@ -214,13 +214,13 @@ def near_levels(image: NDArray[Any], levels: Vector, within: float = 0.0) -> Boo
     return near
 
 
-def full_squares(mask: Bools, side_px: int) -> Bools:
+def apply_opening(mask: Bools, side_px: int) -> Bools:
     """What of a mask (row, col) lies in squares of ``side_px`` that are full: its opening.
 
     By filters along rows and columns: much less work than the square itself.
 
     >>> mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
-    >>> full_squares(mask, 3).astype(int).tolist()
+    >>> apply_opening(mask, 3).astype(int).tolist()
     [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]]
     """
     if np.count_nonzero(mask) < side_px**2:

@@ -64,7 +64,7 @@ class Stretch:
         return cls((0.0,), (255.0 * MIDDLE,), (255.0,))
 
     @classmethod
-    def measured(cls, levels: NDArray[Any]) -> "Stretch":
+    def fit(cls, levels: NDArray[Any]) -> "Stretch":
         """The stretch for a scene of which ``levels`` (band, pixel) is a sample of valid pixels.
 
         The dtype matters: ordinary levels of uint8 need none (RULE 1). No pixels, none either.
@@ -160,18 +160,18 @@ def find_positive(prob: NDArray[Any], threshold: float) -> NDArray[np.bool_]:
     return np.asarray(prob >= float(threshold) - _ROUNDING)  # a Python float: in the array's type
 
 
-def least_level(threshold: float, full: float = 255) -> int:
+def min_positive_value(threshold: float, full: float = 255) -> int:
     """The smallest stored level that is positive, where ``full`` stands for a share of 1.
 
-    >>> least_level(0.3), least_level(0.5), least_level(0.2), least_level(0), least_level(1)
-    (77, 128, 51, 1, 255)
-    >>> least_level(0.5, 65535), least_level(0.5, 100), least_level(0.5, 1)
-    (32768, 50, 1)
+    >>> [min_positive_value(threshold) for threshold in (0.3, 0.5, 0.2, 0, 1)]
+    [77, 128, 51, 1, 255]
+    >>> [min_positive_value(0.5, full) for full in (65535, 100, 1)]
+    [32768, 50, 1]
     """
     return max(math.ceil(float(threshold) * full - full * _ROUNDING), 1)
 
 
-def keep_side(
+def keep_threshold_side(
     levels: NDArray[np.uint8], prob: NDArray[Any], *thresholds: float
 ) -> NDArray[np.uint8]:
     """Bytes that are on the side of each threshold that the shares are on that they came from.
@@ -179,12 +179,12 @@ def keep_side(
     Rounding moves 0.2995 to 77 / 255, which is more than 0.3, and 0.35 to 89 / 255, which is less.
 
     >>> prob = np.array([0.2995, 0.302, 0.35])
-    >>> keep_side(np.rint(prob * 255).astype(np.uint8), prob, 0.3, 0.35).tolist()
+    >>> keep_threshold_side(np.rint(prob * 255).astype(np.uint8), prob, 0.3, 0.35).tolist()
     [76, 77, 90]
     """
     result = levels
     for threshold in thresholds:
-        least = np.uint8(least_level(threshold))
+        least = np.uint8(min_positive_value(threshold))
         positive = find_positive(prob, threshold)
         moved = np.where(positive, np.maximum(result, least), np.minimum(result, least - 1))
         result = moved.astype(np.uint8, copy=False)

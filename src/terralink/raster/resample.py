@@ -24,8 +24,8 @@ from rasterio.windows import Window
 from scipy.sparse import csr_array
 
 from terralink.raster.grid import Grid
-from terralink.raster.source import gdal, gdal_dataset
-from terralink.raster.tiling import windows
+from terralink.raster.source import gdal_env, open_dataset
+from terralink.raster.tiling import iter_windows
 from terralink.raster.writer import RasterWriter
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -124,7 +124,7 @@ _WINDOW_PX = 2048, 2048
 _ANY_CRS = "EPSG:3857"  # of two grids without one: both lie in the same plane
 
 
-def brought_to(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+def regrid(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
     """Write the levels of the raster at ``path`` to ``out`` on the pixels of ``grid``.
 
     Both lie on the same ground, in the same CRS. Finer pixels are interpolated linearly, coarser
@@ -132,7 +132,7 @@ def brought_to(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[
     along. Raises ``OutputError`` when ``out`` cannot be written.
     """
     with (
-        gdal_dataset(path) as made,
+        open_dataset(path) as made,
         _warped(made, grid) as warped,
         RasterWriter(
             out,
@@ -144,8 +144,8 @@ def brought_to(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[
             description=made.descriptions[0],
         ) as writer,
     ):
-        for row, col, (height, width) in windows(grid.shape, _WINDOW_PX):
-            with gdal():
+        for row, col, (height, width) in iter_windows(grid.shape, _WINDOW_PX):
+            with gdal_env():
                 *levels, alpha = warped.read(window=Window(col, row, width, height))
             valid = alpha > 0
             writer.write(row, col, np.stack(levels) * valid, None if valid.all() else valid)
@@ -156,7 +156,7 @@ def _warped(made: DatasetReader, grid: Grid) -> Iterator[WarpedVRT]:
     finer = abs(grid.transform.determinant) < abs(made.transform.determinant)
     crs = _ANY_CRS if grid.crs is None else grid.crs.to_wkt()
     with (
-        gdal(),
+        gdal_env(),
         WarpedVRT(
             made,
             src_crs=crs,

@@ -21,13 +21,13 @@ from pyproj import CRS
 from terralink.errors import SceneError, SceneWarning, UnreadableWarning
 from terralink.raster.geometry import Area
 from terralink.raster.grid import Grid
-from terralink.raster.masked_source import Block, Masking, NoDataSource
+from terralink.raster.masked_source import Block, MaskedSource, NoDataSource
 from terralink.raster.no_data import NoData, Readable
 from terralink.raster.pixel_values import Stretch
 from terralink.raster.resample import Axis, Resampler
-from terralink.raster.scene_files import given, made_of
-from terralink.raster.source import Source, Span, opened
-from terralink.raster.tiling import read_mirrored
+from terralink.raster.scene_files import fingerprint, resolve
+from terralink.raster.source import Source, Span, open_source
+from terralink.raster.tiling import read_reflected
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def read_raster(path: str | os.PathLike[str], *, crs: str | None = None) -> Rast
     ``valid``. ``crs`` is that of a file which has none, but a transform. Raises ``SceneError`` when
     the file cannot be read.
     """
-    with opened(path, expand_palette=False, assumed_crs=crs) as source:
+    with open_source(path, expand_palette=False, assumed_crs=crs) as source:
         height, width = source.grid.shape
         image, valid = source.read((0, height), (0, width))
         array = image[0] if len(image) == 1 else image
@@ -100,7 +100,7 @@ def open_scene(
     assumed_pixel_size_m: float | None = None,
     assumed_crs: CRS | str | None = None,
     area: Area | None = None,
-    mask_damage: bool = False,
+    mask_corrupt_blocks: bool = False,
 ) -> Iterator["Scene"]:
     """Open a raster to be read in windows.
 
@@ -117,23 +117,23 @@ def open_scene(
 
     With an ``area`` the scene ends at the smallest window around it, nothing far from it is read,
     and what is outside is not valid. Blocks of the file that cannot be read raise an error, or with
-    ``mask_damage`` are not valid; a warning at the end counts and names them.
+    ``mask_corrupt_blocks`` are not valid; a warning at the end counts and names them.
 
     Raises ``SceneError``: no such raster, no such band, pixels too coarse by far, damage; and
     ``InputError`` where scene and area do not meet.
     """
     with (
-        given(path, bands) as (name, chosen),
-        opened(
+        resolve(path, bands) as (name, chosen),
+        open_source(
             name,
             bands=chosen,
             assumed_pixel_size_m=assumed_pixel_size_m,
             assumed_crs=assumed_crs,
-            called=os.fspath(path),
+            display_name=os.fspath(path),
         ) as source,
     ):
         measured = source.grid.crs is not None or assumed_pixel_size_m is not None
-        readable = Masking(source) if mask_damage else source
+        readable = MaskedSource(source) if mask_corrupt_blocks else source
         known = NoDataSource(readable, no_data)
         if source.unlikely_alpha:
             warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
@@ -143,11 +143,11 @@ def open_scene(
             stretch,
             measured=measured,
             area=area,
-            bands_are_given=bands is not None,
+            has_explicit_bands=bands is not None,
         )
-        yield scene if pixel_size_m is None else scene.resampled(pixel_size_m)
-        if isinstance(readable, Masking) and readable.damage:
-            warnings.warn(readable.told(), UnreadableWarning, stacklevel=3)
+        yield scene if pixel_size_m is None else scene.with_pixel_size(pixel_size_m)
+        if isinstance(readable, MaskedSource) and readable.corrupt_blocks:
+            warnings.warn(readable.describe(), UnreadableWarning, stacklevel=3)
 
 
 class Scene:
@@ -161,7 +161,7 @@ class Scene:
         *,
         measured: bool = True,
         area: Area | None = None,
-        bands_are_given: bool = False,
+        has_explicit_bands: bool = False,
     ) -> None:
         self.path = source.path
         self.area = area
@@ -169,34 +169,36 @@ class Scene:
         self.native_grid = _around(area, source.grid)
         self.bands = source.bands
         self.image_bands = source.image_bands
-        self.bands_are_given = bands_are_given
+        self.has_explicit_bands = has_explicit_bands
         self.dtype = source.dtype
         self.has_crs = source.grid.crs is not None
         self._source = source
         self._measured = measured
         self._given_stretch = stretch
         self._whole = grid
-        self._placed = None if area is None else area.on(grid)
+        self._placed = None if area is None else area.to_pixels(grid)
         self._first = (0, 0) if self._placed is None else self._placed.window[:2]
         self._resample = _resampler(source.grid, grid)
         self._other_bands: dict[tuple[int, ...], Scene] = {}
 
     @property
-    def made_of(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """The files that it is read from, as they are now, and what is done about damage; JSON."""
-        told = made_of(self._source.dataset)
-        return {**told, "masks damage": isinstance(self._source.source, Masking)}
+        told = fingerprint(self._source.dataset)
+        return {**told, "masks damage": isinstance(self._source.source, MaskedSource)}
 
     @property
-    def lost(self) -> tuple[Block, ...]:
+    def corrupt_blocks(self) -> tuple[Block, ...]:
         """Blocks of the file, as (rows, columns), that could not be read so far and are masked."""
         source = self._source.source
-        return tuple(source.damage) if isinstance(source, Masking) else ()
+        return tuple(source.corrupt_blocks) if isinstance(source, MaskedSource) else ()
 
-    def lose(self, blocks: Iterable[Block]) -> None:
+    def mask_blocks(self, blocks: Iterable[Block]) -> None:
         """Blocks that others could not read; they are masked and told with ours."""
-        if isinstance(self._source.source, Masking):
-            self._source.source.damage.update(dict.fromkeys(blocks, "could not be read before"))
+        if isinstance(self._source.source, MaskedSource):
+            self._source.source.corrupt_blocks.update(
+                dict.fromkeys(blocks, "could not be read before")
+            )
 
     @cached_property
     def stretch(self) -> Stretch:
@@ -208,7 +210,7 @@ class Scene:
         """Levels that were given, or found, to mean no data; what the file says is not in it."""
         return self._source.no_data
 
-    def resampled(self, pixel_size_m: float) -> "Scene":
+    def with_pixel_size(self, pixel_size_m: float) -> "Scene":
         """The same scene on a working grid of ``pixel_size_m``; itself where nothing is measured.
 
         Raises ``SceneError`` when its pixels are too coarse by far.
@@ -216,7 +218,7 @@ class Scene:
         if not self._measured:
             return self
         _check_fine_enough(self._source, pixel_size_m)
-        grid = self._source.grid.resampled(pixel_size_m)
+        grid = self._source.grid.with_pixel_size(pixel_size_m)
         return self._changed(self._source, grid)
 
     def with_bands(self, bands: tuple[int, ...]) -> "Scene":
@@ -234,7 +236,7 @@ class Scene:
             self._given_stretch,
             measured=self._measured,
             area=self.area,
-            bands_are_given=self.bands_are_given,
+            has_explicit_bands=self.has_explicit_bands,
         )
 
     def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
@@ -259,7 +261,7 @@ class Scene:
         self, row: int, col: int, shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Image and valid pixels of a window of the whole scene; it may stick out."""
-        return read_mirrored(self._inside, self._whole.shape, row, col, shape)
+        return read_reflected(self._inside, self._whole.shape, row, col, shape)
 
     def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Image and valid pixels of ranges inside the scene."""
@@ -301,7 +303,7 @@ def _describe_alpha(source: Source) -> str:
 
 
 def _around(area: Area | None, grid: Grid) -> Grid:
-    return grid if area is None else grid.window(*area.on(grid).window)
+    return grid if area is None else grid.window(*area.to_pixels(grid).window)
 
 
 def _resampler(native: Grid, working: Grid) -> Resampler:

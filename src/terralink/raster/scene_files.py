@@ -30,7 +30,7 @@ from rasterio.io import DatasetReader, MemoryFile
 
 from terralink.errors import SceneError, unknown
 from terralink.raster import vrt
-from terralink.raster.source import gdal, gdal_dataset
+from terralink.raster.source import gdal_env, open_dataset
 
 _SHOWN = ("red", "green", "blue")
 _MOST_BYTES = 16 * 2**20
@@ -116,7 +116,7 @@ Bands = Sequence[int | str] | None
 
 
 @contextmanager
-def given(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Bands]]:
+def resolve(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Bands]]:
     """A name that GDAL opens while the block runs, and which bands of it are wanted.
 
     Raises ``SceneError`` when files do not go together, or an item lacks a band.
@@ -131,18 +131,18 @@ def given(path: str | os.PathLike[str], bands: Bands) -> Iterator[tuple[str, Ban
             with _in_memory(vrt.stack(found)) as name:
                 yield name, None
     elif Path(address).is_dir() or is_pattern(address):
-        with _in_memory(vrt.mosaic(vrt.files_of(address))) as name:
+        with _in_memory(vrt.mosaic(vrt.list_files(address))) as name:
             yield name, bands
     else:
         yield address, bands
 
 
-def files_of(path: str | os.PathLike[str]) -> list[str]:
+def list_files(path: str | os.PathLike[str]) -> list[str]:
     """The files, or addresses, that a name stands for; the name where it stands for itself."""
     address = _address(path)
     with suppress(SceneError):
         if Path(address).is_dir() or is_pattern(address):
-            return vrt.files_of(address)
+            return vrt.list_files(address)
         if "://" not in address and (item := item_at(address)) is not None:
             return [address, *(file for file, _ in bands_of(item, address).values())]
     return [address]
@@ -171,7 +171,7 @@ def _address(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def _in_memory(vrt: str) -> Iterator[str]:
-    with gdal(), MemoryFile(vrt.encode(), filename="scene.vrt") as file:
+    with gdal_env(), MemoryFile(vrt.encode(), filename="scene.vrt") as file:
         yield file.name
 
 
@@ -180,7 +180,7 @@ _SHOWN_BY = (".ovr", ".aux.xml")
 _IN_MEMORY = "/vsimem/"
 
 
-def made_of(dataset: DatasetReader) -> dict[str, Any]:
+def fingerprint(dataset: DatasetReader) -> dict[str, Any]:
     """As JSON: ``files`` by name, ``layout`` of a scene of many files, ``nodata`` of the bands."""
     return {
         "files": dict(sorted(_files(dataset, set()).items())),
@@ -189,35 +189,35 @@ def made_of(dataset: DatasetReader) -> dict[str, Any]:
     }
 
 
-def files_behind(path: str | os.PathLike[str]) -> set[str]:
+def list_local_files(path: str | os.PathLike[str]) -> set[str]:
     """The files of this machine that a scene is read from: those of a VRT, a folder, an item.
 
     What cannot be opened is a file for itself; nothing on a server is asked.
     """
     found: set[str] = set()
-    for name in files_of(path):
+    for name in list_files(path):
         found.add(name)
         if "://" in name:
             continue
-        with suppress(SceneError), gdal_dataset(name) as dataset:
+        with suppress(SceneError), open_dataset(name) as dataset:
             _collect(dataset, found)
     return found
 
 
 def _collect(dataset: DatasetReader, found: set[str]) -> None:
-    with gdal():
+    with gdal_env():
         names = set(dataset.files) - found
     found |= names
     for name in names:
         if name.lower().endswith(".vrt"):
-            with suppress(SceneError), gdal_dataset(name) as inner:
+            with suppress(SceneError), open_dataset(name) as inner:
                 _collect(inner, found)
 
 
 def _files(dataset: DatasetReader, seen: set[str]) -> dict[str, Any]:
     """Those that it names, and of a VRT among them those that it names in turn."""
     found: dict[str, Any] = {}
-    with gdal():
+    with gdal_env():
         names = set(dataset.files) - seen
     for name in names:
         if name.startswith(_IN_MEMORY) or name.endswith(_SHOWN_BY):
@@ -225,7 +225,7 @@ def _files(dataset: DatasetReader, seen: set[str]) -> dict[str, Any]:
         seen.add(name)
         found |= _state(name)
         if name.lower().endswith(".vrt") and name != dataset.name and Path(name).is_file():
-            with gdal_dataset(name) as inner:
+            with open_dataset(name) as inner:
                 found |= _files(inner, seen)
     return found
 
@@ -242,6 +242,6 @@ def _layout(dataset: DatasetReader) -> str | None:
     """The SHA-256 of a VRT that was made for this scene: which band of which file lies where."""
     if not dataset.name.startswith(_IN_MEMORY):
         return None
-    with gdal():
+    with gdal_env():
         text = "".join(dataset.tags(ns="xml:VRT").values())
     return hashlib.sha256(text.encode()).hexdigest()

@@ -61,12 +61,12 @@ _HTTP = {
 _UNHEARD = logging.NullHandler()
 
 
-class DamageError(SceneError):
+class CorruptBlockError(SceneError):
     """A part of a scene that cannot be read."""
 
 
 @contextmanager
-def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
+def gdal_env(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
     """GDAL with a small block cache; what it logs is in the errors that are raised.
 
     Held for single calls only: rasterio's environments must end in the order they began, which
@@ -78,14 +78,14 @@ def gdal(cache_bytes: int = CACHE_BYTES, **options: Any) -> Iterator[None]:
 
 
 @contextmanager
-def opened(
+def open_source(
     path: str | os.PathLike[str],
     *,
     bands: Sequence[int | str] | None = None,
     assumed_pixel_size_m: float | None = None,
     assumed_crs: CRS | str | None = None,
     expand_palette: bool = True,
-    called: str | None = None,
+    display_name: str | None = None,
 ) -> Iterator["Source"]:
     """Open any raster GDAL reads; see ``Source``. ``bands`` count from 1 or are names.
 
@@ -94,12 +94,12 @@ def opened(
     keeps its origin and rotation. ``assumed_crs`` is the CRS of a file that has a transform alone.
     Raises ``SceneError`` when there is no such raster or its bands cannot be used.
     """
-    with gdal_dataset(path) as dataset:
+    with open_dataset(path) as dataset:
         crs = None if assumed_crs is None else parse_crs(assumed_crs)
         grid = _grid(dataset, assumed_pixel_size_m, crs)
         palette = _palette(dataset) if expand_palette else None
-        name = os.fspath(path) if called is None else called
-        with gdal():
+        name = os.fspath(path) if display_name is None else display_name
+        with gdal_env():
             names = band_names(dataset, palette=palette is not None)
             alpha = () if palette is not None else alpha_bands(dataset)
         wanted = check_bands(dataset, names, alpha, bands)
@@ -118,7 +118,7 @@ class Source:
     grid: Grid
     bands: tuple[int, ...]
     palette: NDArray[np.uint8] | None
-    called: str | None = None
+    display_name: str | None = None
     names: Names = ()
     alpha: tuple[int, ...] = ()
 
@@ -144,7 +144,7 @@ class Source:
     @property
     def path(self) -> str:
         """What it is called: the name that was given, else the file's."""
-        return self.called or str(self.dataset.name)
+        return self.display_name or str(self.dataset.name)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -181,17 +181,18 @@ class Source:
     def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Image (band, row, col) and valid (row, col) of a window inside the raster.
 
-        Raises ``DamageError`` where the file is damaged or cut off.
+        Raises ``CorruptBlockError`` where the file is damaged or cut off.
         """
         window = Window.from_slices(rows, cols)
         try:
-            with gdal(self._cache_bytes):
+            with gdal_env(self._cache_bytes):
                 colours = self.palette is not None
                 return self._read_colours(window) if colours else self._read_levels(window)
         except RasterioError as error:
-            raise DamageError(
+            raise CorruptBlockError(
                 f"cannot read rows {rows[0]}-{rows[1]}, columns {cols[0]}-{cols[1]} of "
-                f"{self.path}: {reason(error)}; the file is damaged or cut off, fetch it again"
+                f"{self.path}: {gdal_message(error)}; the file is damaged or cut off, "
+                "fetch it again"
             ) from error
 
     def _read_levels(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -250,16 +251,16 @@ class Source:
 
 
 @contextmanager
-def gdal_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+def open_dataset(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
     """An open dataset; raises ``SceneError`` for what is no raster, or a PNG that was cut off."""
     try:
-        with gdal(), warnings.catch_warnings():
+        with gdal_env(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(gdal_name(path))
     except RasterioIOError as error:
         raise SceneError(_cannot_open(path, error)) from error
     try:
-        with gdal():
+        with gdal_env():
             _check_ends(dataset)
         yield dataset
     finally:
@@ -290,15 +291,15 @@ def _check_end(path: Path) -> None:
 def _cannot_open(path: str | os.PathLike[str], error: RasterioError) -> str:
     name = os.fspath(path)
     if name.startswith("/vsi") or "://" in name:
-        return f"cannot open {name}: {reason(error)}"
+        return f"cannot open {name}: {gdal_message(error)}"
     if not Path(name).exists():
         return f"no such file: {name}; check the path"
     if Path(name).is_dir():
         return f"{name} is a folder; name the raster in it"
-    return f"{name} is not a raster that GDAL can read, or is cut off: {reason(error)}"
+    return f"{name} is not a raster that GDAL can read, or is cut off: {gdal_message(error)}"
 
 
-def reason(error: BaseException) -> str:
+def gdal_message(error: BaseException) -> str:
     """What GDAL said first, as one line."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -391,6 +392,6 @@ def _own_crs(dataset: DatasetReader, *, strict: bool) -> CRS | None:
 
 def _unknown_crs(name: str, error: Exception) -> str:
     return (
-        f"the CRS of {name} is not known: {reason(error)}; "
+        f"the CRS of {name} is not known: {gdal_message(error)}; "
         "name it with --crs EPSG:..., or set it: gdal_edit.py -a_srs EPSG:... FILE"
     )

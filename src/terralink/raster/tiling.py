@@ -6,9 +6,9 @@ Along each axis tile k starts at ``k * stride - border``; neighbours share ``ove
     tile k+1                    --~~~~================~~~~--            =  weight 1
                                                         ~  ramp: the two weights add up to 1
 
-So the borders of the outer tiles lie outside the plane, where ``mirrored`` continues it. Weights
-are multiples of 1/256 in each axis, so 8-bit integers come back from float32 sums bit by bit,
-16-bit integers from float64 sums, and floats to rounding.
+So the borders of the outer tiles lie outside the plane, where ``reflect_index`` continues it.
+Weights are multiples of 1/256 on each axis. So 8-bit integers are exact in float32 sums and 16-bit
+integers in float64 sums; floats are exact but for rounding.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,22 +26,22 @@ Span: TypeAlias = tuple[int, int]
 _WEIGHT_STEPS = 256
 
 
-def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
+def reflect_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
     """Indices into an axis of ``size`` that is continued by mirrors at both of its ends.
 
-    >>> mirrored(-2, 5, 3).tolist()
+    >>> reflect_index(-2, 5, 3).tolist()
     [1, 0, 0, 1, 2, 2, 1]
     """
     index = np.arange(start, stop) % (2 * size)
     return np.minimum(index, 2 * size - 1 - index).astype(np.intp)
 
 
-def windows(
+def iter_windows(
     shape: tuple[int, int], largest: tuple[int, int]
 ) -> Iterator[tuple[int, int, tuple[int, int]]]:
     """Row, column and shape of windows that cover a plane once, row by row; none sticks out.
 
-    >>> list(windows((5, 4), (4, 3)))
+    >>> list(iter_windows((5, 4), (4, 3)))
     [(0, 0, (4, 3)), (0, 3, (4, 1)), (4, 0, (1, 3)), (4, 3, (1, 1))]
     """
     (height, width), (down, across) = shape, largest
@@ -50,7 +50,7 @@ def windows(
             yield row, col, (min(down, height - row), min(across, width - col))
 
 
-def read_mirrored(
+def read_reflected(
     read: Callable[[Span, Span], tuple[NDArray[Any], Bools]],
     size: tuple[int, int],
     row: int,
@@ -63,7 +63,7 @@ def read_mirrored(
     is mirrored, and not valid.
     """
     rows, cols = (
-        mirrored(start, start + length, whole)
+        reflect_index(start, start + length, whole)
         for start, length, whole in zip((row, col), shape, size, strict=True)
     )
     top, left = int(rows.min()), int(cols.min())
@@ -184,8 +184,8 @@ class TileGrid:
         """The pieces of an array (band, row, col) in the order of the tiles."""
         height, width = self.shape
         for tile in self:
-            rows = mirrored(tile.row, tile.row + self.tile, height)
-            cols = mirrored(tile.col, tile.col + self.tile, width)
+            rows = reflect_index(tile.row, tile.row + self.tile, height)
+            cols = reflect_index(tile.col, tile.col + self.tile, width)
             yield array[:, rows[:, None], cols]
 
     def blend(self, pieces: Iterable[NDArray[Any]], *, first: int = 0) -> Iterator[Block]:

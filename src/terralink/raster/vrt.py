@@ -18,7 +18,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from terralink.errors import SceneError
-from terralink.raster.source import gdal_dataset
+from terralink.raster.source import open_dataset
 
 _SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg"}
 _GDAL_TYPES = {
@@ -59,7 +59,7 @@ class Part:
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> "Part":
         """Read a file's header; raises ``SceneError``."""
-        with gdal_dataset(path) as dataset:
+        with open_dataset(path) as dataset:
             return cls._of(dataset)
 
     @classmethod
@@ -82,7 +82,7 @@ class Part:
         )
 
 
-def files_of(path: str | os.PathLike[str]) -> list[str]:
+def list_files(path: str | os.PathLike[str]) -> list[str]:
     """The rasters of a folder, or those that a pattern such as ``tiles/*.tif`` finds, sorted.
 
     Raises ``SceneError`` when there are none.

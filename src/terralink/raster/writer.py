@@ -33,10 +33,10 @@ from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.shutil import copy as gdal_copy
 from rasterio.windows import Window
 
-from terralink.atomic_write import MARK, written_whole
+from terralink.atomic_write import MARK, write_atomically
 from terralink.errors import OutputError, SceneError
 from terralink.raster.grid import Grid
-from terralink.raster.source import gdal, gdal_dataset, reason
+from terralink.raster.source import gdal_env, gdal_message, open_dataset
 
 _ROWS = 16  # values are summed as floats, eight bytes each
 
@@ -125,7 +125,7 @@ class RasterWriter:
 
     def __enter__(self) -> "RasterWriter":
         with ExitStack() as stack:
-            self._part = stack.enter_context(written_whole(self.path))
+            self._part = stack.enter_context(write_atomically(self.path))
             # beside the part and of its name, so that it goes with it
             self._draft = self._part.with_name(self._part.name + ".draft.tif")
             self._dataset = _created(self._draft, _profile(self.grid, self._bands, self._dtype))
@@ -154,11 +154,11 @@ class RasterWriter:
         window = Window(col, row, *cube.shape[:0:-1])
         self._check_room(cube.nbytes)
         try:
-            with gdal(GDAL_TIFF_INTERNAL_MASK=True):
+            with gdal_env(GDAL_TIFF_INTERNAL_MASK=True):
                 self._dataset.write(cube, window=window)
                 self._write_mask(window, valid)
         except RasterioError as error:
-            raise self._told(reason(error)) from error
+            raise self._told(gdal_message(error)) from error
         for band, statistics in zip(cube, self._statistics, strict=True):
             statistics.add(band, valid)
         self._written.append(
@@ -176,11 +176,11 @@ class RasterWriter:
         """
         window = Window(col, row, *shape[::-1])
         try:
-            with gdal():
+            with gdal_env():
                 levels = self._dataset.read(window=window)
                 valid = self._dataset.read_masks(1, window=window) > 0 if self._masked else None
         except RasterioError as error:
-            raise self._told(reason(error)) from error
+            raise self._told(gdal_message(error)) from error
         return levels, None if valid is None or valid.all() else valid
 
     def _write_mask(self, window: Window, valid: NDArray[np.bool_] | None) -> None:
@@ -215,7 +215,7 @@ class RasterWriter:
         try:
             for band, statistics in enumerate(self._statistics, start=1):
                 self._dataset.update_tags(band, **statistics.tags())
-            with gdal():
+            with gdal_env():
                 self._dataset.close()
             whole = error is not None or self._optimized()
         except (RasterioError, SceneError, CPLE_BaseError):
@@ -231,7 +231,7 @@ class RasterWriter:
         return self._reads_back()
 
     def _reads_back(self) -> bool:
-        with gdal_dataset(self._part) as copy, gdal():
+        with open_dataset(self._part) as copy, gdal_env():
             return all(written.is_in(copy) for written in self._written)
 
     def _told(self, why: str) -> OutputError:
@@ -266,7 +266,7 @@ def _size_bytes(path: Path) -> int:
 
 
 def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
-    with gdal(), warnings.catch_warnings():
+    with gdal_env(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may be without CRS
         return rasterio.open(path, "w+", **profile)
 
@@ -274,7 +274,7 @@ def _created(path: Path, profile: dict[str, Any]) -> DatasetWriter:
 def _copy(draft: Path, path: Path, *, overviews: str) -> None:
     """Each overview is made of the one before by this way of resampling; masks have their own."""
     packed = {"compress": "zstd", "level": 1, "predictor": "yes", "num_threads": "all_cpus"}
-    with gdal(), warnings.catch_warnings():
+    with gdal_env(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         gdal_copy(
             draft,

@@ -16,7 +16,7 @@ from string import Template
 
 from PIL import Image, ImageEnhance
 
-from terralink.atomic_write import MARK, written_whole
+from terralink.atomic_write import MARK, write_atomically
 
 __all__ = ["Key", "Layer", "Page", "Table"]
 
@@ -66,7 +66,7 @@ class Page:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page as one self-contained HTML file, whole or not at all."""
-        with written_whole(path) as part:
+        with write_atomically(path) as part:
             part.write_text(self.html(), encoding="utf-8")
 
     def write_picture(
@@ -80,7 +80,7 @@ class Page:
         for place, view in enumerate(views):
             small = view.resize((width_px, height_px), Image.Resampling.LANCZOS)
             strip.paste(small, (place * (width_px + _GAP_PX), 0))
-        with written_whole(path) as part:
+        with write_atomically(path) as part:
             strip.save(part, "JPEG", quality=87, comment=MARK)
 
     def html(self) -> str:

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.raster import Grid, RasterWriter
-from terralink.raster.tiling import windows
+from terralink.raster.tiling import iter_windows
 from terralink.synthetic import paint, styles, truth
 from terralink.synthetic.canopy import Canopy
 from terralink.synthetic.district import District, plan
@@ -119,7 +119,7 @@ class Town:
         """
         height, width = self.grid.shape
         with RasterWriter(path, self.grid, bands=3, dtype="uint8") as writer:
-            for row, col, size in windows(self.grid.shape, (BLOCK_PX, BLOCK_PX)):
+            for row, col, size in iter_windows(self.grid.shape, (BLOCK_PX, BLOCK_PX)):
                 writer.write(row, col, self.image(row, col, size))
                 if progress is not None:
                     progress(row * width + size[0] * (col + size[1]), height * width)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import RecipeError
 from terralink.train import ensemble, recipe
 from terralink.train.ensemble import Ensemble
@@ -73,7 +73,7 @@ def put_into(page: Path) -> None:
     _, end, after = rest.partition(END)
     if not start or not end:
         raise RecipeError(f"{page} has no marks to put the tables between: {START} and {END}")
-    with written_whole(page, option="--into") as part:
+    with write_atomically(page, option="--into") as part:
         part.write_text(f"{before}{START}\n{markdown()}{END}{after}", encoding="utf-8")
 
 

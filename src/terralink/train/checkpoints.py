@@ -12,7 +12,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import TrainingError
 from terralink.train.recipe import Recipe
 
@@ -33,7 +33,7 @@ class WholeCheckpoints(TorchCheckpointIO):
                 f"{path} is of before: lower the learning rate, or clip the gradients"
             )
         # Through a file of Python's, whose error says that the disk is full.
-        with written_whole(Path(path)) as part, part.open("wb") as file:
+        with write_atomically(Path(path)) as part, part.open("wb") as file:
             torch.save(checkpoint, file)
 
 

@@ -19,7 +19,7 @@ from pydantic import Field, PositiveFloat, ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.data.chips import Chips
 from terralink.data.samples import Whole
 from terralink.data.sources import Source
@@ -148,7 +148,7 @@ def fit_ensemble(
     ]
     if None in done:  # not the first process
         return None
-    with written_whole(out / _ENSEMBLE) as part:
+    with write_atomically(out / _ENSEMBLE) as part:
         part.write_text(ensemble.to_yaml(), encoding="utf-8")
     mean = _mean(folders, list(ensemble.members.values()))
     found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import OutputError, RecipeError
 from terralink.train.recipe import Recipe
 
@@ -38,7 +38,7 @@ def finished(out: Path) -> Scores | None:
 
 def finish(out: Path, scores: Scores) -> None:
     """Write the scores, last of all: a run that has them is whole."""
-    with written_whole(out / _SCORES) as part:
+    with write_atomically(out / _SCORES) as part:
         part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import RecipeError, TerralinkError
 from terralink.export import Metadata
 from terralink.models import pretrained
@@ -132,7 +132,7 @@ def _open(recipe: Recipe, batches: Batches, out: Path) -> None:
         "environment.json": provenance.environment(),
         "left_out.txt": "".join(f"{name}\n" for name in batches.left_out),
     }.items():
-        with written_whole(out / name) as part:
+        with write_atomically(out / name) as part:
             part.write_text(text, encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.train.schedule import ReloadAndDivide
 
 
@@ -49,7 +49,7 @@ class Plateau(L.Callback):
         self.lowest, self.worse = state_dict["lowest"], state_dict["worse"]
 
     def _keep(self, module: L.LightningModule) -> None:
-        with written_whole(self.path) as part:
+        with write_atomically(self.path) as part:
             torch.save(module.state_dict(), part)
 
     def _reload_and_divide(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE
 from terralink.train.recipe import Recipe
 
@@ -48,7 +48,7 @@ class Overlays(L.Callback):
             return
         sheet = side_by_side(batch["image"][0], batch["mask"][0], outputs[0])
         name = f"{self.names[dataloader_idx]}_{batch_idx}_step{trainer.global_step:06d}.jpg"
-        with written_whole(self.out / name) as part:
+        with write_atomically(self.out / name) as part:
             sheet.save(part, "JPEG", quality=85)
 
 
@@ -104,9 +104,9 @@ def curves(out: Path) -> dict[str, Curve]:
 
 def write(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> None:
     """Draw the curves as curves.png and gather all in report.html, in the run folder ``out``."""
-    with written_whole(out / "curves.png") as part:
+    with write_atomically(out / "curves.png") as part:
         _figure(curves(out)).savefig(part, dpi=110)
-    with written_whole(out / "report.html") as part:
+    with write_atomically(out / "report.html") as part:
         part.write_text(_page(recipe, out, scores), encoding="utf-8")
 
 

@@ -15,10 +15,10 @@ import shapely
 from pyproj import Transformer
 
 from terralink.errors import InputError, SceneError
-from terralink.raster.grid import Grid, tile_grid, tile_of
+from terralink.raster.grid import Grid, parse_xyz, tile_grid
 from terralink.raster.scene import Raster
 from terralink.raster.source import Source
-from terralink.raster.tiling import windows
+from terralink.raster.tiling import iter_windows
 from terralink.raster.writer import RGB, RasterWriter
 from terralink.vector.osm import Osm, RoadChoice, centre_lines
 from terralink.vector.osm.widths import LANE_M
@@ -136,7 +136,7 @@ def write(
     grid = grid or place(scene)
     counts = np.zeros(256, np.int64)
     with RasterWriter(path, grid, tags=_tags(classes), colours=_palette(classes)) as writer:
-        for row, col, shape in windows(grid.shape, _WINDOW_PX):
+        for row, col, shape in iter_windows(grid.shape, _WINDOW_PX):
             label = draw(classes, grid.window(row, col, shape)).array
             _, valid = scene.read((row, row + shape[0]), (col, col + shape[1]))
             label[~valid] = 0
@@ -161,7 +161,7 @@ def tile_place(scene: Source) -> Grid:
     height, width = scene.grid.shape
     if height != width:
         raise SceneError(f"a tile is square, {scene.path} is {width} x {height} px")
-    return tile_grid(*tile_of(scene.path), side_px=height)
+    return tile_grid(*parse_xyz(scene.path), side_px=height)
 
 
 def _tags(classes: Sequence[LabelClass]) -> dict[str, str]:

@@ -17,10 +17,10 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from terralink.atomic_write import MARK, plain_path, written_whole
+from terralink.atomic_write import MARK, plain_path, write_atomically
 from terralink.errors import InputError, OutputError
 from terralink.outputs import keep_others
-from terralink.raster.geometry import Area, as_rfc7946, join_at_180, turn_of
+from terralink.raster.geometry import Area, join_at_180, to_rfc7946, world_width
 from terralink.vector import styles
 
 _WGS84 = CRS.from_epsg(4326)
@@ -87,7 +87,7 @@ def read_area(path: str | os.PathLike[str]) -> Area:
 
 
 def _in_degrees(crs: CRS | None) -> bool:
-    return crs is not None and crs.is_geographic and turn_of(crs) == 360
+    return crs is not None and crs.is_geographic and world_width(crs) == 360
 
 
 def layers(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -163,7 +163,7 @@ def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -
     geopandas = import_parquet(path)
     table = geopandas.GeoDataFrame(layer.columns, geometry=layer.geometry, crs=crs)
     table.attrs["generator"] = MARK
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         table.to_parquet(part)
 
 
@@ -175,7 +175,7 @@ def write_geopackage(
     Layers that others put into a GeoPackage that is there are kept. Raises ``OutputError`` where
     they have the name of one of these.
     """
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         keep_others(path, part, [layer.name for layer, _ in layers])
         for layer, _ in layers:
             # 1.2 is what older QGIS and GDAL read without a word
@@ -190,9 +190,9 @@ def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:
     That is longitude and latitude, outer rings counter-clockwise, and what lies across 180 degrees
     cut there.
     """
-    placed = as_rfc7946(layer.geometry, crs)
+    placed = to_rfc7946(layer.geometry, crs)
     # 8 decimals of a degree are a millimetre; the driver's 7 would bend short roads
-    with written_whole(path) as part:
+    with write_atomically(path) as part:
         _write_layer(
             part, replace(layer, geometry=placed, kind="Unknown"), _WGS84, driver="GeoJSON",
             RFC7946="YES", COORDINATE_PRECISION="8", DESCRIPTION=MARK,

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.raster.grid import Grid
-from terralink.raster.pixel_values import keep_side, least_level
+from terralink.raster.pixel_values import keep_threshold_side, min_positive_value
 from terralink.raster.scene import Raster, read_rows
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 _ROWS = 64  # are looked at, and brought to bytes, at a time
 _FEW = 32  # more values than this are no classes
@@ -132,7 +132,7 @@ def read_probabilities(
     read twice, unless it has many values. Raises ``SceneError``, and ``InputError`` that names the
     file.
     """
-    with opened(path, expand_palette=False, assumed_crs=crs) as source:
+    with open_source(path, expand_palette=False, assumed_crs=crs) as source:
         scale = source.scale
         if scale is None:
             try:
@@ -149,7 +149,7 @@ def read_probabilities(
 class ProbabilityReader:
     """Reads bands of one raster as probabilities in bytes, 0..255.
 
-    What is at one of the ``thresholds`` or above is so in bytes (``geo.threshold.keep_side``).
+    What is at one of the ``thresholds`` or above is so in bytes (``keep_threshold_side``).
 
     Bands without a scale are read as RULE 2 says, and ``check`` tells when all of them are there
     whether that was right. To know before, give them the scale of the whole raster (``scaled``).
@@ -217,7 +217,7 @@ def _bytes_of(values: NDArray[Any], scale: float, thresholds: Sequence[float]) -
     shares = np.fmax(values, 0) * (scale * _FULL)
     np.minimum(np.rint(shares, out=shares), _FULL, out=shares)
     prob = values if scale == 1 else values * scale
-    return keep_side(shares.astype(np.uint8), prob, *thresholds)
+    return keep_threshold_side(shares.astype(np.uint8), prob, *thresholds)
 
 
 def _usual_full(dtype: np.dtype[Any] | None) -> int:
@@ -249,7 +249,7 @@ def _are_bytes(values: PixelValues, threshold: float) -> bool:
     if _FULL in values.distinct:
         return between != list(range(1, len(between) + 1))
     classes = between[-1] <= _FEW or len(between) > _LIKELY_CLASSES
-    return between[-1] >= least_level(threshold) or not classes
+    return between[-1] >= min_positive_value(threshold) or not classes
 
 
 def _refused(values: PixelValues) -> str:

@@ -20,7 +20,7 @@ from skimage.measure import label
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader
 from terralink.vectorize.labels import outlines
 
@@ -65,7 +65,10 @@ class LandcoverTracer:
             raise InputError(f"the least probability is 0 to 1, not {min_probability}")
         self._names = None if classes is None else list(classes)
         one_band = max(threshold, min_probability or 0)
-        self._least, self._one_least = least_level(min_probability or 0), least_level(one_band)
+        self._least, self._one_least = (
+            min_positive_value(min_probability or 0),
+            min_positive_value(one_band),
+        )
         self._min_area_m2, self._simplify_m = min_area_m2, simplify_m
         self._reader = ProbabilityReader(min_probability or threshold, one_band)
         self._bands: Bands | None = None

@@ -35,7 +35,7 @@ from terralink.data.sources.source import SceneSource, Source, folder_of
 from terralink.data.sources.stretching import Stretching
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.raster.source import opened
+from terralink.raster.source import open_source
 
 
 def _read_values(written: Any) -> Any:
@@ -208,7 +208,7 @@ def _place(image: Path, cut: Cut | None) -> Place:
     """Where a chip lies: in the scene that it was cut from, else on the ground, if that is told."""
     if cut is not None:
         return cut.place
-    with opened(image) as source:
+    with open_source(image) as source:
         grid = source.grid
     if grid.crs is None:
         return Place(image, (0, 0, grid.width, grid.height))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from terralink.data.chips import IGNORE, Pairs, files, paired
 from terralink.data.sources.source import Source, folder_of
 from terralink.errors import InputError
-from terralink.raster.no_data import full_squares
+from terralink.raster.no_data import apply_opening
 
 _NO_DATA_SIDE_PX = 15  # a white square of this size is no roof
 _LAYOUTS = (
@@ -52,5 +52,5 @@ def road_mask(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.u
     """0 background, 1 road, ``IGNORE`` where the image (H, W, 3) is white over a wide area."""
     roads: NDArray[np.uint8] = (mask > 0).astype(np.uint8)
     white = np.asarray((image >= 250).all(axis=-1))
-    roads[full_squares(white, _NO_DATA_SIDE_PX)] = IGNORE
+    roads[apply_opening(white, _NO_DATA_SIDE_PX)] = IGNORE
     return roads

@@ -46,7 +46,7 @@ def _overview(path: Path, ground: Grid) -> tuple[NDArray[np.uint8], Grid]:
     reduced = max(1.0, max(ground.shape) / _PICTURE_PX)
     size_m = reduced * ground.pixel_size_m[0]
     with open_scene(path, pixel_size_m=size_m, stretch=Stretch.none(), no_data=()) as raster:
-        grid = ground.resampled(size_m)
+        grid = ground.with_pixel_size(size_m)
         return raster.read(0, 0, grid.shape).array, grid
 
 

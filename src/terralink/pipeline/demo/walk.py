@@ -10,7 +10,7 @@ from terralink import inference, metrics, synthetic
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
 from terralink.raster import Stretch, open_scene
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 
 WITHIN_M = 4.0
 _ROWS = 1024  # are scored at once
@@ -108,6 +108,6 @@ def _score_pixels(drawn: synthetic.Town, prob: Path, threshold: float) -> metric
             shape = (min(_ROWS, height - row), width)
             pred = scene.read(row, 0, shape)
             truth = drawn.road_mask(row, 0, shape)
-            road = pred.array[0] >= least_level(threshold)
+            road = pred.array[0] >= min_positive_value(threshold)
             total += metrics.Confusion.of(truth, road, valid=pred.valid)
     return total

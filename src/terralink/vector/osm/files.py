@@ -22,7 +22,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.atomic_write import written_whole
+from terralink.atomic_write import write_atomically
 from terralink.errors import InputError
 from terralink.vector.osm.elements import (
     Elements,
@@ -314,7 +314,7 @@ def write_ways(
 
     It says that it must not be uploaded: nobody has checked what was extracted.
     """
-    with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
+    with write_atomically(path) as part, part.open("w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n')
         file.write('<osm version="0.6" generator="terralink" upload="never">\n')
         file.writelines(

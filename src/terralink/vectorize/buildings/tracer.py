@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.buildings.edges import blurs_px
 from terralink.vectorize.buildings.select_shape import fitted
@@ -101,7 +101,7 @@ class BuildingTracer:
             raise InputError(f"the threshold is between 0 and 1, not {threshold}")
         if not 0 <= neck < 1:
             raise InputError(f"a neck is a share of a width, 0 to below 1, not {neck}")
-        self._least = least_level(threshold)
+        self._least = min_positive_value(threshold)
         self._reader = ProbabilityReader(threshold)
         self._neck = neck
         self._min_area_m2, self._min_hole_m2 = min_area_m2, min_hole_m2

@@ -27,7 +27,7 @@ from terralink.graph import RoadGraph
 from terralink.graph.polylines import Floats, Lines, Polylines, by_chunks
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
-from terralink.raster.pixel_values import least_level
+from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.roads.ends import NOTHING_SEEN, SceneFacts, Seen, bridged, extend_ends
 from terralink.vectorize.roads.holes import fill_holes
@@ -149,7 +149,7 @@ class RoadTracer:
             partial(mask.measure_road, grid=grid),
         )
         seen = Seen(partial(faint.along, grid=grid), partial(mask.trim, grid=grid))
-        graph = _strong(traced.graph, traced.peak, least=least_level(self._strong)).joined()
+        graph = _strong(traced.graph, traced.peak, least=min_positive_value(self._strong)).joined()
         del traced  # what is left out need not be held while the rest is cleaned
         return clean(graph, self._rules, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
 
@@ -163,7 +163,7 @@ class _Tracing:
         self.faint = Faint(full=weakest * 255, pixel_m=max(top_row.pixel_size_m))
         self.mask = MaskStore(width_px=first.width)
         self._first = first  # the grid of the first band
-        self._strips = Strips(first.width, road=least_level(weakest))
+        self._strips = Strips(first.width, road=min_positive_value(weakest))
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
         self._traces = Shelf()
 
