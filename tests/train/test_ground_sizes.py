@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-from terralink.data.ground import AtGroundSize, at_ground_size  # noqa: E402
+from terralink.data.prepare import AtGroundSize, at_ground_size  # noqa: E402
 from terralink.errors import RecipeError  # noqa: E402
 from terralink.train import Recipe, ensemble  # noqa: E402
 from terralink.train.batches import Batches  # noqa: E402

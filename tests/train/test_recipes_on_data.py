@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 from pyproj import Transformer  # noqa: E402
 
 from terralink.data.chips import IGNORE, Part  # noqa: E402
-from terralink.data.classes import Checked  # noqa: E402
+from terralink.data.prepare import Checked  # noqa: E402
 from terralink.data.sources import AnySource  # noqa: E402
-from terralink.data.tiles import Tiles  # noqa: E402
+from terralink.data.sources.tiles import TileChips  # noqa: E402
 from terralink.train import Recipe  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.data]
@@ -77,7 +77,7 @@ def pictures(part: Part) -> set[str]:
 def middles_m(part: Part) -> np.ndarray:
     """Where tiles lie, in metres of the web map: (tile, 2)."""
     tiles = part.chips
-    assert isinstance(tiles, Tiles)
+    assert isinstance(tiles, TileChips)
     to_m = Transformer.from_crs(4326, 3857, always_xy=True)
     found = []
     for index in part.indices:
@@ -118,7 +118,7 @@ def test_masks_hold_the_recipe_s_classes_and_each_is_there(name: str, data_root:
 def test_tiles_that_are_scored_lie_apart_from_those_that_are_learned_from(data_root: Path) -> None:
     recipe = Recipe.named("buildings")
     learned, scored = parts(recipe, data_root)
-    tiles = [part for part in learned.values() if isinstance(part.chips, Tiles)]
+    tiles = [part for part in learned.values() if isinstance(part.chips, TileChips)]
     known = np.concatenate([middles_m(part) for part in tiles])
     for key in ("zanzibar", "banepa"):
         held = middles_m(scored[key])

@@ -12,7 +12,7 @@ from terralink.cli.rasterize import What
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.data.cutting import Row
+    from terralink.data.chip_folder import Row
     from terralink.data.windows import Scenes
 
 _NAMED = 3  # chips that are named on the console; the manifest names all
@@ -71,7 +71,7 @@ def run(
     where each chip lies and what is in it. Chips without signal are left out, and named there. A
     recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
     """
-    from terralink.data.cutting import cut
+    from terralink.data.chip_folder import cut
     from terralink.data.masks import DrawnMasks, labels_of
     from terralink.data.windows import Scenes
 
@@ -146,7 +146,7 @@ def _values(text: str | None) -> dict[int | str, int] | None:
     >>> _values("#000000:0,#ff0000:1")
     {'#000000': 0, '#ff0000': 1}
     """
-    from terralink.data.classes import check_values
+    from terralink.data.masks import check_values
 
     if text is None:
         return None

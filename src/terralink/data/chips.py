@@ -37,7 +37,7 @@ class Chip:
 
     ``pixel_size_m`` is the ground size of a pixel, the geometric mean of its sides, and
     ``pixel_aspect`` its width over its height. A chip that knows its ground size is brought to that
-    of the model (``data.ground``); others are taken as they are.
+    of the model (``data.prepare``); others are taken as they are.
     """
 
     image: NDArray[np.uint8]

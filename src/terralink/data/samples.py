@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from terralink.data.augment import Augment
 from terralink.data.chips import Chip, Chips
-from terralink.data.ground import zoom
+from terralink.data.prepare import zoom
 from terralink.errors import InputError
 
 

@@ -1,7 +1,7 @@
-"""Scenes as chips, cut when they are asked for: a 5000 px tile is never read whole.
+"""Scenes as chips, cut when they are read: a tile of 5,000 px is never read whole.
 
-Windows of ``side_px`` stand at every ``side_px - overlap_px`` pixels; the last of a row sticks out
-of the scene where that is no multiple. There the pixels are mirrored and count nowhere, so that
+Windows of ``side_px`` stand at every ``side_px - overlap_px`` pixels; the last of a row reaches out
+of the scene where that is no multiple. There the pixels are reflected and masked, so that
 without an overlap each pixel of a scene counts once.
 """
 
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.data.blank import find_blank
 from terralink.data.chips import IGNORE, Chip, pixel_aspect, pixel_size_m
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster, Stretch
+from terralink.raster.no_data import SIDE_PX, apply_opening
 from terralink.raster.source import Source, open_source
 from terralink.raster.tiling import read_reflected
 
@@ -171,3 +171,20 @@ def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> N
 def _shape(path: Path) -> tuple[int, int]:
     with open_source(path) as source:
         return source.grid.shape
+
+
+def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
+    """True (row, col) where all bands of ``levels`` (band, row, col) are ``no_data``, over an area.
+
+    >>> scene = np.full((3, 40, 40), 90, np.uint8)
+    >>> scene[:, :20] = 0
+    >>> scene[:, 30, 30] = 0
+    >>> int(find_blank(scene, 0).sum()), 20 * 40
+    (800, 800)
+    """
+    if no_data is None:
+        return np.zeros(levels.shape[1:], bool)
+    empty = (levels == no_data).all(axis=0)
+    # Continued at the border, where an area may be narrower than the square.
+    inner = slice(SIDE_PX, -SIDE_PX)
+    return apply_opening(np.pad(empty, SIDE_PX, mode="edge"), SIDE_PX)[inner, inner]

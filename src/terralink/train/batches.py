@@ -11,12 +11,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from terralink.data.cache import Cached
 from terralink.data.chips import IGNORE, Chip, Chips, Part
-from terralink.data.classes import Checked
-from terralink.data.ground import AtGroundSize, zoom
+from terralink.data.prepare import AtGroundSize, Cached, Checked, with_signal, zoom
 from terralink.data.samples import EpochSampler, Samples, Whole
-from terralink.data.signal import with_signal
 from terralink.data.sources import Source
 from terralink.errors import RecipeError
 from terralink.train.recipe import Recipe

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import Chips
 from terralink.data.samples import Whole
+from terralink.data.schema import Strict
 from terralink.data.sources import Source
-from terralink.data.strict import Strict
 from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised

@@ -34,8 +34,8 @@ from pydantic import (
 
 from terralink import losses
 from terralink.data.augment import Augment
+from terralink.data.schema import Strict
 from terralink.data.sources import AnySource, Split
-from terralink.data.strict import Strict
 from terralink.errors import RecipeError, unknown
 from terralink.train.schedule import AnySchedule, Cosine, Optimizer
 

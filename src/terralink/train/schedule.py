@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import nn
 
-from terralink.data.strict import Strict
+from terralink.data.schema import Strict
 
 
 class Optimizer(Strict):

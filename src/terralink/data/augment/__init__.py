@@ -1,12 +1,14 @@
 """Augmentation: one warp moves image and mask alike, then the colours change.
 
-Images are uint8 (C, H, W) and become float32 in 0 to 255, masks are uint8 (H, W). What lies beyond
-the border is mirrored. Every draw comes from the generator that is given, so a sample is a function
-of its seed. docs/training.md has the augmentations of the papers.
+Images are uint8 (C, H, W) and become float32 in 0 to 255, masks are uint8 (H, W). Beyond the
+border the image is reflected. Every draw comes from the generator that is passed, so a sample is a
+function of its seed; a range of one value costs no draw, so that a new key leaves the samples of
+older recipes as they are. docs/training.md has the augmentations of the papers.
 """
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,20 +17,9 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from terralink.data.augment import colour
-from terralink.data.augment.draws import (
-    Chance,
-    Factors,
-    Finite,
-    Range,
-    Widths,
-    factor,
-    happens,
-    one_of,
-    uniform,
-)
 from terralink.data.augment.warp import Affine, moved, turned
 from terralink.data.chips import Chip
-from terralink.data.strict import Strict
+from terralink.data.schema import Chance, Factors, Finite, Range, Strict, Widths
 from terralink.errors import InputError
 
 _SIGNS = {"none": (1, 1), "horizontal": (-1, 1), "vertical": (1, -1)}  # of x and y
@@ -168,3 +159,25 @@ class Augment(Strict):
     def _changes(self, *keys: str) -> bool:
         fields = type(self).model_fields
         return any(getattr(self, key) != fields[key].default for key in keys)
+
+
+T = TypeVar("T")
+
+
+def uniform(low_high: tuple[float, float], rng: np.random.Generator) -> float:
+    low, high = low_high
+    return low if low == high else float(rng.uniform(low, high))
+
+
+def factor(low_high: tuple[float, float], rng: np.random.Generator) -> float:
+    """Uniform in the logarithm: twice is as likely as half."""
+    low, high = low_high
+    return math.exp(uniform((math.log(low), math.log(high)), rng))
+
+
+def happens(chance: float, rng: np.random.Generator) -> bool:
+    return chance == 1 or bool(rng.random() < chance)
+
+
+def one_of(choices: Sequence[T], rng: np.random.Generator) -> T:
+    return choices[0] if len(choices) == 1 else choices[int(rng.integers(len(choices)))]

@@ -8,16 +8,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from terralink.data.sources.deepglobe import DeepGlobe
-from terralink.data.sources.dubai import Dubai
-from terralink.data.sources.epfl import Epfl
-from terralink.data.sources.folders import Fields, PairFolders, SceneFolder
-from terralink.data.sources.inria import Inria
-from terralink.data.sources.massachusetts import Massachusetts
-from terralink.data.sources.source import Source, Split
-from terralink.data.sources.spacenet import SpaceNet
+from terralink.data.sources.own import Fields, PairFolders, SceneFolder
+from terralink.data.sources.published import (
+    DeepGlobe,
+    Dubai,
+    Epfl,
+    Inria,
+    Massachusetts,
+    SpaceNet,
+    Towns,
+)
+from terralink.data.sources.source import Source
 from terralink.data.sources.tiles import Tiles
-from terralink.data.sources.towns import Towns
+from terralink.data.splits import Split
 
 __all__ = [
     "AnySource",

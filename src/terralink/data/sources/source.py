@@ -1,56 +1,31 @@
-"""What every source is: a strict entry of a recipe that reads chips and may take a part of them."""
+"""The base of all sources: an entry of a recipe that reads chips and may take a part of them."""
 
 import logging
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+)
 
 from terralink.data.chips import Chips, Part
-from terralink.data.overlaps import Place, apart, in_order, neighbours
-from terralink.data.strict import Strict
+from terralink.data.schema import Strict
+from terralink.data.splits import Place, Split, apart, in_order, neighbours
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
+from terralink.raster import Stretch
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Share = Annotated[float, Field(gt=0, le=1)]
 Take = Literal["all", "kept", "held_out"]
-
-
-class Split(Strict):
-    """What is held out of a source: one of ``folds``, or ``held_out`` of its groups; by ``seed``.
-
-    A group is a chip, unless the source says which chips must stay together.
-    """
-
-    folds: PositiveInt | None = None
-    fold: NonNegativeInt = 0
-    held_out: PositiveInt | None = None
-    seed: NonNegativeInt = 0
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.folds is None) == (self.held_out is None):
-            raise ValueError("say either folds or held_out")
-        if self.folds is not None and not self.fold < self.folds:
-            raise ValueError(f"fold {self.fold} is none of 0 to {self.folds - 1}")
-        return self
-
-    def held(self, count: int) -> list[int]:
-        """Which of ``count`` groups are held out, the same for ever."""
-        order = np.random.default_rng(self.seed).permutation(count)
-        return sorted(self.piece(order.tolist()))
-
-    def piece(self, order: Sequence[T]) -> list[T]:
-        """What of an order of groups is held out."""
-        if self.held_out is not None:
-            return list(order[: self.held_out])
-        numbers = np.array_split(np.arange(len(order)), self.folds or 1)[self.fold]
-        return [order[number] for number in numbers]
 
 
 class Source(Strict):
@@ -176,3 +151,31 @@ def folder_of(root: Path, name: str) -> Path:
         there = f"no folder {name!r} in {root}" if root.is_dir() else f"no folder {root}"
         raise InputError(f"{there}; point --data to where the sets lie")
     return folder
+
+
+def _read(written: Any) -> Any:
+    """``none``, or three lists (low, middle, high) as a run that measured one recorded it."""
+    if written == "none":
+        return Stretch.none()
+    if isinstance(written, dict):
+        wrong = set(written) ^ {"low", "middle", "high"}
+        if wrong:
+            raise ValueError(
+                f"a stretch has low, middle and high; {', '.join(sorted(wrong))} differ"
+            )
+        return Stretch(**{name: tuple(map(float, levels)) for name, levels in written.items()})
+    return written
+
+
+def as_plain(stretch: Any) -> Any:
+    """As a recipe has it."""
+    if not isinstance(stretch, Stretch):
+        return stretch
+    if stretch == Stretch.none():
+        return "none"
+    return {name: list(getattr(stretch, name)) for name in ("low", "middle", "high")}
+
+
+Stretching = Annotated[
+    Literal["measured"] | Stretch, BeforeValidator(_read), PlainSerializer(as_plain)
+]

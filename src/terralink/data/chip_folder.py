@@ -23,8 +23,8 @@ from pyproj import CRS, Transformer
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
 from terralink.data.masks import DrawnOnScenes
-from terralink.data.overlaps import Place
-from terralink.data.signal import has_signal
+from terralink.data.prepare import has_signal
+from terralink.data.splits import Place
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, Raster, RasterWriter

@@ -25,15 +25,13 @@ from pydantic import (
     model_validator,
 )
 
-from terralink.data import classes
-from terralink.data.blank import find_blank
+from terralink.data import masks
+from terralink.data.chip_folder import MANIFEST, Cut, cuts_of
 from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, files, is_jpeg, paired
-from terralink.data.cutting import MANIFEST, Cut, cuts_of
 from terralink.data.masks import Drawn, DrawnMasks, labels_of
-from terralink.data.overlaps import Place
-from terralink.data.sources.source import SceneSource, Source, folder_of
-from terralink.data.sources.stretching import Stretching
-from terralink.data.windows import Scenes
+from terralink.data.sources.source import SceneSource, Source, Stretching, folder_of
+from terralink.data.splits import Place
+from terralink.data.windows import Scenes, find_blank
 from terralink.errors import InputError
 from terralink.raster.source import open_source
 
@@ -50,7 +48,7 @@ def _read_values(written: Any) -> Any:
 
 def _check_values(values: dict[int | str, int]) -> dict[int | str, int]:
     try:
-        classes.check_values(values)
+        masks.check_values(values)
     except InputError as error:
         raise ValueError(str(error)) from error
     return values
@@ -110,7 +108,7 @@ class Pictures(MaskValues):
         found = paired(files(folder / self.images), files(folder / self.masks))
         _check_jpeg(found[1], self.values, self.threshold)
         read_mask = partial(_indices, self.values, self.threshold, self.no_data)
-        mode = "RGB" if classes.has_colours(self.values) else None
+        mode = "RGB" if masks.has_colours(self.values) else None
         return Pairs(*found, read_mask, mode, pixel_size_m=self.pixel_size_m)
 
     def groups(self, chips: Chips) -> Sequence[Hashable]:
@@ -148,7 +146,7 @@ class SceneFolder(MaskValues, SceneSource):
     rasters ``values`` map what is stored, as in pairs; of shapes they are the ``classes`` of "road"
     and "building". ``no_data`` is the level of black or white borders that no tag tells. A split
     keeps what is cut from one scene together, unless it is ``split_by`` windows: those adjoin, and
-    where they overlap, those between the two sides are left out (``overlaps``).
+    where they overlap, those between the two sides are left out (``data.splits``).
     """
 
     kind: Literal["scenes"]
@@ -230,7 +228,7 @@ def _indices(
     mask: NDArray[Any],
     image: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    found = classes.indices(mask, values, threshold=threshold)
+    found = masks.indices(mask, values, threshold=threshold)
     found[find_blank(image.transpose(2, 0, 1), no_data)] = IGNORE
     return found
 

@@ -12,8 +12,8 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 
+from terralink.data.chip_folder import MANIFEST, cut
 from terralink.data.chips import IGNORE
-from terralink.data.cutting import MANIFEST, cut
 from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes
 from terralink.data.sources import SceneFolder
 from terralink.data.windows import Scenes

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terralink.data.chips import IGNORE, Chip
-from terralink.data.classes import Checked, indices
+from terralink.data.masks import indices
+from terralink.data.prepare import Checked
 from terralink.errors import InputError
 
 

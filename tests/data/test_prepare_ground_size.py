@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from terralink.data.chips import IGNORE, Chip
-from terralink.data.ground import AtGroundSize, at_ground_size, zoom
+from terralink.data.prepare import AtGroundSize, at_ground_size, zoom
 from terralink.data.sources import PairFolders
 from terralink.data.windows import Scenes
 from terralink.errors import InputError

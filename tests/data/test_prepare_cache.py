@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from terralink.data.cache import Cached
 from terralink.data.chips import IGNORE, Chip
-from terralink.data.signal import has_signal, with_signal
+from terralink.data.prepare import Cached, has_signal, with_signal
 from terralink.errors import InputError
 
 SIDE = 20

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from terralink.data.chips import IGNORE
 from terralink.data.sources import Dubai, Epfl, Massachusetts, Split, Towns
-from terralink.data.sources.massachusetts import road_mask
+from terralink.data.sources.published import road_mask
 from terralink.errors import InputError
 
 

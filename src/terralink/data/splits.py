@@ -1,20 +1,24 @@
-"""Splits of chips that share ground: no pixel is on both sides.
+"""Splits into training and validation, also of chips that share ground.
 
-Windows that overlap cannot be drawn one by one: each that is held out would spoil the eight around
-it. So a run of neighbours is held out.
+Windows that overlap cannot be drawn one by one: each validation window would exclude the eight
+around it from training. So a run of neighbours is chosen.
 
 RULE 1: scenes come in an order by seed; within one, windows follow each other along its longer
-        side, from one end or the other. What is held out is a piece of this order.
-RULE 2: what shares a pixel with a held-out window is left out of training.
-RULE 3: where that leaves nothing to train on, less is held out, from the end of the piece.
+        side, from one end or the other. The validation set is a piece of this order.
+RULE 2: what shares a pixel with a validation window is left out of training.
+RULE 3: where that leaves nothing to train on, the validation set shrinks from the end.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+
+from terralink.data.schema import Strict
 
 Neighbours = Mapping[int, Sequence[int]]
 
@@ -88,3 +92,38 @@ def _by_frame(places: Sequence[Place]) -> dict[Hashable, NDArray[np.intp]]:
 def _inner(place: Place) -> tuple[float, float, float, float]:
     left, bottom, right, top = place.box
     return left + place.slack, bottom + place.slack, right - place.slack, top - place.slack
+
+
+T = TypeVar("T")
+
+
+class Split(Strict):
+    """What is held out of a source: one of ``folds``, or ``held_out`` of its groups; by ``seed``.
+
+    A group is a chip, unless the source says which chips must stay together.
+    """
+
+    folds: PositiveInt | None = None
+    fold: NonNegativeInt = 0
+    held_out: PositiveInt | None = None
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.folds is None) == (self.held_out is None):
+            raise ValueError("say either folds or held_out")
+        if self.folds is not None and not self.fold < self.folds:
+            raise ValueError(f"fold {self.fold} is none of 0 to {self.folds - 1}")
+        return self
+
+    def held(self, count: int) -> list[int]:
+        """Which of ``count`` groups are held out, the same for ever."""
+        order = np.random.default_rng(self.seed).permutation(count)
+        return sorted(self.piece(order.tolist()))
+
+    def piece(self, order: Sequence[T]) -> list[T]:
+        """What of an order of groups is held out."""
+        if self.held_out is not None:
+            return list(order[: self.held_out])
+        numbers = np.array_split(np.arange(len(order)), self.folds or 1)[self.fold]
+        return [order[number] for number in numbers]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from terralink.data.chip_folder import MANIFEST, cut, cuts_of
 from terralink.data.chips import Part
-from terralink.data.cutting import MANIFEST, cut, cuts_of
-from terralink.data.overlaps import Place, apart, in_order, neighbours
 from terralink.data.sources import PairFolders, SceneFolder, Split
+from terralink.data.splits import Place, apart, in_order, neighbours
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.raster import Stretch
