@@ -100,8 +100,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for path in wanted.scenes or towns(folder, wanted.side):
-            with open_scene(path, pixel_size_m=wanted.pixel_size) as open_source:
-                scene = inference.fitted(model, open_source)
+            with open_scene(path, pixel_size_m=wanted.pixel_size) as opened:
+                scene = inference.fitted(model, opened)
                 own = Walk.through(scene.grid, model.metadata)
                 for side in [own.plane.tile, *wanted.sides]:
                     walk = replace(own, plane=replace(own.plane, tile=side))

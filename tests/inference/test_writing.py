@@ -47,8 +47,8 @@ def scene(
         grid = whole.grid
     corners = Polygon(np.column_stack(grid.xy([60, 1000, 700], [40, 90, 690])))
     area = Area(corners, UTM, "a triangle") if request.param == "an area of it" else None
-    with open_scene(picture, area=area) as open_source:
-        yield open_source
+    with open_scene(picture, area=area) as opened:
+        yield opened
 
 
 def joined(parts: list[Raster]) -> Raster:
@@ -93,14 +93,14 @@ def test_rows_go_out_as_fast_as_blocks_come_in(
     monkeypatch.setattr(writing, "_STRIP_ROWS", 32)
     told = []
 
-    def blocks(open_source: Scene) -> Iterator[Raster]:
-        for block in inference.blocks(Colours(), open_source):
+    def blocks(opened: Scene) -> Iterator[Raster]:
+        for block in inference.blocks(Colours(), opened):
             told.append("block")
             yield block
         told.append("the last came")
 
-    with open_scene(picture) as open_source:
-        for _ in inference.strips(tmp_path / "p.tif", Colours(), open_source, blocks(open_source)):
+    with open_scene(picture) as opened:
+        for _ in inference.strips(tmp_path / "p.tif", Colours(), opened, blocks(opened)):
             told.append("strip")
     before, last = "".join(word[0] for word in told).split("t")
     strips = [len(after) for after in before.split("b")[1:]]

@@ -147,8 +147,8 @@ def pooled(area: Array, counted: Array, shape: list[tuple[int, int]], best: Any)
 def naive_skeleton(area: Array, counted: Array, iterations: int) -> Array:
     skeleton = np.zeros_like(area)
     for _ in range(iterations + 1):
-        open_source = pooled(pooled(area, counted, CROSS, min), counted, SQUARE, max)
-        skeleton = skeleton + (1 - skeleton) * np.maximum(area - open_source, 0)
+        opened = pooled(pooled(area, counted, CROSS, min), counted, SQUARE, max)
+        skeleton = skeleton + (1 - skeleton) * np.maximum(area - opened, 0)
         area = pooled(area, counted, CROSS, min)
     return skeleton
 

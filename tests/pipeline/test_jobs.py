@@ -83,11 +83,11 @@ def assert_same(found: Path, expected: Path) -> None:
 
 
 def test_bands_made_apart_are_those_of_the_whole_scene(scene: Path, model: inference.Model) -> None:
-    with raster.open_scene(scene) as open_source:
-        whole = list(inference.bands(model, open_source))
-        assert inference.band_count(model, open_source) == len(whole) >= 3
+    with raster.open_scene(scene) as opened:
+        whole = list(inference.bands(model, opened))
+        assert inference.band_count(model, opened) == len(whole) >= 3
         for first, stop in [(0, 1), (1, 2), (1, len(whole)), (len(whole) - 1, len(whole))]:
-            parts = list(inference.bands(model, open_source, first=first, stop=stop))
+            parts = list(inference.bands(model, opened, first=first, stop=stop))
             assert len(parts) == stop - first
             for part, band in zip(parts, whole[first:stop], strict=True):
                 assert part.grid == band.grid
@@ -140,9 +140,9 @@ def test_a_band_that_was_spoilt_on_disk_is_made_again(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     job, out = tmp_path / "job", tmp_path / "map.gpkg"
-    with raster.open_scene(scene) as open_source:
+    with raster.open_scene(scene) as opened:
         settings = {"threshold": None, "min_spur_m": 15.0, "max_gap_m": 30.0}
-        assert len(list(jobs.opened(job, model, open_source, settings=settings).bands())) >= 3
+        assert len(list(jobs.opened(job, model, opened, settings=settings).bands())) >= 3
     band = job / "bands" / "000001.npz"
     data = band.read_bytes()
     middle = len(data) // 2
@@ -177,9 +177,9 @@ def test_a_job_of_something_else_is_refused(
 def test_a_start_gets_on_while_it_reads_what_is_there(
     scene: Path, model: inference.Model, tmp_path: Path
 ) -> None:
-    with raster.open_scene(scene) as open_source:
-        job = jobs.opened(tmp_path / "job", model, open_source)
-        whole = list(inference.bands(model, open_source))
+    with raster.open_scene(scene) as opened:
+        job = jobs.opened(tmp_path / "job", model, opened)
+        whole = list(inference.bands(model, opened))
         assert len(list(job.made(1, 2))) == 1
         bands = job.bands()
         assert next(bands).grid == whole[0].grid
@@ -275,8 +275,8 @@ def test_a_job_that_cannot_be_locked_is_told(
     scene: Path, model: inference.Model, tmp_path: Path
 ) -> None:
     (tmp_path / "job" / "lock").mkdir(parents=True)  # opened by nobody, not even by root
-    with raster.open_scene(scene) as open_source:
-        kept = jobs.Job(tmp_path / "job", model, open_source, tta=False)
+    with raster.open_scene(scene) as opened:
+        kept = jobs.Job(tmp_path / "job", model, opened, tta=False)
         with (
             pytest.raises(OutputError, match=r"lock: Is a directory; .*--job"),
             jobs.alone(kept, []),
@@ -300,9 +300,9 @@ def test_a_wide_scene_is_kept_in_columns(
     monkeypatch.setattr("terralink.inference.tile_plan._WIDEST_PX", 1024)
     wide = streets(tmp_path / "wide.tif", (150, 1700))
     extract.roads(wide, model=model, out=tmp_path / "plain.gpkg")
-    with raster.open_scene(wide) as open_source:
+    with raster.open_scene(wide) as opened:
         settings = {"threshold": None, "min_spur_m": 15.0, "max_gap_m": 30.0}
-        made = jobs.opened(tmp_path / "job", model, open_source, settings=settings).made(1, 2)
+        made = jobs.opened(tmp_path / "job", model, opened, settings=settings).made(1, 2)
         assert len(list(made)) == 1
     extract.roads(wide, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
     assert_same(tmp_path / "map.gpkg", tmp_path / "plain.gpkg")

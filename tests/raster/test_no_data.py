@@ -86,7 +86,7 @@ def write(tmp_path: Path) -> Write:
 
 
 @contextmanager
-def open_source(path: Path, **options: Any) -> Iterator[tuple[Scene, list[str]]]:
+def opened(path: Path, **options: Any) -> Iterator[tuple[Scene, list[str]]]:
     """A scene, and the lines that it warns with."""
     lines: list[str] = []
     with (
@@ -99,7 +99,7 @@ def open_source(path: Path, **options: Any) -> Iterator[tuple[Scene, list[str]]]
 
 
 def masked(path: Path, **options: Any) -> tuple[Bools, list[str]]:
-    with open_source(path, **options) as (scene, lines):
+    with opened(path, **options) as (scene, lines):
         valid = scene.read(0, 0, scene.grid.shape).valid
         assert valid is not None
         return ~valid, lines
@@ -191,7 +191,7 @@ def test_a_missing_tile_is_masked(write: Write, level: int) -> None:
 
 def test_the_stretch_does_not_count_what_is_masked(write: Write) -> None:
     image = filled("uint16", 65535, part("scattered"))
-    with open_source(write(image)) as (scene, _):
+    with opened(write(image)) as (scene, _):
         assert scene.stretch == Stretch.fit(image[:, ~part("scattered")])
 
 
@@ -222,7 +222,7 @@ def test_what_is_masked_does_not_depend_on_the_window(
             path, "w", driver="GTiff", crs="EPSG:32611", transform=PLACE, **size
         ) as dataset:
             dataset.write(image)
-    with open_source(path) as (scene, _):
+    with opened(path) as (scene, _):
         whole = scene.read(-60, -60, (SIDE + 300, SIDE + 300))
         one = scene.read(top, left, (height, width))
     rows = slice(top + 60, top + 60 + height)

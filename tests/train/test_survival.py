@@ -139,9 +139,9 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 ) -> None:
     path = tmp_path / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
-    open_source = Path.open
+    opened = Path.open
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", lambda _path, mode: open_source(Path("/dev/full"), mode))
+        patched.setattr(Path, "open", lambda _path, mode: opened(Path("/dev/full"), mode))
         with pytest.raises(OutputError, match="the disk is full"):
             WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.zeros(99999)}}, path)
     assert torch.load(path, weights_only=True)["state_dict"]["w"].tolist() == [1, 1]

@@ -67,7 +67,7 @@ def run(
             assumed_crs=crs,
             area=options.area_of(area, bounds),
             mask_corrupt_blocks=on_bad_tile is options.BadTile.MASK,
-        ) as open_source,
+        ) as opened,
         console.progress(f"{scene.name}, {ready.provider}") as update,
     ):
         done_px = 0
@@ -75,14 +75,14 @@ def run(
         def count(band: "Raster") -> None:
             nonlocal done_px
             done_px += math.prod(band.grid.shape)
-            update(done_px / math.prod(open_source.grid.shape))
+            update(done_px / math.prod(opened.grid.shape))
 
-        grid = open_source.native_grid if native else open_source.grid
+        grid = opened.native_grid if native else opened.grid
         if job is None:
-            with _on(grid, open_source, out) as path:
-                inference.write(path, ready, open_source, tta=tta, each=count)
+            with _on(grid, opened, out) as path:
+                inference.write(path, ready, opened, tta=tta, each=count)
         else:
-            _kept(out, ready, open_source, tta=tta, job=job, grid=grid, each=count)
+            _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene, grid.transform)
     took_s = perf_counter() - started

@@ -118,8 +118,8 @@ def _mask(
         raise ModelError(
             f"model {model.metadata.name!r} knows {', '.join(classes)}; wanted one that knows road"
         )
-    with raster.open_scene(path, stretch=raster.Stretch.none(), no_data=()) as open_source:
-        scene = inference.fitted(model, open_source)
+    with raster.open_scene(path, stretch=raster.Stretch.none(), no_data=()) as opened:
+        scene = inference.fitted(model, opened)
         shape = scene.grid.shape
         image = scene.read(0, 0, shape)
         prob: NDArray[np.floating[Any]]

@@ -133,13 +133,13 @@ def make_map(
         assumed_crs=crs,
         area=area,
         mask_corrupt_blocks=mask_corrupt_blocks,
-    ) as open_source:
+    ) as opened:
         if job is None or out is None:
-            scene = inference.fitted(ready, open_source)
+            scene = inference.fitted(ready, opened)
             parts = inference.bands if out is None else inference.blocks
             return mapped(parts(ready, scene, tta=tta), scene)
         settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
-        work = jobs.opened(job, ready, open_source, tta=tta, settings=settings)
+        work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
         results = [out, prob_path(out)]
         with jobs.alone(work, results):
             if work.finished(results):

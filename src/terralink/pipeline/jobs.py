@@ -40,7 +40,7 @@ from terralink.raster.masked_source import Block
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The bands of one scene, in a folder; made by ``open_source``."""
+    """The bands of one scene, in a folder; made by ``opened``."""
 
     folder: Path
     model: inference.Predictor
@@ -144,7 +144,7 @@ def _forget(bands: Iterator[raster.Raster]) -> None:
     next(bands)
 
 
-def open_source(
+def opened(
     folder: str | os.PathLike[str],
     model: inference.Predictor,
     scene: raster.Scene,

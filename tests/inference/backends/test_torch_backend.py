@@ -122,10 +122,10 @@ def test_another_process_loads_the_same(run: Path, grey: Path) -> None:
 def test_a_job_is_of_these_weights(run: Path, tmp_path: Path) -> None:
     path = scene(tmp_path)
     other = Trained(saved(tmp_path / "run", seed=1), way=EXACT)
-    with raster.open_scene(path) as open_source:
-        jobs.opened(tmp_path / "job", Trained(run, way=EXACT), open_source)
+    with raster.open_scene(path) as opened:
+        jobs.opened(tmp_path / "job", Trained(run, way=EXACT), opened)
         with pytest.raises(InputError, match="model sha256"):
-            jobs.opened(tmp_path / "job", other, open_source)
+            jobs.opened(tmp_path / "job", other, opened)
 
 
 def test_the_provider_is_said_in_json_and_in_the_file(
