@@ -18,7 +18,7 @@ from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
 from terralink.graph.noding import Node
 from terralink.raster import Raster
-from terralink.vectorize.roads.strips import Strips
+from terralink.vectorize.roads.strips import StripBuffer
 
 _PIXEL_M = 0.5
 
@@ -26,7 +26,7 @@ _PIXEL_M = 0.5
 def in_one_piece(mask: Raster) -> RoadGraph:
     """The graph of a scene that is one strip."""
     one = {"strip_rows": mask.grid.height, "halo_rows": 64}
-    with patch.object(Strips.__init__, "__kwdefaults__", one):
+    with patch.object(StripBuffer.__init__, "__kwdefaults__", one):
         return vectorize.trace_roads(mask)
 
 

@@ -16,7 +16,7 @@ from terralink.vectorize.roads.strips import Strip
 
 
 def strip_of(mask: NDArray[np.bool_], core: slice | None = None) -> Strip:
-    return Strip(mask.astype(np.uint8), core or slice(0, len(mask)), top=0, road=1)
+    return Strip(mask.astype(np.uint8), core or slice(0, len(mask)), top=0, threshold=1)
 
 
 def run(line: NDArray[np.bool_], at: int) -> int:
@@ -83,7 +83,7 @@ def test_outside_the_scene_is_background() -> None:
 
 def test_what_lies_above_and_below_a_strip_within_a_scene_is_not_background() -> None:
     mask = np.ones((200, 40), bool)
-    within = Strip(mask.astype(np.uint8), slice(64, 136), top=512, road=1)
+    within = Strip(mask.astype(np.uint8), slice(64, 136), top=512, threshold=1)
     width_m, _ = measure_widths(within, np.array([100]), np.array([20]), pixel_size_m=(1, 1))
     assert width_m[0] == pytest.approx(40, abs=1)
 

@@ -17,25 +17,25 @@ from pyproj import CRS
 
 from terralink.errors import OutputError
 from terralink.raster import Grid
-from terralink.vectorize.roads.strips import Faint, Shelf, Strips
+from terralink.vectorize.roads.strips import SpillBuffer, StripBuffer, SubthresholdStore
 
 
 @given(st.lists(st.binary(max_size=9)), st.sampled_from([0, 1, 20, 10_000]))
-def test_what_is_put_away_comes_back_in_order(given_bytes: list[bytes], in_memory: int) -> None:
-    shelf = Shelf(in_memory)
-    for each in given_bytes:
-        shelf.put(each)
-    assert list(shelf) == given_bytes
-    assert len(shelf) == len(given_bytes)
-    assert [shelf[i] for i in reversed(range(len(shelf)))] == given_bytes[::-1]
+def test_items_come_back_in_order(items: list[bytes], in_memory: int) -> None:
+    buffer = SpillBuffer(in_memory)
+    for item in items:
+        buffer.append(item)
+    assert list(buffer) == items
+    assert len(buffer) == len(items)
+    assert [buffer[i] for i in reversed(range(len(buffer)))] == items[::-1]
 
 
-def test_more_can_be_put_away_after_some_was_looked_at() -> None:
-    shelf = Shelf(0)
-    shelf.put(b"first")
-    assert shelf[0] == b"first"
-    shelf.put(b"second")
-    assert list(shelf) == [b"first", b"second"]
+def test_items_can_be_added_after_one_was_read() -> None:
+    buffer = SpillBuffer(0)
+    buffer.append(b"first")
+    assert buffer[0] == b"first"
+    buffer.append(b"second")
+    assert list(buffer) == [b"first", b"second"]
 
 
 def test_a_full_disk_says_where_more_room_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,18 +51,20 @@ def test_a_full_disk_says_where_more_room_would_help(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("terralink.vectorize.roads.strips.SpooledTemporaryFile", Full)
     with pytest.raises(OutputError, match="No space left on device; set TMPDIR"):
-        Shelf().put(b"much")
+        SpillBuffer().append(b"much")
 
 
 FULL = 128
 
 
-def kept(levels: NDArray[np.uint8], *, pixel_m: float = 1.0, strip_rows: int = 512) -> Faint:
-    faint = Faint(full=FULL, pixel_m=pixel_m)
-    strips = Strips(levels.shape[1], road=FULL, strip_rows=strip_rows, halo_rows=8)
-    for strip in itertools.chain(strips.add(levels), strips.rest()):
-        faint.add(strip)
-    return faint
+def store_of(
+    levels: NDArray[np.uint8], *, pixel_m: float = 1.0, strip_rows: int = 512
+) -> SubthresholdStore:
+    store = SubthresholdStore(threshold=FULL, pixel_m=pixel_m)
+    strips = StripBuffer(levels.shape[1], threshold=FULL, strip_rows=strip_rows, halo_rows=8)
+    for strip in itertools.chain(strips.add(levels), strips.flush()):
+        store.add(strip)
+    return store
 
 
 def between(begin: tuple[float, float], end: tuple[float, float]) -> NDArray[np.object_]:
@@ -80,7 +82,9 @@ def test_the_share_along_a_line_is_the_mean_of_the_pixels_under_it(
 ) -> None:
     levels = np.random.default_rng(seed).integers(1, 255, (40, 40)).astype(np.uint8)
     line = between(ends[:2], ends[2:])
-    found = kept(levels, strip_rows=strip_rows).along(line, Grid((40, 40), Affine.identity()))
+    found = store_of(levels, strip_rows=strip_rows).mean_share(
+        line, Grid((40, 40), Affine.identity())
+    )
     steps = max(int(np.ceil(line[0].length)), 1)
     places = [line[0].interpolate((i + 0.5) / steps, normalized=True) for i in range(steps)]
     under = [min(float(levels[int(at.y), int(at.x)]) / FULL, 1) for at in places]
@@ -92,18 +96,21 @@ def test_blocks_of_fine_pixels_are_means() -> None:
     levels[:, ::2] = 96
     grid = Grid(levels.shape, Affine(0.25, 0, 5e5, 0, -0.25, 4e6), CRS.from_epsg(32611))
     line = between((500002, 3999990), (500012, 3999990))
-    assert kept(levels, pixel_m=0.25).along(line, grid)[0] == pytest.approx(0.5, abs=0.04)
+    assert store_of(levels, pixel_m=0.25).mean_share(line, grid)[0] == pytest.approx(0.5, abs=0.04)
 
 
 def test_a_mask_says_nothing_of_its_gaps() -> None:
     levels = np.zeros((40, 40), np.uint8)
     levels[20, :10] = levels[20, 30:] = 255
-    faint, grid = kept(levels), Grid((40, 40), Affine.identity())
-    assert np.isnan(faint.along(between((10, 20.5), (30, 20.5)), grid)).all()
+    store, grid = store_of(levels), Grid((40, 40), Affine.identity())
+    assert np.isnan(store.mean_share(between((10, 20.5), (30, 20.5)), grid)).all()
     levels[0, 0] = 1
-    assert kept(levels).along(between((10, 20.5), (30, 20.5)), grid)[0] == 0
+    assert store_of(levels).mean_share(between((10, 20.5), (30, 20.5)), grid)[0] == 0
 
 
 def test_a_scene_without_rows_says_nothing() -> None:
     none = np.empty(0, dtype=object)
-    assert len(kept(np.zeros((0, 9), np.uint8)).along(none, Grid((0, 9), Affine.identity()))) == 0
+    assert (
+        len(store_of(np.zeros((0, 9), np.uint8)).mean_share(none, Grid((0, 9), Affine.identity())))
+        == 0
+    )

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
 from terralink.raster import Grid, Raster
-from terralink.vectorize.roads.strips import Strips
+from terralink.vectorize.roads.strips import StripBuffer
 
 UTM = CRS.from_epsg(32611)
 
@@ -52,7 +52,7 @@ def test_a_town_in_strips_is_the_town_in_one_strip(monkeypatch: pytest.MonkeyPat
     graphs = []
     for rows in (128, 900):
         how = {"strip_rows": rows, "halo_rows": 64}
-        monkeypatch.setattr(Strips.__init__, "__kwdefaults__", how)
+        monkeypatch.setattr(StripBuffer.__init__, "__kwdefaults__", how)
         graphs.append(vectorize.trace_roads(mask))
     cut, whole = graphs
     assert len(cut) == len(whole) > 10

@@ -20,7 +20,7 @@ from terralink.graph import RoadGraph
 from terralink.metrics import centreline_match
 from terralink.raster import Grid, Raster
 from terralink.vectorize import RoadTracer, trace_roads
-from terralink.vectorize.roads.strips import Strips
+from terralink.vectorize.roads.strips import StripBuffer
 
 PIXELS = Affine.identity()
 UTM = CRS.from_epsg(32611)
@@ -249,7 +249,9 @@ def test_the_map_is_the_same_whatever_the_strips(
 ) -> None:
     prob = raster(crooked_town())
     whole = trace_roads(prob)
-    monkeypatch.setattr(Strips.__init__, "__kwdefaults__", {"strip_rows": rows, "halo_rows": 64})
+    monkeypatch.setattr(
+        StripBuffer.__init__, "__kwdefaults__", {"strip_rows": rows, "halo_rows": 64}
+    )
     cut = trace_roads(prob)
     assert cut.length_m.sum() == pytest.approx(whole.length_m.sum(), rel=1e-3)
     # where a strip ends a line may keep another pixel: less than one is all that moves

@@ -317,7 +317,7 @@ def _fill(strip: Strip, first: Ints, stop: Ints) -> None:
     prob, width = strip.prob.ravel(), strip.prob.shape[1]
     before = np.where(first % width > 0, prob[first - 1], 0)
     after = np.where(stop % width > 0, prob[stop % prob.size], 0)
-    beside = np.maximum(np.maximum(before, after), strip.road)
+    beside = np.maximum(np.maximum(before, after), strip.threshold)
     prob[expand(first, stop)] = np.repeat(beside, stop - first)
 
 

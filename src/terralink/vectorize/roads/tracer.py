@@ -47,7 +47,14 @@ from terralink.vectorize.roads.skeleton import (
     straightened,
     trace,
 )
-from terralink.vectorize.roads.strips import STRIP_ROWS, Faint, MaskStore, Shelf, Strip, Strips
+from terralink.vectorize.roads.strips import (
+    STRIP_ROWS,
+    MaskStore,
+    SpillBuffer,
+    Strip,
+    StripBuffer,
+    SubthresholdStore,
+)
 
 _CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
 
@@ -141,14 +148,14 @@ class RoadTracer:
         self._reader.check()
         grid = self._tracing.bands.grid
         traced = self._tracing.finish()
-        faint, mask = self._tracing.faint, self._tracing.mask
+        subthreshold, mask = self._tracing.subthreshold, self._tracing.mask
         clearance = Clearance(traced.graph.junctions, traced.radius_m.astype(np.float64))
         facts = SceneFacts(
             clearance,
             partial(_at_border, clearance=clearance, grid=grid),
             partial(mask.measure_road, grid=grid),
         )
-        seen = Seen(partial(faint.along, grid=grid), partial(mask.trim, grid=grid))
+        seen = Seen(partial(subthreshold.mean_share, grid=grid), partial(mask.trim_road, grid=grid))
         graph = _strong(traced.graph, traced.peak, least=min_positive_value(self._strong)).joined()
         del traced  # what is left out need not be held while the rest is cleaned
         return clean(graph, self._rules, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
@@ -160,12 +167,14 @@ class _Tracing:
     def __init__(self, first: Grid, *, weakest: float) -> None:
         self.bands = Bands(first)
         top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
-        self.faint = Faint(full=weakest * 255, pixel_m=max(top_row.pixel_size_m))
+        self.subthreshold = SubthresholdStore(
+            threshold=weakest * 255, pixel_m=max(top_row.pixel_size_m)
+        )
         self.mask = MaskStore(width_px=first.width)
         self._first = first  # the grid of the first band
-        self._strips = Strips(first.width, road=min_positive_value(weakest))
+        self._strips = StripBuffer(first.width, threshold=min_positive_value(weakest))
         self._above = Pixels.none()  # the skeleton in the last row of the strip before
-        self._traces = Shelf()
+        self._traces = SpillBuffer()
 
     def add(self, levels: NDArray[np.uint8]) -> None:
         for strip in self._strips.add(levels):
@@ -173,7 +182,7 @@ class _Tracing:
 
     def finish(self) -> "RawGraph":
         """The raw graph of all rows that came in."""
-        for strip in self._strips.rest():
+        for strip in self._strips.flush():
             self._trace(strip)
         return build_graph([Traces.unpacked(data) for data in self._traces], self.bands.grid)
 
@@ -182,13 +191,13 @@ class _Tracing:
         shape = (last_row + 1 - first_row, self._first.width)
         pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
         fill_holes(strip, pixel_size_m=pixel_size_m)
-        self.faint.add(strip)
+        self.subthreshold.add(strip)
         self.mask.add(strip)
         pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
         seams = (first_row - 1, last_row)
         traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
         if len(traces.counts):
-            self._traces.put(straightened(traces).packed())
+            self._traces.append(straightened(traces).packed())
         self._above = pixels.in_row(last_row)
 
 
