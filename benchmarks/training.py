@@ -23,7 +23,7 @@ from terralink import losses, models
 from terralink.data.sources import Towns
 from terralink.models.normalised import Normalised
 from terralink.train import Recipe
-from terralink.train.batches import Batches
+from terralink.train.datamodule import Batches
 from terralink.train.recipe import Weighted
 from terralink.train.schedule import Constant
 from terralink.train.task import Segmentation

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from terralink.errors import RecipeError  # noqa: E402
-from terralink.train import Ensemble, Recipe, ensemble, fit_ensemble, is_ensemble, loop  # noqa: E402
-from terralink.train.score import probabilities  # noqa: E402
+from terralink.train import Ensemble, Recipe, ensemble, finished, fit_ensemble, is_ensemble  # noqa: E402
+from terralink.train.task import probabilities  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -61,10 +61,10 @@ def test_members_are_trained_once_and_scored_together(
     scores = fit_ensemble(of_two(b="tta: true"), tmp_path, out, changes={"trainer.seed": "3"})
     assert scores is not None
     # The weight of b is nearly nothing: the scores are those of a alone.
-    assert scores == pytest.approx(loop.finished(out / "a"), abs=1e-6)
-    assert loop.finished(out) == scores
+    assert scores == pytest.approx(finished(out / "a"), abs=1e-6)
+    assert finished(out) == scores
     assert Recipe.from_file(out / "b" / "recipe.yaml").trainer.seed == 3
-    monkeypatch.setattr(loop, "fit", None)  # not called again
+    monkeypatch.setattr(ensemble, "fit", None)  # not called again
     assert fit_ensemble(of_two(), tmp_path, out) == scores
 
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from terralink.data.prepare import AtGroundSize, at_ground_size  # noqa: E402
 from terralink.errors import RecipeError  # noqa: E402
 from terralink.train import Recipe, ensemble  # noqa: E402
-from terralink.train.batches import Batches  # noqa: E402
+from terralink.train.datamodule import Batches  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -10,13 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from terralink import inference  # noqa: E402
-from terralink.data.samples import Samples  # noqa: E402
 from terralink.errors import InputError, ModelError, RecipeError  # noqa: E402
 from terralink.export.checkpoint import export_checkpoint  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
-from terralink.train.checkpoints import moving_average  # noqa: E402
+from terralink.train.artifacts import moving_average  # noqa: E402
+from terralink.train.datamodule import Samples  # noqa: E402
 from terralink.train.recipe import Shifts  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 from terralink import losses, models  # noqa: E402
 from terralink.data.sources import Source, Towns  # noqa: E402
 from terralink.train import Recipe, fit, shipped  # noqa: E402
-from terralink.train.batches import Batches  # noqa: E402
+from terralink.train.datamodule import Batches  # noqa: E402
 from terralink.train.recipe import Weighted  # noqa: E402
 from terralink.train.task import Segmentation  # noqa: E402
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-from terralink.train.plateau import Plateau  # noqa: E402
 from terralink.train.schedule import (  # noqa: E402
     Constant,
     Cosine,
     Every,
     MultiStep,
     Optimizer,
+    Plateau,
     Poly,
     ReloadAndDivide,
     Schedule,

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-from terralink.data.samples import Samples  # noqa: E402
 from terralink.errors import OutputError, TrainingError  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
-from terralink.train.checkpoints import WholeCheckpoints  # noqa: E402
+from terralink.train.artifacts import WholeCheckpoints  # noqa: E402
+from terralink.train.datamodule import Samples  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -9,7 +9,7 @@ from terralink.cli import console, options, runs
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.train.sweeps import Row
+    from terralink.train.multirun import Row
 
 
 def run(

@@ -1,20 +1,18 @@
 """Training: a recipe (data) goes in, a run folder comes out. Needs the extra ``train``.
 
-recipe       what a run depends on, read strictly     schedule, plateau   rates over time
-batches      loaders and the number of steps          task, score         loss and figures
-loop         fit: all of it together                  checkpoints         last, best, averaged
-folder       what a run folder holds already          checks              what would fail at once
-stages       one run from another's weights           sweeps              settings and folds
-ensemble     several networks as one                  catalogue           what is shipped, by paper
-provenance   commit and environment                   record              overlays, curves, report
+recipe      what a run depends on, read strictly      schedule    optimizers and learning rates
+datamodule  samples, loaders, number of steps         task        training step, loss, figures
+loop        fit: all of it together                   artifacts   checkpoints, overlays, report
+run_folder  what a run folder holds already           multirun    sweeps, and stages of a chain
+ensemble    several networks as one                   catalogue   what is bundled, by paper
+depthwise   faster gradients on CPUs
 """
 
 from terralink.train.ensemble import Ensemble, fit_ensemble, is_ensemble
-from terralink.train.folder import finished
 from terralink.train.loop import Processes, fit
+from terralink.train.multirun import chain, fit_stages, sweep
 from terralink.train.recipe import Recipe, shipped
-from terralink.train.stages import chain, fit_stages
-from terralink.train.sweeps import sweep
+from terralink.train.run_folder import finished
 
 __all__ = [
     "Ensemble",

@@ -21,18 +21,16 @@ from torch.utils.data import DataLoader
 
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import Chips
-from terralink.data.samples import Whole
 from terralink.data.schema import Strict
 from terralink.data.sources import Source
 from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
-from terralink.train import loop
-from terralink.train.batches import at_model_size
-from terralink.train.folder import Scores, check_member
-from terralink.train.loop import ONE, Processes
+from terralink.train.datamodule import Whole, at_model_size
+from terralink.train.loop import ONE, Processes, fit
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
-from terralink.train.score import probabilities, scores
+from terralink.train.run_folder import Scores, check_member, finish, finished
+from terralink.train.task import probabilities, scores
 
 _LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
 _YAML = (".yaml", ".yml")
@@ -152,13 +150,13 @@ def fit_ensemble(
         part.write_text(ensemble.to_yaml(), encoding="utf-8")
     mean = _mean(folders, list(ensemble.members.values()))
     found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)
-    loop.finish(out, found)
+    finish(out, found)
     return found
 
 
 def _earlier(ensemble: Ensemble, out: Path) -> Scores | None:
     """The scores of an ensemble that came to its end in ``out``; of another one, it is refused."""
-    if (found := loop.finished(out)) is not None and (out / _ENSEMBLE).exists():
+    if (found := finished(out)) is not None and (out / _ENSEMBLE).exists():
         stored = (out / _ENSEMBLE).read_text(encoding="utf-8")
         if stored != ensemble.to_yaml():
             raise OutputError(f"{out} holds another ensemble, which is done: choose another --out")
@@ -168,10 +166,10 @@ def _earlier(ensemble: Ensemble, out: Path) -> Scores | None:
 
 def _member(recipe: Recipe, data: Path, folder: Path, processes: Processes) -> Scores | None:
     """The scores of a member, which is trained unless it came to its end already."""
-    if (found := loop.finished(folder)) is not None:
+    if (found := finished(folder)) is not None:
         check_member(recipe, folder)
         return found
-    return loop.fit(recipe, data, folder, resume=True, processes=processes)
+    return fit(recipe, data, folder, resume=True, processes=processes)
 
 
 def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:

@@ -1,4 +1,4 @@
-"""From a recipe to a run folder: checkpoints, curves, and the network that came out."""
+"""From a recipe to a run folder: checkpoints, curves, and the trained network."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,28 +11,27 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from terralink import models
 from terralink.atomic_write import write_atomically
 from terralink.errors import RecipeError, TerralinkError
 from terralink.export import Metadata
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
-from terralink.train import checkpoints, provenance, record
-from terralink.train.batches import Batches
-from terralink.train.checks import check_start
-from terralink.train.folder import (
+from terralink.train import artifacts
+from terralink.train.datamodule import Batches, Samples
+from terralink.train.recipe import Recipe
+from terralink.train.run_folder import (
     LAST_CHECKPOINT,
     RECIPE,
     Scores,
+    commit,
     earlier,
+    environment,
+    finish,
     nothing_left_of_a_failed_start,
 )
-from terralink.train.folder import finish as finish
-from terralink.train.folder import finished as finished
-from terralink.train.plateau import Plateau
-from terralink.train.recipe import Recipe
-from terralink.train.schedule import ReloadAndDivide
-from terralink.train.score import scores
-from terralink.train.task import Segmentation
+from terralink.train.schedule import Plateau, ReloadAndDivide
+from terralink.train.task import Segmentation, scores
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def save(task: Segmentation, out: Path, *, start: Path | None = None) -> None:
         licence=recipe.licence,
         attribution=_credits(recipe, start),
         recipe=recipe.to_yaml(),
-        commit=provenance.commit(),
+        commit=commit(),
     )
     network = {
         "name": recipe.model.name,
@@ -129,7 +128,7 @@ def _open(recipe: Recipe, batches: Batches, out: Path) -> None:
     """The run folder, with what is known before the first step."""
     for name, text in {
         RECIPE: recipe.to_yaml(),
-        "environment.json": provenance.environment(),
+        "environment.json": environment(),
         "left_out.txt": "".join(f"{name}\n" for name in batches.left_out),
     }.items():
         with write_atomically(out / name) as part:
@@ -169,7 +168,7 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
         gradient_clip_val=wanted.clip_norm or None,
         accumulate_grad_batches=wanted.accumulate,
         callbacks=_callbacks(recipe, batches, out),
-        plugins=[checkpoints.WholeCheckpoints()],
+        plugins=[artifacts.WholeCheckpoints()],
         logger=[
             CSVLogger(out, name="log", flush_logs_every_n_steps=1),  # a kill must lose no line
             TensorBoardLogger(out, name="tensorboard"),
@@ -185,9 +184,9 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
 def _callbacks(recipe: Recipe, batches: Batches, out: Path) -> list[L.Callback]:
     wanted = recipe.trainer
     asked = [
-        *checkpoints.callbacks(recipe, out),
-        record.Overlays(tuple(recipe.val), out),
-        record.Progress(-(-batches.steps // batches.steps_per_epoch)),
+        *artifacts.callbacks(recipe, out),
+        artifacts.Overlays(tuple(recipe.val), out),
+        artifacts.Progress(-(-batches.steps // batches.steps_per_epoch)),
     ]
     if isinstance(recipe.schedule, ReloadAndDivide):
         asked.append(Plateau(recipe.schedule, out))
@@ -222,10 +221,48 @@ def _conclude(task: Segmentation, batches: Batches, out: Path, start: Path | Non
     """Save the result, score it on each validation set, and draw the report."""
     recipe = task.recipe
     if recipe.trainer.keep == "best":
-        task.load_state_dict(checkpoints.weights(out / "best.ckpt"))
+        task.load_state_dict(artifacts.weights(out / "best.ckpt"))
     save(task, out, start=start)
     sets = dict(zip(recipe.val, batches.val(), strict=True))
     found = scores(task.eval(), sets, threshold=recipe.threshold, tta=recipe.tta)
-    record.write(recipe, out, found)
+    artifacts.write(recipe, out, found)
     finish(out, found)
     return found
+
+
+_NO_SPREAD = "Expected more than 1 value per channel"
+
+
+def check_start(batches: Batches) -> None:
+    """Draw a sample of each source, and see whether the network takes a batch of the recipe's.
+
+    Raises ``InputError`` for chips that cannot be augmented, ``RecipeError`` for a batch of one.
+    """
+    recipe = batches.recipe
+    for source in batches.sources:
+        Samples([source], [1.0], recipe.augment, 0, pixel_size_m=recipe.rescale_to_m)[0]
+    check_norms(recipe, recipe.trainer.batch_size // batches.processes)
+
+
+def check_norms(recipe: Recipe, batch_size: int) -> None:
+    """Raise ``RecipeError`` where a batch norm would see one value, whose spread is nothing.
+
+    So it is where a network pools a sample to 1 x 1 pixel, and a batch is one sample.
+    """
+    if batch_size > 1 or recipe.trainer.freeze_norms:
+        return
+    wanted, side_px = recipe.model, recipe.augment.crop_px
+    with torch.device("meta"):  # shapes alone, no memory and no arithmetic
+        network = models.create_model(
+            wanted.name, num_classes=len(wanted.classes), in_channels=len(wanted.bands)
+        ).train()
+        try:
+            network(torch.zeros(batch_size, len(wanted.bands), side_px, side_px))
+        except ValueError as error:
+            if _NO_SPREAD not in str(error):
+                raise
+            raise RecipeError(
+                f"{wanted.name} pools a sample of {side_px} px to 1 x 1, and a batch norm has no "
+                "spread over one value: a batch of 2 or more for each process (trainer.batch_size),"
+                " or trainer.freeze_norms: true"
+            ) from error

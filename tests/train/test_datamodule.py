@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from terralink.data.augment import Augment  # noqa: E402
 from terralink.data.chips import Chip  # noqa: E402
-from terralink.data.samples import EpochSampler, Samples, Whole  # noqa: E402
 from terralink.errors import InputError  # noqa: E402
+from terralink.train.datamodule import EpochSampler, Samples, Whole  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 from terralink.errors import RecipeError
-from terralink.train import Recipe, chain, fit_stages, stages, sweep, sweeps
+from terralink.train import Recipe, chain, fit_stages, multirun, sweep
 
 pytestmark = pytest.mark.torch
 
@@ -62,7 +62,7 @@ def test_each_stage_starts_from_the_one_before_and_is_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = Fits()
-    monkeypatch.setattr(stages, "fit", fits)
+    monkeypatch.setattr(multirun, "fit", fits)
     both = [Recipe.named(written(tmp_path, name)) for name in ("noisy", "clean")]
     fit_stages(both, tmp_path, tmp_path / "out")
     done = fit_stages(both, tmp_path, tmp_path / "out")
@@ -74,7 +74,7 @@ def test_a_sweep_runs_every_setting_in_every_fold_once_and_gives_mean_and_spread
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = Fits()
-    monkeypatch.setattr(sweeps, "fit", fits)
+    monkeypatch.setattr(multirun, "fit", fits)
     recipe = written(tmp_path, "stage")
     choices = {"loss.alpha": ["0.25", "0.75"], "trainer.batch_size": ["1"]}
     for _ in range(2):
@@ -89,7 +89,7 @@ def test_a_wrong_value_is_told_before_the_first_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = Fits()
-    monkeypatch.setattr(sweeps, "fit", fits)
+    monkeypatch.setattr(multirun, "fit", fits)
     with pytest.raises(RecipeError, match="alpha"):
         sweep(written(tmp_path, "stage"), {"loss.alpha": ["0.1", "7"]}, tmp_path, tmp_path / "out")
     assert not fits.asked

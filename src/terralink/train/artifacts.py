@@ -1,10 +1,14 @@
-"""What a run shows of itself: samples laid out after each epoch, curves, and report.html."""
+"""What a run writes while it trains and at its end: checkpoints, overlays, curves, report.html.
+
+Checkpoints are written as a whole or not at all, and never with weights that are not finite: so
+neither a full disk nor a run that diverges loses the last good one.
+"""
 
 import base64
 import csv
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,7 +17,9 @@ from typing import Any
 import lightning as L
 import matplotlib
 import numpy as np
-from lightning.pytorch.callbacks import RichProgressBar
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, WeightAveraging
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,6 +27,7 @@ from torch import Tensor
 
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE
+from terralink.errors import TrainingError
 from terralink.train.recipe import Recipe
 
 _SHOWN = 3  # chips of each validation set
@@ -167,3 +174,68 @@ def _row(row: tuple[str, str]) -> str:
 
 def _inline(path: Path, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+LAST, BEST = "last", "best"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's files, each written beside its name and moved when it is whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        del storage_options
+        lost = [key for key, value in checkpoint["state_dict"].items() if not _finite(value)]
+        if lost:
+            raise TrainingError(
+                f"the weights are no numbers any more ({lost[0]} is the first of {len(lost)}); "
+                f"{path} is of before: lower the learning rate, or clip the gradients"
+            )
+        # Through a file of Python's, whose error says that the disk is full.
+        with write_atomically(Path(path)) as part, part.open("wb") as file:
+            torch.save(checkpoint, file)
+
+
+def callbacks(recipe: Recipe, out: Path) -> list[Any]:
+    """Keep the last checkpoint, the best one by the recipe's figure, and averaged weights."""
+    wanted = recipe.trainer
+    kept: list[Any] = [
+        ModelCheckpoint(out, LAST, enable_version_counter=False, save_on_train_epoch_end=True)
+    ]
+    if wanted.monitor:
+        kept.append(
+            ModelCheckpoint(
+                out, BEST, monitor=wanted.monitor, mode="max", enable_version_counter=False
+            )
+        )
+    if wanted.ema_decay:
+        kept.append(WeightAveraging(avg_fn=moving_average(wanted.ema_decay)))
+    return kept
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """How the average of ``count`` steps' weights takes in the next ones.
+
+    An exponential average that begins with a short memory, min(decay, (1 + count) / (10 + count)),
+    so that it follows the first steps and forgets the start (as TensorFlow's and timm's do).
+
+    >>> moving_average(0.998)(torch.tensor(0.0), torch.tensor(1.0), 8)
+    tensor(0.5000)
+    """
+
+    def take_in(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        keep = min(decay, (1 + int(count)) / (10 + int(count)))
+        return keep * average + (1 - keep) * current
+
+    return take_in
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def weights(path: Path) -> Mapping[str, torch.Tensor]:
+    """The network's tensors in a checkpoint of a run, averaged where the run averages."""
+    state: Mapping[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return state

@@ -1,18 +1,26 @@
-"""The folder of a run: what an earlier run left in it, and that a failed start leaves nothing.
+"""The folder of a run: what it holds of an earlier run, and the environment that is recorded in it.
 
-RULE 1: a run that came to its end (it has a scores.json) is never changed.
-RULE 2: a run that was stopped (it has a last.ckpt) goes on when that is asked for, with the network
-        that it began with; it is never begun anew.
+RULE 1: a run that is complete (it has a scores.json) is never changed.
+RULE 2: a run that was stopped (it has a last.ckpt) is resumed on request, with the network that it
+        began with; it is never started anew.
 RULE 3: what fails before the first step leaves the disk as it was.
 """
 
 import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from terralink import __version__
 from terralink.atomic_write import write_atomically
 from terralink.errors import OutputError, RecipeError
 from terralink.train.recipe import Recipe
@@ -130,3 +138,26 @@ def _keys_that_differ(wanted: Any, stored: Any, place: str = "") -> Iterator[str
     # What was measured on the chips stands in the stored recipe.
     elif wanted != stored and wanted != "measured":
         yield place
+
+
+def commit() -> str:
+    """The commit of the source tree that runs, or the version of the package."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or f"terralink {__version__}"
+
+
+def environment() -> str:
+    """Commit, command, machine and the versions of all packages, as JSON."""
+    told = {
+        "commit": commit(),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+    }
+    return json.dumps(told, indent=2)

@@ -1,4 +1,8 @@
-"""One recipe over a grid of settings and over folds: a table with mean and spread."""
+"""Several runs of recipes: a sweep over settings and folds, and stages that follow each other.
+
+Stages are PP-LinkNet's training (Tran et al. 2020): the first stage learns from OpenStreetMap
+drawn as masks, the second continues from its weights with labels that people made.
+"""
 
 import itertools
 import math
@@ -7,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from terralink.train.folder import Scores, check_member, finished
-from terralink.train.loop import fit
-from terralink.train.recipe import Recipe
+from terralink.errors import RecipeError
+from terralink.train.loop import ONE, Processes, fit
+from terralink.train.recipe import Changes, Recipe
+from terralink.train.run_folder import Scores, check_member, finished
 
 Setting = dict[str, str]  # dotted keys of the recipe and their values, as YAML
 
@@ -84,3 +89,38 @@ def _run(recipe: Recipe, data: Path, folder: Path, start: Path | None) -> Scores
         return fit(recipe, data, folder, start=start, resume=True) or {}
     check_member(recipe, folder)
     return scores
+
+
+def chain(name: str, changes: Changes | None = None) -> list[Recipe]:
+    """The recipe ``name`` and all that it starts from, the first stage first.
+
+    ``changes`` are made to each of them. Raises ``RecipeError`` when the stages go in a circle.
+    """
+    stages = [Recipe.named(name, changes)]
+    while before := stages[0].starts_from:
+        first = Recipe.named(before, changes)
+        if first in stages:
+            raise RecipeError(f"the stages of {name!r} go in a circle, by way of {before!r}")
+        stages.insert(0, first)
+    return stages
+
+
+def fit_stages(
+    stages: Sequence[Recipe], data: Path, out: Path, *, processes: Processes = ONE
+) -> list[tuple[Recipe, Scores]]:
+    """Run the stages into folders of ``out``, each from the one before; their scores.
+
+    Stages that came to their end are not run again, one that was stopped goes on.
+    """
+    start: Path | None = None
+    done: list[tuple[Recipe, Scores]] = []
+    for number, recipe in enumerate(stages, 1):
+        folder = out / f"{number}_{recipe.name}"
+        scores = finished(folder)
+        if scores is None:
+            scores = fit(recipe, data, folder, start=start, resume=True, processes=processes)
+        else:
+            check_member(recipe, folder)
+        done.append((recipe, scores or {}))
+        start = folder
+    return done

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-from terralink.data.samples import Samples  # noqa: E402
 from terralink.errors import InputError, OutputError, RecipeError, TerralinkError  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
-from terralink.train import Recipe, checks, finished, fit, record, sweep  # noqa: E402
+from terralink.train import Recipe, artifacts, finished, fit, loop, sweep  # noqa: E402
+from terralink.train.datamodule import Samples  # noqa: E402
 from terralink.train.loop import save  # noqa: E402
 from terralink.train.task import Segmentation  # noqa: E402
 
@@ -226,12 +226,12 @@ def test_a_batch_norm_over_one_value_is_found(
 ) -> None:
     recipe = tiny(model__name=network, augment__crop_px=str(crop_px))
     if not fails:
-        checks.check_norms(recipe, batch)
+        loop.check_norms(recipe, batch)
         return
     with pytest.raises(RecipeError, match=r"batch of 2 or more for each process"):
-        checks.check_norms(recipe, batch)
+        loop.check_norms(recipe, batch)
     frozen = recipe.trainer.model_copy(update={"freeze_norms": True})
-    checks.check_norms(recipe.model_copy(update={"trainer": frozen}), batch)
+    loop.check_norms(recipe.model_copy(update={"trainer": frozen}), batch)
 
 
 def test_what_a_worker_says_is_one_line(sets: Path, tiny: Write) -> None:
@@ -258,7 +258,7 @@ def test_a_recipe_without_validation_sets_is_trained(tiny: Write, tmp_path: Path
 
 
 def test_the_bar_counts_epochs_from_one_to_their_number() -> None:
-    bar = record.Progress(3)
+    bar = artifacts.Progress(3)
     assert [bar._get_train_description(epoch) for epoch in range(3)] == [
         "Epoch 1/3",
         "Epoch 2/3",
