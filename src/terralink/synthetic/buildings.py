@@ -1,6 +1,8 @@
-"""Buildings: rectangular wings along streets, around courts and on big lots.
+"""Buildings: where they stand, and how their roofs look from above.
 
-Candidates are made along every street and thinned: none touches a road, the water or another.
+Buildings are made of rectangular wings: along streets, around courtyards and on big lots.
+Candidates are placed along every street; those that touch a road, water or an earlier building are
+dropped.
 """
 
 from collections.abc import Sequence
@@ -10,27 +12,40 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.synthetic.curves import Points, along, boxes, distances, left_of
+from terralink.synthetic.primitives import (
+    LandCover,
+    LayerBuilder,
+    LayerBuilders,
+    Points,
+    cumulative_length,
+    exterior_rings,
+    oriented_boxes,
+    rotate_left,
+    sample_along,
+)
 from terralink.synthetic.streets import Block, Road
+from terralink.synthetic.styles import Acquisition, Style
 
-_APART_M = 0.4
+_BIG_M2 = 900  # from here on: a pale flat roof with technical units on it
+
+_MIN_DISTANCE_M = 0.4
 
 
 @dataclass(frozen=True, eq=False)
 class Frontage:
-    """Lots along streets: where each meets the street, and how it lies."""
+    """Lots along streets: position on the kerb and orientation of each."""
 
-    at: Points  # (n, 2) on the kerb
-    ahead: Points  # (n, 2) along the street
+    kerb: Points  # (n, 2) middle of the lot on the kerb
+    forward: Points  # (n, 2) along the street
     inward: Points  # (n, 2) away from the street
     width_m: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.at)
+        return len(self.kerb)
 
     def local(self, across_m: NDArray[np.float64], inward_m: NDArray[np.float64]) -> Points:
         """Points ``across_m`` along the street and ``inward_m`` from the kerb."""
-        return self.at + self.ahead * across_m[:, None] + self.inward * inward_m[:, None]
+        return self.kerb + self.forward * across_m[:, None] + self.inward * inward_m[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +62,7 @@ class Buildings:
         return len(self.polygons)
 
     @classmethod
-    def of_wings(
+    def from_wings(
         cls, groups: Sequence[Points], height_m: NDArray[np.float64], gabled: NDArray[np.bool_]
     ) -> "Buildings":
         """One building per group (wings, 4, 2): its wings' union."""
@@ -61,8 +76,8 @@ class Buildings:
         return cls(polygons, wings, owner, height_m, gabled)
 
     @classmethod
-    def joined(cls, several: Sequence["Buildings"]) -> "Buildings":
-        """All of them; the earlier ones have the better right to their ground."""
+    def concat(cls, several: Sequence["Buildings"]) -> "Buildings":
+        """All of them in order: where two overlap, the earlier one stays."""
         shifts = np.cumsum([0, *(len(some) for some in several)])
         return cls(
             np.concatenate([some.polygons for some in several]),
@@ -74,33 +89,33 @@ class Buildings:
             np.concatenate([some.gabled for some in several]),
         )
 
-    def kept(self, keep: NDArray[np.bool_]) -> "Buildings":
+    def select(self, keep: NDArray[np.bool_]) -> "Buildings":
         """Those with True in ``keep`` (m,)."""
         renumbered = np.cumsum(keep) - 1
-        of_kept = keep[self.owner]
+        in_selection = keep[self.owner]
         return Buildings(
             self.polygons[keep],
-            self.wings[of_kept],
-            renumbered[self.owner[of_kept]],
+            self.wings[in_selection],
+            renumbered[self.owner[in_selection]],
             self.height_m[keep],
             self.gabled[keep],
         )
 
-    def standing_free(self, obstacles: shapely.STRtree, ground: shapely.Geometry) -> "Buildings":
+    def drop_obstructed(self, obstacles: shapely.STRtree, ground: shapely.Geometry) -> "Buildings":
         """Those on ``ground`` that touch no obstacle and no earlier building."""
-        return self.kept(free(self.polygons, obstacles, ground))
+        return self.select(find_free(self.polygons, obstacles, ground))
 
 
-def free(
+def find_free(
     polygons: NDArray[np.object_], obstacles: shapely.STRtree, ground: shapely.Geometry
 ) -> NDArray[np.bool_]:
-    """Which polygons lie within ``ground``, off the obstacles and off the earlier ones kept."""
+    """Which polygons lie within ``ground`` and touch neither obstacles nor earlier polygons."""
     shapely.prepare(ground)
     keep = np.array(shapely.contains_properly(ground, polygons), dtype=bool)
     keep[obstacles.query(polygons, predicate="intersects")[0]] = False
     left = np.flatnonzero(keep)
     pairs = shapely.STRtree(polygons[left]).query(
-        polygons[left], predicate="dwithin", distance=_APART_M
+        polygons[left], predicate="dwithin", distance=_MIN_DISTANCE_M
     )
     for later, earlier in sorted(left[pairs].T.tolist()):
         if earlier < later and keep[earlier]:
@@ -108,132 +123,225 @@ def free(
     return keep
 
 
-def frontage(
-    roads: Sequence[Road], lot_m: tuple[float, float], draw: np.random.Generator
+def divide_frontage(
+    roads: Sequence[Road], lot_m: tuple[float, float], rng: np.random.Generator
 ) -> Frontage:
     """Lots on both sides of ``roads``, as many as fit, each road with lots of its own width."""
     parts = []
     for road in roads:
-        length_m = float(distances(road.points)[-1])
-        count = int(length_m / draw.uniform(*lot_m))
+        length_m = float(cumulative_length(road.points)[-1])
+        count = int(length_m / rng.uniform(*lot_m))
         if count == 0:
             continue
         at_m = (np.arange(count, dtype=np.float64) + 0.5) * (length_m / count)
-        at, ahead = along(road.points, at_m)
+        at, forward = sample_along(road.points, at_m)
         for side in (1.0, -1.0):
-            inward = left_of(ahead) * side
-            parts.append(
-                (at + inward * (road.width_m / 2), ahead, inward, np.full(count, length_m / count))
-            )
+            inward = rotate_left(forward) * side
+            kerb, width_m = at + inward * (road.width_m / 2), np.full(count, length_m / count)
+            parts.append((kerb, forward, inward, width_m))
     if not parts:
         return Frontage(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
     return Frontage(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def houses(lots: Frontage, draw: np.random.Generator, *, gabled: float) -> Buildings:
+def place_houses(lots: Frontage, rng: np.random.Generator, *, gabled: float) -> Buildings:
     """One house a lot, half of them with a wing towards the street or the garden."""
     count = len(lots)
-    width_m = lots.width_m * draw.uniform(0.5, 0.78, count)
-    depth_m = draw.uniform(8.5, 12.5, count)
-    back_m = draw.uniform(6, 9, count) + depth_m / 2
-    main = boxes(lots.local(np.zeros(count), back_m), lots.ahead, width_m, depth_m)
-    towards = draw.choice([-1.0, 1.0], count)
-    wing_m = width_m * draw.uniform(0.35, 0.55, count)
-    aside_m = (width_m - wing_m) / 2 * draw.choice([-1.0, 1.0], count)
-    middle = lots.local(aside_m, back_m + towards * draw.uniform(2.5, 4.5, count))
-    wing = boxes(middle, lots.inward, depth_m, wing_m)
-    winged = draw.random(count) < 0.5
+    width_m = lots.width_m * rng.uniform(0.5, 0.78, count)
+    depth_m = rng.uniform(8.5, 12.5, count)
+    back_m = rng.uniform(6, 9, count) + depth_m / 2
+    main = oriented_boxes(lots.local(np.zeros(count), back_m), lots.forward, width_m, depth_m)
+    towards = rng.choice([-1.0, 1.0], count)
+    wing_m = width_m * rng.uniform(0.35, 0.55, count)
+    aside_m = (width_m - wing_m) / 2 * rng.choice([-1.0, 1.0], count)
+    middle = lots.local(aside_m, back_m + towards * rng.uniform(2.5, 4.5, count))
+    wing = oriented_boxes(middle, lots.inward, depth_m, wing_m)
+    winged = rng.random(count) < 0.5
     groups = [
         np.stack([m, w]) if two else m[None] for m, w, two in zip(main, wing, winged, strict=True)
     ]
-    return Buildings.of_wings(groups, draw.uniform(3.5, 7.5, count), draw.random(count) < gabled)
+    return Buildings.from_wings(groups, rng.uniform(3.5, 7.5, count), rng.random(count) < gabled)
 
 
-def rows(
-    lots: Frontage, draw: np.random.Generator, *, gabled: float, behind_m: float = 0.0
+def place_town_houses(
+    lots: Frontage, rng: np.random.Generator, *, gabled: float, behind_m: float = 0.0
 ) -> Buildings:
     """Town houses that fill their lots' frontage, some with a wing into the yard.
 
     ``behind_m`` is how far back from the street: a second row stands in the yards of the first.
     """
     count = len(lots)
-    width_m = lots.width_m * draw.uniform(0.86, 0.96, count)
-    depth_m = draw.uniform(8, 14, count)
-    back_m = behind_m + draw.uniform(1.8, 3.5, count) + depth_m / 2
-    main = boxes(lots.local(np.zeros(count), back_m), lots.ahead, width_m, depth_m)
-    wing_m = width_m * draw.uniform(0.3, 0.5, count)
-    long_m = draw.uniform(4, 9, count)
+    width_m = lots.width_m * rng.uniform(0.86, 0.96, count)
+    depth_m = rng.uniform(8, 14, count)
+    back_m = behind_m + rng.uniform(1.8, 3.5, count) + depth_m / 2
+    main = oriented_boxes(lots.local(np.zeros(count), back_m), lots.forward, width_m, depth_m)
+    wing_m = width_m * rng.uniform(0.3, 0.5, count)
+    long_m = rng.uniform(4, 9, count)
     middle = lots.local((width_m - wing_m) / 2, back_m + depth_m / 2 + long_m / 2 - 1)
-    wing = boxes(middle, lots.inward, long_m + 2, wing_m)
-    winged = draw.random(count) < 0.35
+    wing = oriented_boxes(middle, lots.inward, long_m + 2, wing_m)
+    winged = rng.random(count) < 0.35
     groups = [
         np.stack([m, w]) if two else m[None] for m, w, two in zip(main, wing, winged, strict=True)
     ]
-    return Buildings.of_wings(groups, draw.uniform(6, 15, count), draw.random(count) < gabled)
+    return Buildings.from_wings(groups, rng.uniform(6, 15, count), rng.random(count) < gabled)
 
 
-def courts(blocks: Sequence[Block], share: float, draw: np.random.Generator) -> Buildings:
+def place_courtyard_buildings(
+    blocks: Sequence[Block], share: float, rng: np.random.Generator
+) -> Buildings:
     """Buildings of four wings around a court, in the middle of some blocks."""
     groups, heights = [], []
     for block in blocks:
-        frame = Frame.of(block)
+        frame = BlockFrame.from_block(block)
         long_m, deep_m = frame.long_m - 22, frame.deep_m - 22
-        if draw.random() >= share or min(long_m, deep_m) < 24:
+        if rng.random() >= share or min(long_m, deep_m) < 24:
             continue
         long_m, deep_m = min(long_m, 70.0), min(deep_m, 60.0)
-        wing_m = draw.uniform(8, 11)
+        wing_m = rng.uniform(8, 11)
         groups.append(frame.ring(long_m, deep_m, wing_m))
-        heights.append(draw.uniform(7, 16))
-    return Buildings.of_wings(groups, np.array(heights), draw.random(len(groups)) < 0.6)
+        heights.append(rng.uniform(7, 16))
+    return Buildings.from_wings(groups, np.array(heights), rng.random(len(groups)) < 0.6)
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """A block's own axes: ``ahead`` along its first edge, ``inward`` to its left."""
+class BlockFrame:
+    """The axes of a block: ``forward`` along its first edge, ``inward`` to its left."""
 
     centre: Points
-    ahead: Points
+    forward: Points
     inward: Points
     long_m: float
     deep_m: float
 
     @classmethod
-    def of(cls, block: Block, *, facing: Points | None = None) -> "Frame":
-        """Axes of ``block``, turned so that ``facing`` lies on the side that is not inward."""
+    def from_block(cls, block: Block, *, facing: Points | None = None) -> "BlockFrame":
+        """Axes of ``block``, rotated so that ``facing`` lies opposite to inward."""
         a, b, c, d = block.corners
-        ahead, inward = (b + c - a - d) / 2, (c + d - a - b) / 2
-        long_m, deep_m = float(np.hypot(*ahead)), float(np.hypot(*inward))
-        ahead = ahead / long_m
-        inward = np.array([-ahead[1], ahead[0]])
-        # A crooked block holds less than its mean sides say.
-        skew = abs(float((c + d - a - b) @ ahead)) / 2
+        forward, inward = (b + c - a - d) / 2, (c + d - a - b) / 2
+        long_m, deep_m = float(np.hypot(*forward)), float(np.hypot(*inward))
+        forward = forward / long_m
+        inward = np.array([-forward[1], forward[0]])
+        # A skewed block has less room than the mean of its sides.
+        skew = abs(float((c + d - a - b) @ forward)) / 2
         long_m, centre = long_m - skew, block.corners.mean(axis=0)
         if facing is not None:
-            x, y = float((facing - centre) @ ahead), float((facing - centre) @ inward)
+            x, y = float((facing - centre) @ forward), float((facing - centre) @ inward)
             if abs(x) * deep_m > abs(y) * long_m:
-                ahead, inward, long_m, deep_m, x, y = inward, -ahead, deep_m, long_m, y, -x
+                forward, inward, long_m, deep_m, x, y = inward, -forward, deep_m, long_m, y, -x
             if y > 0:
-                ahead, inward = -ahead, -inward
-        return cls(centre, ahead, inward, long_m, deep_m)
+                forward, inward = -forward, -inward
+        return cls(centre, forward, inward, long_m, deep_m)
 
-    def at(self, x_m: float | NDArray[np.float64], y_m: float | NDArray[np.float64]) -> Points:
-        """Points ``x_m`` ahead and ``y_m`` inward of the centre."""
+    def to_xy(self, x_m: float | NDArray[np.float64], y_m: float | NDArray[np.float64]) -> Points:
+        """Points ``x_m`` forward and ``y_m`` inward of the centre."""
         x, y = np.broadcast_arrays(np.asarray(x_m, float), np.asarray(y_m, float))
-        points: Points = self.centre + x[..., None] * self.ahead + y[..., None] * self.inward
+        points: Points = self.centre + x[..., None] * self.forward + y[..., None] * self.inward
         return points
 
     def box(self, x_m: float, y_m: float, long_m: float, deep_m: float) -> Points:
         """A rectangle (4, 2) about (x_m, y_m)."""
         half, up = long_m / 2, deep_m / 2
-        return self.at(
+        return self.to_xy(
             x_m + np.array([-half, half, half, -half]), y_m + np.array([-up, -up, up, up])
         )
 
     def ring(self, long_m: float, deep_m: float, wing_m: float) -> Points:
         """Four wings (4, 4, 2) around a court."""
         x, y = (long_m - wing_m) / 2, (deep_m - wing_m) / 2
-        # Long axes first, as ridges run: `box` has its long axis ahead, the end wings are turned.
+        # Long axes first, as ridges run: `box` has its long axis forward, the end wings do not.
         end = np.roll([self.box(-x, 0, wing_m, deep_m), self.box(x, 0, wing_m, deep_m)], -1, axis=1)
         return np.concatenate(
             [[self.box(0, -y, long_m, wing_m), self.box(0, y, long_m, wing_m)], end]
         )
+
+
+def draw_roofs(
+    builders: LayerBuilders,
+    buildings: Buildings,
+    style: Style,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+) -> None:
+    """Roofs with sunlit and shaded sides, and the shadows that buildings cast."""
+    if not len(buildings):
+        return
+    builders["roofs"].add(exterior_rings(buildings.polygons), (90, 90, 90), LandCover.BUILDING)
+    palette = np.array(style.roofs, float)
+    base = palette[rng.integers(len(palette), size=len(buildings))] + rng.normal(
+        0, 9, (len(buildings), 1)
+    )
+    big = shapely.area(buildings.polygons) > _BIG_M2
+    base[big] = np.clip(rng.normal(196, 30, (big.sum(), 1)), 110, 245)
+    colour, gabled = base[buildings.owner], buildings.gabled[buildings.owner]
+    _draw_planes(builders["roofs"], buildings.wings, colour, gabled, acquisition)
+    _draw_courts(builders["roofs"], buildings, style)
+    _draw_shadows(builders, buildings, acquisition)
+    _draw_rooftop_units(builders["roofs"], buildings, big, rng)
+
+
+def _draw_planes(
+    builder: LayerBuilder,
+    wings: Points,
+    colour: NDArray[np.float64],
+    gabled: NDArray[np.bool_],
+    acquisition: Acquisition,
+) -> None:
+    """Two planes a wing, each as bright as it faces the sun; flat roofs with a pale parapet."""
+    long = wings[:, 3] - wings[:, 0]
+    side = rotate_left(long / np.hypot(*long.T)[:, None])
+    facing = (side @ -np.array(acquisition.sun))[:, None]
+    start, end = (wings[:, 0] + wings[:, 1]) / 2, (wings[:, 2] + wings[:, 3]) / 2
+    left = np.stack([wings[:, 0], start, end, wings[:, 3]], axis=1)
+    right = np.stack([start, wings[:, 1], wings[:, 2], end], axis=1)
+    builder.add(left[gabled], (colour * (1 + 0.24 * facing))[gabled])
+    builder.add(right[gabled], (colour * (1 - 0.24 * facing))[gabled])
+    middle = wings.mean(axis=1, keepdims=True)
+    builder.add(wings[~gabled], colour[~gabled] * 1.12)
+    builder.add((middle + (wings - middle) * 0.93)[~gabled], colour[~gabled] * 0.97)
+
+
+def _draw_courts(builder: LayerBuilder, buildings: Buildings, style: Style) -> None:
+    """The ground in courts, painted over the union's outer ring."""
+    holes = [
+        shapely.get_coordinates(hole)[:-1]
+        for polygon in buildings.polygons
+        for hole in polygon.interiors
+    ]
+    builder.add(holes, [*style.lawns[0], 60], LandCover.LAND)
+
+
+def _draw_shadows(builders: LayerBuilders, buildings: Buildings, acquisition: Acquisition) -> None:
+    """Each wing's rectangle moved away from the sun, and what its edges sweep on the way."""
+    height_m = buildings.height_m[buildings.owner][:, None]
+    fall = (np.array(acquisition.sun) * acquisition.shadow * height_m)[:, None, :]
+    start, end = buildings.wings, np.roll(buildings.wings, -1, axis=1)
+    swept = np.stack([start, end, end + fall, start + fall], axis=2).reshape(-1, 4, 2)
+    outward = -rotate_left(end - start)
+    turning = np.sign(_twice_signed_area(buildings.wings))[:, None]
+    away = (np.einsum("kej,kj->ke", outward, fall[:, 0]) * turning > 0).ravel()
+    builders["shadows"].add(swept[away], (0, 0, 0))
+    builders["shadows"].add(buildings.wings + fall, (0, 0, 0))
+    builders["lit"].add(buildings.wings, (0, 0, 0))
+
+
+def _twice_signed_area(rings: Points) -> NDArray[np.float64]:
+    """Twice the signed area, positive counter-clockwise."""
+    x, y = rings[..., 0], rings[..., 1]
+    area: NDArray[np.float64] = (x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(axis=1)
+    return area
+
+
+def _draw_rooftop_units(
+    builder: LayerBuilder, buildings: Buildings, big: NDArray[np.bool_], rng: np.random.Generator
+) -> None:
+    """Technical units on big flat roofs: small boxes and their shadows."""
+    for wing in buildings.wings[big[buildings.owner] & ~buildings.gabled[buildings.owner]]:
+        count = int(rng.integers(2, 9))
+        u, v = rng.uniform(0.12, 0.88, (2, count, 1))
+        centre = wing[0] + u * (wing[3] - wing[0]) + v * (wing[1] - wing[0])
+        forward = (wing[3] - wing[0]) / np.hypot(*(wing[3] - wing[0]))
+        units = oriented_boxes(
+            centre, np.broadcast_to(forward, centre.shape), rng.uniform(1.5, 5, count), 2.2
+        )
+        builder.add(units + 0.8, (96, 96, 98))
+        builder.add(units, (170, 172, 172))

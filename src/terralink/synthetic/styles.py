@@ -1,11 +1,11 @@
-"""What kind of town it is, and what the camera made of it."""
+"""Styles of towns, and the conditions under which a town is photographed."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from terralink import errors
-from terralink.synthetic import noise
+from terralink.synthetic.primitives import hash_uniform, make_rng
 
 Colour = tuple[int, int, int]
 
@@ -147,18 +147,20 @@ _RURAL = Style(
     pools=0.04,
 )  # fmt: skip
 
-CARS = np.array([(236, 236, 234), (210, 212, 214), (150, 154, 158), (62, 64, 68), (40, 42, 46),
-                  (120, 44, 40), (52, 74, 112), (178, 170, 154)], float)  # fmt: skip
+CAR_COLOURS = np.array(
+    [(236, 236, 234), (210, 212, 214), (150, 154, 158), (62, 64, 68),
+     (40, 42, 46), (120, 44, 40), (52, 74, 112), (178, 170, 154)], float)  # fmt: skip
 
 STYLES = {style.name: style for style in (_SUBURB, _ARID, _OLD_TOWN, _RURAL)}
 
 
 @dataclass(frozen=True)
-class Look:
-    """Sun and camera: one per town.
+class Acquisition:
+    """Sun and camera, one per town.
 
     ``sun`` is the way shadows fall (east, north), of unit length; ``shadow`` is how long one is
-    for a metre of height. ``gain`` and ``lift`` are per band: level = gain * sunlit colour + lift.
+    for a metre of height. ``gain`` and ``lift`` are per band:
+    pixel value = gain * sunlit colour + lift.
     """
 
     sun: tuple[float, float]
@@ -167,58 +169,58 @@ class Look:
     gain: tuple[float, float, float]
     lift: tuple[float, float, float]
     blur: float  # weight of each neighbour pixel
-    noise: float  # deviation of the sensor's noise, levels
+    noise: float  # standard deviation of the sensor's noise, in pixel values
     texture: float  # strength of the ground's texture
     greenness: float = field(default=1.0)  # season: 0 is straw
 
 
-def named(name: str | None, seed: int) -> Style:
-    """The style called ``name``, or one chosen by ``seed``, with sizes a little its own.
+def get_style(name: str | None, seed: int) -> Style:
+    """The style called ``name``, or one chosen by ``seed``, with sizes varied by ``seed``.
 
     Raises ``InputError`` for a name that does not exist.
 
-    >>> named("arid", 3).name
+    >>> get_style("arid", 3).name
     'arid'
     """
     if name is None:
-        name = sorted(STYLES)[int(noise.chance(seed, 101) * len(STYLES))]
+        name = sorted(STYLES)[int(hash_uniform(seed, 101) * len(STYLES))]
     if name not in STYLES:
         raise errors.InputError(errors.unknown("town style", name, STYLES))
     style = STYLES[name]
-    draw = noise.rng(seed, 102)
+    rng = make_rng(seed, 102)
     return replace(
         style,
-        cell_m=style.cell_m * draw.uniform(0.85, 1.2),
-        garden_trees=int(min(255, style.garden_trees * draw.uniform(0.4, 1.7))),
-        curviness=style.curviness * draw.uniform(0.4, 1.5),
+        cell_m=style.cell_m * rng.uniform(0.85, 1.2),
+        garden_trees=int(min(255, style.garden_trees * rng.uniform(0.4, 1.7))),
+        curviness=style.curviness * rng.uniform(0.4, 1.5),
     )
 
 
-def look(style: Style, seed: int) -> Look:
+def sample_acquisition(style: Style, seed: int) -> Acquisition:
     """Sun, light and camera for ``seed``: from dull and dark to bright, hazy or colour-cast."""
-    draw = noise.rng(seed, 103)
-    azimuth = draw.choice(16) * 0.39269908169872414
+    rng = make_rng(seed, 103)
+    azimuth = rng.choice(16) * 0.39269908169872414
     sun = ((1.0, 0.0), (0.92387953, 0.38268343), (0.70710678, 0.70710678), (0.38268343, 0.92387953))
     quarter, part = divmod(round(azimuth / 0.39269908169872414), 4)
     x, y = sun[part]
     for _ in range(quarter):
         x, y = -y, x
-    gain = draw.uniform(0.5, 1.2) * (0.95 if style.name == "arid" else 1.0)
-    contrast = draw.uniform(0.9, 1.22)
-    haze = max(0.0, draw.uniform(-0.12, 0.22))
-    cast = draw.uniform(0.93, 1.07, 3)
+    gain = rng.uniform(0.5, 1.2) * (0.95 if style.name == "arid" else 1.0)
+    contrast = rng.uniform(0.9, 1.22)
+    haze = max(0.0, rng.uniform(-0.12, 0.22))
+    cast = rng.uniform(0.93, 1.07, 3)
     air = (188.0, 200.0, 214.0)
     gains = [gain * contrast * band * (1 - haze) for band in cast]
     lifts = [(haze * veil + (1 - haze) * 105 * gain * (1 - contrast)) for veil in air]
-    dark = draw.uniform(0.26, 0.5)
-    return Look(
+    dark = rng.uniform(0.26, 0.5)
+    return Acquisition(
         sun=(x, y),
-        shadow=float(draw.uniform(0.5, 1.5)),
+        shadow=float(rng.uniform(0.5, 1.5)),
         shade=(dark, dark * 1.05, dark * 1.16),
         gain=(gains[0], gains[1], gains[2]),
         lift=(lifts[0], lifts[1], lifts[2]),
-        blur=float(draw.uniform(0.06, 0.28)),
-        noise=float(draw.uniform(1.0, 5.0)),
-        texture=float(draw.uniform(0.7, 1.3)),
-        greenness=float(draw.uniform(0.5, 1.15)),
+        blur=float(rng.uniform(0.06, 0.28)),
+        noise=float(rng.uniform(1.0, 5.0)),
+        texture=float(rng.uniform(0.7, 1.3)),
+        greenness=float(rng.uniform(0.5, 1.15)),
     )

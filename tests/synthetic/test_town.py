@@ -65,7 +65,7 @@ def test_seeds_make_different_towns() -> None:
 def test_every_style_is_drawn_at_every_size(style: str, side: int, pixel_size_m: float) -> None:
     drawn = synthetic.draw((side, side + 3), seed=9, pixel_size_m=pixel_size_m, style=style)
     assert drawn.image(0, 0, drawn.grid.shape).shape == (3, side, side + 3)
-    assert drawn.landcover(0, 0, drawn.grid.shape).max() <= max(synthetic.Cover.BUILDING, 0)
+    assert drawn.landcover(0, 0, drawn.grid.shape).max() <= max(synthetic.LandCover.BUILDING, 0)
     assert drawn.roads.crs == CRS.from_epsg(32611)
     assert drawn.buildings.is_valid.all()
 
@@ -89,7 +89,7 @@ def test_the_road_mask_is_the_graph_burned_at_its_widths() -> None:
 
 def test_land_cover_and_road_mask_agree() -> None:
     classes, mask = TOWN.landcover(0, 0, SHAPE), TOWN.road_mask(0, 0, SHAPE)
-    assert np.array_equal(classes == synthetic.Cover.ROAD, mask)
+    assert np.array_equal(classes == synthetic.LandCover.ROAD, mask)
 
 
 @pytest.mark.parametrize("style", synthetic.STYLES)
