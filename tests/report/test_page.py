@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from terralink.report import Key, Layer, Page, Table
+from terralink.report import Figure, Key, Layer, Listing, Page, Table
 
 
 def page(**changes: object) -> Page:
@@ -83,3 +83,18 @@ def test_the_curtain_is_there_only_where_the_scene_shows_something() -> None:
     )
     assert " hidden" not in with_one
     assert " hidden" in without
+
+
+def test_a_page_without_a_scene_holds_figures_and_listings(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "curves.png")
+    text = Page(
+        "run",
+        "A run.",
+        figures=[Figure("loss <1>", tmp_path / "curves.png")],
+        listings=[Listing("Recipe", "name: <run>\n")],
+    ).html()
+    assert 'src="data:image/png;base64,' in text
+    assert text.count("loss &lt;1&gt;") == 2
+    assert "<pre>name: &lt;run&gt;\n</pre>" in text
+    assert "curtain" not in text.partition("<body>")[2]
+    assert "<script>" not in text

@@ -4,14 +4,10 @@ Checkpoints are written as a whole or not at all, and never with weights that ar
 neither a full disk nor a run that diverges loses the last good one.
 """
 
-import base64
 import csv
-import html
 import json
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import lightning as L
@@ -25,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from terralink import report
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE
 from terralink.errors import TrainingError
@@ -32,6 +29,7 @@ from terralink.train.recipe import Recipe
 
 _SHOWN = 3  # chips of each validation set
 _GAP_PX = 6
+_RECORDED = ("commit", "command", "python", "machine", "gpus")
 
 Curve = list[tuple[float, float]]
 
@@ -113,8 +111,7 @@ def write(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> None:
     """Draw the curves as curves.png and gather all in report.html, in the run folder ``out``."""
     with write_atomically(out / "curves.png") as part:
         _figure(curves(out)).savefig(part, dpi=110)
-    with write_atomically(out / "report.html") as part:
-        part.write_text(_page(recipe, out, scores), encoding="utf-8")
+    _page(recipe, out, scores).write(out / "report.html")
 
 
 def _figure(drawn: Mapping[str, Curve]) -> Figure:
@@ -136,27 +133,20 @@ def _figure(drawn: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> str:
-    template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> report.Page:
     environment = json.loads((out / "environment.json").read_text(encoding="utf-8"))
-    paper = recipe.paper.figures if recipe.paper else {}
-    rows = [(name, f"{value:.3f}") for name, value in scores.items()]
-    rows += [
-        (f"{name}, {recipe.paper.where}", f"{v:.3f}") for name, v in paper.items() if recipe.paper
-    ]
-    told = {key: environment[key] for key in ("commit", "command", "python", "machine", "gpus")}
-    return Template(template).substitute(
-        title=html.escape(recipe.name),
-        about=html.escape(recipe.about),
-        scores="\n".join(map(_row, rows)),
-        curves=_inline(out / "curves.png", "png"),
-        overlays="\n".join(
-            f'<figure><img src="{_inline(path, "jpeg")}" alt=""><figcaption>'
-            f"{html.escape(path.stem)}</figcaption></figure>"
-            for path in _latest(out / "overlays")
-        ),
-        recipe=html.escape(recipe.to_yaml()),
-        environment="\n".join(_row((key, str(value))) for key, value in told.items()),
+    paper = recipe.paper.figures.items() if recipe.paper else ()
+    where = recipe.paper.where if recipe.paper else ""
+    rows = [(name, f"{value:.3f}", "") for name, value in scores.items()]
+    rows += [(name, f"{value:.3f}", where) for name, value in paper]
+    overlays = [report.Figure(path.stem, path) for path in _latest(out / "overlays")]
+    return report.Page(
+        recipe.name,
+        recipe.about,
+        tables=[report.Table("Scores at the end", rows)],
+        figures=[report.Figure("Loss and figures over the steps", out / "curves.png"), *overlays],
+        listings=[report.Listing("Recipe", recipe.to_yaml())],
+        provenance={key: str(environment[key]) for key in _RECORDED},
     )
 
 
@@ -165,15 +155,6 @@ def _latest(folder: Path) -> list[Path]:
     pictures = sorted(folder.glob("*.jpg"))
     last = max((path.stem.rpartition("_")[2] for path in pictures), default="")
     return [path for path in pictures if path.stem.endswith(last)]
-
-
-def _row(row: tuple[str, str]) -> str:
-    name, value = row
-    return f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-
-
-def _inline(path: Path, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 LAST, BEST = "last", "best"
