@@ -19,7 +19,7 @@ import shapely
 
 from terralink.graph import RoadGraph
 from terralink.metrics import apls
-from terralink.metrics.apls_score import control_points
+from terralink.metrics.apls_score import find_control_points
 
 _STEP_M = 90.0
 _SPACING_M = 50.0
@@ -55,7 +55,7 @@ def compared(side: int, sample: int | None) -> Row:
     start = process_time()
     result = apls(truth, pred, sample=sample)
     took_s = process_time() - start
-    points = len(control_points(truth, _SPACING_M))
+    points = len(find_control_points(truth, _SPACING_M))
     return Row(len(truth), points, sample or 0, result.score, result.error, took_s)
 
 

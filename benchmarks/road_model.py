@@ -111,11 +111,11 @@ def score(
     grid = native_grid(chip)
     pred = on_grid(prob, grid) >= min_positive_value(threshold)
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
-    lines = metrics.centreline_match(
+    lines = metrics.match_centrelines(
         vectorize.trace_roads(Raster(truth, grid, known)),
         vectorize.trace_roads(prob, threshold=threshold),
         within_m=WITHIN_M,
-        may_be_apart=True,
+        allow_disjoint=True,
     )
     return Score(metrics.Confusion.of(truth > 0, pred, valid=known), lines)
 
@@ -131,7 +131,7 @@ def vegas_scene(model: inference.Predictor, data: Path, *, threshold: float, tta
     scene = folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif"
     roads = extract.roads(scene, model=model, threshold=threshold, tta=tta)
     truth = RoadGraph.from_file(folder / "AOI_2_Vegas_img0.geojson")
-    lines = metrics.centreline_match(truth, roads, within_m=WITHIN_M)
+    lines = metrics.match_centrelines(truth, roads, within_m=WITHIN_M)
     return Score(metrics.Confusion.zero(2), lines)
 
 

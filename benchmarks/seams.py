@@ -72,7 +72,7 @@ def roads_astray(
     one, other = (
         vectorize.trace_roads(Raster(levels, grid), threshold=threshold) for levels in answers
     )
-    match = metrics.centreline_match(one, other, within_m=max(grid.pixel_size_m))
+    match = metrics.match_centrelines(one, other, within_m=max(grid.pixel_size_m))
     return 1 - match.precision, 1 - match.recall
 
 

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from terralink import metrics, synthetic, vectorize
 from terralink.graph import RoadGraph
-from terralink.graph.noding import Node
+from terralink.graph.noding import Noding
 from terralink.raster import Raster
 from terralink.vectorize.roads.strips import StripBuffer
 
@@ -35,7 +35,7 @@ def row(seed: int, side_px: int, sample: int) -> str:
     mask = Raster(drawn.road_mask(0, 0, (side_px, side_px)), drawn.grid)
     found, whole = vectorize.trace_roads(mask), in_one_piece(mask)
 
-    def score(node: Node) -> float:
+    def score(node: Noding) -> float:
         truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node=node)
         return metrics.apls(truth, found, sample=sample).score
 

@@ -13,9 +13,9 @@ from pyproj import CRS
 from shapely import LineString
 
 from terralink.graph import RoadGraph
-from terralink.graph.noding import Node, cut, drop_repeats
+from terralink.graph.noding import Noding, cut_at_points, drop_repeats
 from terralink.graph.polylines import Lines, Polylines
-from terralink.metrics import apls, centreline_match, connectivity, topo
+from terralink.metrics import apls, match_centrelines, measure_connectivity, topo
 from terralink.pipeline import diff
 
 WGS84 = CRS.from_epsg(4326)
@@ -44,7 +44,9 @@ def test_lines_are_cut_at_the_places_and_the_others_stay(
     lines = straight(count)
     line = np.array([number for number, _ in places], np.int64)
     along = np.array([place for _, place in places], float)
-    pieces, source, beside = cut(lines, line, along, np.column_stack([along, line.astype(float)]))
+    pieces, source, beside = cut_at_points(
+        lines, line, along, np.column_stack([along, line.astype(float)])
+    )
     for number in range(count):
         marks = [0, *sorted(place for of, place in places if of == number), 10]
         found = pieces[source == number]
@@ -107,7 +109,7 @@ def test_both_sides_of_180_degrees_are_compared_with_one(tmp_path: Path) -> None
 
 
 Line = Sequence[tuple[float, float]]
-NODES: list[Node] = ["ends", "vertices", "crossings"]
+NODES: list[Noding] = ["ends", "vertices", "crossings"]
 
 
 def drawn(*lines: Line) -> Lines:
@@ -116,7 +118,7 @@ def drawn(*lines: Line) -> Lines:
     return result
 
 
-def graph(*lines: Line, node: Node = "vertices", east: float = 5e5) -> RoadGraph:
+def graph(*lines: Line, node: Noding = "vertices", east: float = 5e5) -> RoadGraph:
     placed = [LineString(np.add(line, (east, 4e6))) for line in lines]
     return RoadGraph.from_lines(placed, UTM, node=node)
 
@@ -161,7 +163,7 @@ PART: Line = [(30, 2.5), (120, 10), (185, 5)]
 )
 @pytest.mark.parametrize("first", [False, True])
 def test_copies_of_roads_or_of_parts_of_them_change_nothing(
-    more: list[Line], first: bool, node: Node
+    more: list[Line], first: bool, node: Noding
 ) -> None:
     lines = [*more, *TOWN] if first else [*TOWN, *more]
     assert graph(*lines, node=node).length_m.sum() == pytest.approx(
@@ -189,11 +191,11 @@ def test_a_ring_drawn_twice_is_a_ring(copy: Line) -> None:
 )
 @pytest.mark.parametrize("node", NODES)
 def test_a_line_that_runs_back_along_itself_is_there_once(
-    line: Line, length: float, node: Node
+    line: Line, length: float, node: Noding
 ) -> None:
     once = graph(line, node=node)
     assert once.length_m.sum() == pytest.approx(length)
-    assert connectivity(once).count == 1
+    assert measure_connectivity(once).count == 1
 
 
 def test_two_lines_that_share_a_part_are_joined_at_its_ends() -> None:
@@ -202,7 +204,7 @@ def test_two_lines_that_share_a_part_are_joined_at_its_ends() -> None:
             [(0, 0), (100, 0), (100, 90)], [(-40, 70), (30, 0), (80, 0), (160, -50)], node=node
         )
         assert sorted(once.degree.tolist()) == [1, 1, 1, 1, 3, 3]
-        assert connectivity(once).count == 1
+        assert measure_connectivity(once).count == 1
 
 
 def test_what_was_joined_to_a_copy_is_joined_to_the_road() -> None:
@@ -281,14 +283,16 @@ def test_random_lines_are_as_long_as_their_union_and_hang_together_as_it(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(polyline, min_size=1, max_size=5), st.data(), st.sampled_from(NODES))
 def test_random_copies_change_no_score_of_lines(
-    lines: list[Line], data: st.DataObject, node: Node
+    lines: list[Line], data: st.DataObject, node: Noding
 ) -> None:
     base = graph(*lines, node=node)
     copies = data.draw(st.lists(st.sampled_from([*lines, *(each[::-1] for each in lines)])))
     twice = graph(*lines, *copies, node=node)
     assert twice.length_m.sum() == pytest.approx(base.length_m.sum())
-    assert connectivity(twice).length_m == pytest.approx(connectivity(base).length_m)
-    match = centreline_match(base, twice)
+    assert measure_connectivity(twice).length_m == pytest.approx(
+        measure_connectivity(base).length_m
+    )
+    match = match_centrelines(base, twice)
     assert (match.precision, match.recall) == pytest.approx((1, 1))
     assert apls(base, twice).score == pytest.approx(apls(base, base).score, nan_ok=True)
 
@@ -300,7 +304,7 @@ def test_scores_with_copies_in_truth_or_result_are_those_without() -> None:
         graph(STREET, STREET[::-1], [*SIDE[:1], (120, 90)], [(250, 150), (250, 0)]),
     )
     plain = graph(*TOWN), pred
-    one, other = centreline_match(*plain), centreline_match(*twice)
+    one, other = match_centrelines(*plain), match_centrelines(*twice)
     assert vars(other) == pytest.approx(vars(one), abs=1e-6)
     assert apls(*twice).score == pytest.approx(apls(*plain).score)
     assert topo(*twice) == topo(*plain)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from terralink.graph.polylines import Lines, Polylines, by_chunks, string
+from terralink.graph.polylines import Lines, Polylines, link_chains, map_chunks
 
 POINT = st.tuples(st.integers(-9, 9), st.integers(-9, 9)).map(lambda xy: (xy[0] / 3, xy[1] / 3))
 LINES = st.lists(st.lists(POINT, min_size=2, max_size=5), min_size=1, max_size=9)
@@ -60,7 +60,7 @@ def test_lengths_and_places_are_those_of_shapely(
     row = np.arange(len(lines))[::-1]
     halfway = shapely.line_interpolate_point(wanted[row], length[row] / 2)
     assert np.array_equal(found.at(row, length[row] / 2), shapely.get_coordinates(halfway))
-    assert np.array_equal(by_chunks(Polylines.length, found, rows=rows), found.length())
+    assert np.array_equal(map_chunks(Polylines.length, found, rows=rows), found.length())
 
 
 @given(MARKED)
@@ -82,7 +82,7 @@ def test_those_that_are_replaced_or_changed_keep_their_place(
 
 def test_lines_are_strung_through_points_that_two_share() -> None:
     lines = drawn([[(0, 0), (1, 0)], [(3, 0), (2, 1), (1, 0)], [(3, 0), (4, 0)], [(7, 7), (8, 8)]])
-    chains = string(np.array([[0, 1], [2, 1], [2, 3], [4, 5]]))
+    chains = link_chains(np.array([[0, 1], [2, 1], [2, 3], [4, 5]]))
     strung = Polylines.of(lines).strung(chains).drawn()
     wanted = drawn([[(0, 0), (1, 0), (2, 1), (3, 0), (4, 0)], [(7, 7), (8, 8)]])
     assert all(any(line.equals(other) for other in strung) for line in wanted)

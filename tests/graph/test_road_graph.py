@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError, OutputError
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Polylines, string
+from terralink.graph.polylines import Polylines, link_chains
 
 UTM = CRS.from_epsg(32611)
 WGS84 = CRS.from_epsg(4326)
@@ -160,7 +160,7 @@ def test_chains_walk_every_edge_once_through_nodes_of_degree_two(
     pairs: list[tuple[int, int]],
 ) -> None:
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    chains = string(ends)
+    chains = link_chains(ends)
     assert sorted(chains.edges.tolist()) == list(range(len(ends)))
     nodes, starts = chains.nodes(ends) if len(ends) else (ends.ravel(), chains.starts)
     degree = np.bincount(ends.ravel(), minlength=8)

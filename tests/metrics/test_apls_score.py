@@ -19,7 +19,7 @@ from shapely import LineString, Point
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics import Apls, PathSimilarity, apls
-from terralink.metrics.apls_score import speed_by_width
+from terralink.metrics.apls_score import estimate_speed_kmh
 
 UTM = CRS.from_epsg(32611)
 
@@ -213,7 +213,7 @@ def test_time_tells_a_fast_road_from_a_slow_one() -> None:
 def test_speeds_grow_with_the_width_and_are_middling_where_it_is_unknown() -> None:
     lines = [LineString([(0, i), (9, i)]) for i in range(5)]
     roads = RoadGraph.from_lines(lines, None, width_m=[3, 4, 7, 12, math.nan])
-    assert speed_by_width(roads).tolist() == [20, 30, 50, 70, 40]
+    assert estimate_speed_kmh(roads).tolist() == [20, 30, 50, 70, 40]
 
 
 # --- samples

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import ArrayLike, NDArray
 
 from terralink.errors import InputError
-from terralink.metrics import Confusion, ImageMean, Matches, Overlap
-from terralink.metrics.counts import one_to_one
+from terralink.metrics import Confusion, DetectionCounts, ImageMean, Overlap
+from terralink.metrics.counts import match_one_to_one
 
 CLASSES = 3
 images = arrays(np.uint8, st.shared(st.tuples(st.integers(0, 5), st.integers(1, 5)), key="shape"),
@@ -155,20 +155,20 @@ def test_pairs_are_taken_as_by_a_loop_that_takes_the_best_that_is_free(
         if all(t != pairs[j][0] and p != pairs[j][1] for j in taken):
             taken.append(i)
     truth, pred = np.array(pairs, np.int64).reshape(-1, 2).T
-    assert one_to_one(truth, pred).tolist() == taken
+    assert match_one_to_one(truth, pred).tolist() == taken
 
 
 def test_scores_are_ratios_of_the_sums() -> None:
-    total = Matches(10, 5, 4, 4) + Matches(0, 0, 6, 1)
+    total = DetectionCounts(10, 5, 4, 4) + DetectionCounts(0, 0, 6, 1)
     assert (total.recall, total.precision, total.f1) == (0.5, 0.5, 0.5)
 
 
 def test_nothing_against_nothing_has_no_score_and_something_against_nothing_has_zero() -> None:
-    assert math.isnan(Matches().f1)
+    assert math.isnan(DetectionCounts().f1)
     assert math.isnan(Overlap().iou)
-    assert (Matches(truth=3).recall, Matches(truth=3).f1) == (0, 0)
-    assert math.isnan(Matches(truth=3).precision)
-    assert (Matches(pred=3).precision, Matches(pred=3).f1) == (0, 0)
+    assert (DetectionCounts(truth=3).recall, DetectionCounts(truth=3).f1) == (0, 0)
+    assert math.isnan(DetectionCounts(truth=3).precision)
+    assert (DetectionCounts(pred=3).precision, DetectionCounts(pred=3).f1) == (0, 0)
     assert Overlap(0, 2).iou == 0
 
 

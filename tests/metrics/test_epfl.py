@@ -14,9 +14,9 @@ from PIL import Image
 from terralink.errors import InputError
 from terralink.metrics import (
     Confusion,
-    numbered_images,
-    patch_labels,
-    patches,
+    count_patches,
+    find_numbered_images,
+    label_patches,
     read_submission,
     write_submission,
 )
@@ -53,8 +53,8 @@ def test_masks_come_back_with_the_same_patches(
         height, width = mask.shape
         again = found[number]
         assert again.shape == (-(-height // 16) * 16, -(-width // 16) * 16)
-        assert (patch_labels(again) == patch_labels(mask)).all()
-        assert patches(mask, again[:height, :width]).accuracy() == 1
+        assert (label_patches(again) == label_patches(mask)).all()
+        assert count_patches(mask, again[:height, :width]).accuracy() == 1
 
 
 def test_rows_are_those_of_a_loop_over_columns_then_rows(tmp_path: Path) -> None:
@@ -126,7 +126,10 @@ def test_images_are_found_by_the_last_number_in_their_names(tmp_path: Path) -> N
     for path in (nested, plain):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert list(numbered_images([tmp_path / "set", plain]).items()) == [(2, plain), (10, nested)]
+    assert list(find_numbered_images([tmp_path / "set", plain]).items()) == [
+        (2, plain),
+        (10, nested),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,23 +146,23 @@ def test_images_that_cannot_be_numbered_are_refused(
     for name in names:
         (tmp_path / name).touch()
     with pytest.raises(InputError, match=said):
-        numbered_images([tmp_path])
+        find_numbered_images([tmp_path])
 
 
 def test_no_such_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
-        numbered_images([tmp_path / "nowhere"])
+        find_numbered_images([tmp_path / "nowhere"])
 
 
 @pytest.mark.data
 def test_the_truth_of_epfl_as_submission_scores_one(data_root: Path, tmp_path: Path) -> None:
     truth = {
         number: np.asarray(Image.open(path).convert("L")) / 255
-        for number, path in numbered_images([data_root / "epfl/training/groundtruth"]).items()
+        for number, path in find_numbered_images([data_root / "epfl/training/groundtruth"]).items()
     }
     write_submission(tmp_path / "submission.csv", truth)
     found = read_submission(tmp_path / "submission.csv")
-    parts = [patches(truth[number], found[number]) for number in truth]
+    parts = [count_patches(truth[number], found[number]) for number in truth]
     total = sum(parts, start=Confusion.zero())
     assert (total.f1()[1], total.accuracy()) == (1, 1)
     assert total.counts.sum() == len(truth) * 625

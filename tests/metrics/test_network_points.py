@@ -10,13 +10,13 @@ from shapely import LineString
 
 from terralink.graph import RoadGraph
 from terralink.metrics.network_points import (
-    NOWHERE,
+    OFF_NETWORK,
     Network,
-    Places,
-    along,
-    at_junctions,
-    nearest,
-    together,
+    NetworkPoints,
+    concat_points,
+    junction_points,
+    points_along,
+    snap_points,
 )
 
 nodes = st.integers(0, 4)
@@ -33,7 +33,7 @@ def bent(network: list[tuple[int, int, int]]) -> RoadGraph:
     return RoadGraph.from_lines(lines, None)
 
 
-def cut_graph(graph: RoadGraph, places: Places) -> nx.MultiGraph:
+def cut_graph(graph: RoadGraph, places: NetworkPoints) -> nx.MultiGraph:
     """Nodes ("junction", i) and ("place", i), and the pieces of road between them."""
     cut = nx.MultiGraph()
     for road, (u, v) in enumerate(graph.ends):
@@ -54,7 +54,7 @@ def test_ways_are_those_of_networkx_on_the_graph_cut_at_the_places(
 ) -> None:
     graph = bent(network)
     road = np.arange(len(shares)) % len(graph)
-    places = together(at_junctions(graph), Places(road, np.array(shares, float)))
+    places = concat_points(junction_points(graph), NetworkPoints(road, np.array(shares, float)))
     ways = Network(graph, graph.length_m).ways(places, places)
     cut = cut_graph(graph, places)
     for i in range(len(places)):
@@ -69,9 +69,9 @@ def test_the_nearest_place_is_as_near_as_the_nearest_road(
     network: list[tuple[int, int, int]], xy: tuple[float, float], within_m: float
 ) -> None:
     graph = bent(network)
-    place = nearest(graph, np.array([xy]), within_m=within_m)
+    place = snap_points(graph, np.array([xy]), within_m=within_m)
     distance = min(line.distance(shapely.Point(xy)) for line in graph.lines)
-    if place.road[0] == NOWHERE:
+    if place.road[0] == OFF_NETWORK:
         assert distance >= within_m
     else:
         assert np.hypot(*(place.xy(graph)[0] - xy)) == pytest.approx(distance, abs=1e-6)
@@ -79,7 +79,7 @@ def test_the_nearest_place_is_as_near_as_the_nearest_road(
 
 def test_no_way_leads_to_nowhere() -> None:
     graph = bent([(0, 1, 0)])
-    places = Places(np.array([0, NOWHERE]), np.array([0.5, 0.0]))
+    places = NetworkPoints(np.array([0, OFF_NETWORK]), np.array([0.5, 0.0]))
     assert Network(graph, graph.length_m).ways(places, places).tolist() == [
         [0, np.inf],
         [np.inf, np.inf],
@@ -88,10 +88,10 @@ def test_no_way_leads_to_nowhere() -> None:
 
 def test_places_along_a_road_cut_it_into_equal_parts() -> None:
     graph = RoadGraph.from_lines([LineString([(0, 0), (30, 0), (30, 30)])], None)
-    assert along(graph, np.array([3])).xy(graph).tolist() == [[15, 0], [30, 0], [30, 15]]
+    assert points_along(graph, np.array([3])).xy(graph).tolist() == [[15, 0], [30, 0], [30, 15]]
 
 
 def test_an_empty_graph_has_no_places() -> None:
     empty = RoadGraph.empty()
-    assert len(at_junctions(empty)) == len(along(empty, np.empty(0, int))) == 0
-    assert nearest(empty, np.zeros((1, 2)), within_m=9).road.tolist() == [NOWHERE]
+    assert len(junction_points(empty)) == len(points_along(empty, np.empty(0, int))) == 0
+    assert snap_points(empty, np.zeros((1, 2)), within_m=9).road.tolist() == [OFF_NETWORK]

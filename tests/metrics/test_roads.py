@@ -15,7 +15,7 @@ from shapely import LineString
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.graph.polylines import Lines
-from terralink.metrics import CentrelineMatch, Components, centreline_match, connectivity
+from terralink.metrics import CentrelineMatch, Components, match_centrelines, measure_connectivity
 
 UTM = CRS.from_epsg(32611)
 
@@ -50,7 +50,7 @@ def test_lengths_near_are_those_of_points_sampled_along_the_lines(
 ) -> None:
     frame = [(0, 0), (1, 0), (40, 40)]  # in both, so that their extents overlap
     truth, pred = graph(*true_lines, frame), graph(*pred_lines, frame)
-    match = centreline_match(truth, pred, within_m=within_m)
+    match = match_centrelines(truth, pred, within_m=within_m)
     expected = near_by_sampling(truth.lines, pred.lines, within_m)
     assert match.truth_m == pytest.approx(truth.length_m.sum())
     assert match.truth_near_m == pytest.approx(expected, abs=0.5, rel=0.02)
@@ -58,19 +58,19 @@ def test_lengths_near_are_those_of_points_sampled_along_the_lines(
 
 def test_the_same_graph_matches_wholly() -> None:
     streets = graph([(0, 0), (100, 0)], [(50, -50), (50, 50)])
-    match = centreline_match(streets, streets)
+    match = match_centrelines(streets, streets)
     assert [match.precision, match.recall, match.f1] == pytest.approx([1, 1, 1])
 
 
 def test_half_a_street_has_half_the_recall() -> None:
-    match = centreline_match(graph([(0, 0), (100, 0)]), graph([(0, 1), (46, 1)]))
+    match = match_centrelines(graph([(0, 0), (100, 0)]), graph([(0, 1), (46, 1)]))
     assert match.precision == pytest.approx(1)
     assert match.recall == pytest.approx((46 + math.sqrt(15)) / 100, abs=1e-3)
 
 
 def test_a_street_further_off_than_the_distance_does_not_match() -> None:
     kerb = [(0, 4.5), (50, 4.5), (50, 5), (100, 5)]
-    match = centreline_match(graph([(0, 0), (100, 0)], [(500, 0), (500, 9)]), graph(kerb))
+    match = match_centrelines(graph([(0, 0), (100, 0)], [(500, 0), (500, 9)]), graph(kerb))
     assert (match.precision, match.recall, match.f1) == (0, 0, 0)
 
 
@@ -82,27 +82,27 @@ def test_parts_add_before_they_are_divided() -> None:
 def test_graphs_of_two_crs_are_brought_together() -> None:
     truth = graph([(500000, 4e6), (500100, 4e6)], crs=UTM)
     pred = truth.to_crs(CRS.from_epsg(32612))
-    assert centreline_match(truth, pred).f1 == pytest.approx(1, abs=1e-6)
+    assert match_centrelines(truth, pred).f1 == pytest.approx(1, abs=1e-6)
 
 
 def test_graphs_of_different_places_are_an_error_and_not_a_zero() -> None:
     with pytest.raises(InputError, match="do not overlap"):
-        centreline_match(graph([(0, 0), (9, 0)]), graph([(0, 100), (9, 100)]))
+        match_centrelines(graph([(0, 0), (9, 0)]), graph([(0, 100), (9, 100)]))
 
 
 def test_one_graph_without_a_crs_is_an_error() -> None:
     with pytest.raises(InputError, match="CRS"):
-        centreline_match(graph([(0, 0), (9, 0)]), graph([(5e5, 4e6), (5e5, 4.1e6)], crs=UTM))
+        match_centrelines(graph([(0, 0), (9, 0)]), graph([(5e5, 4e6), (5e5, 4.1e6)], crs=UTM))
 
 
 def test_an_empty_prediction_has_recall_zero_and_no_precision() -> None:
-    match = centreline_match(graph([(0, 0), (9, 0)]), RoadGraph.empty())
+    match = match_centrelines(graph([(0, 0), (9, 0)]), RoadGraph.empty())
     assert (match.recall, match.f1) == (0, 0)
     assert math.isnan(match.precision)
 
 
 def test_nothing_predicted_where_nothing_is_has_no_score() -> None:
-    assert math.isnan(centreline_match(RoadGraph.empty(UTM), RoadGraph.empty()).f1)
+    assert math.isnan(match_centrelines(RoadGraph.empty(UTM), RoadGraph.empty()).f1)
 
 
 corner = st.tuples(st.integers(0, 5), st.integers(0, 5))
@@ -119,16 +119,16 @@ def test_pieces_are_those_of_networkx(
         (network.subgraph(nodes).size("length_m") for nodes in nx.connected_components(network)),
         reverse=True,
     )
-    assert connectivity(graph).length_m.tolist() == pytest.approx(lengths)
+    assert measure_connectivity(graph).length_m.tolist() == pytest.approx(lengths)
 
 
 def test_pieces_of_places_add() -> None:
-    one = connectivity(RoadGraph.from_lines([LineString([(0, 0), (30, 0)])], None))
+    one = measure_connectivity(RoadGraph.from_lines([LineString([(0, 0), (30, 0)])], None))
     both = sum([one, one], start=Components.zero())
     assert (both.count, both.mean_m, both.typical_m, both.largest_share) == (2, 30, 30, 0.5)
 
 
 def test_an_empty_graph_has_no_pieces() -> None:
-    none = connectivity(RoadGraph.empty())
+    none = measure_connectivity(RoadGraph.empty())
     assert none.count == 0
     assert all(math.isnan(x) for x in (none.mean_m, none.typical_m, none.largest_share))

@@ -15,9 +15,9 @@ from shapely import LineString, Point
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics import Matches, topo
-from terralink.metrics.network_points import Places
-from terralink.metrics.topo_score import _drawn
+from terralink.metrics import DetectionCounts, topo
+from terralink.metrics.network_points import NetworkPoints
+from terralink.metrics.topo_score import _draw_starts
 
 Line = Sequence[tuple[float, float]]
 
@@ -51,8 +51,10 @@ def naive_points(
     return points
 
 
-def naive(truth: RoadGraph, pred: RoadGraph, starts: Places, hole_m: float) -> Matches:
-    total = Matches()
+def naive(
+    truth: RoadGraph, pred: RoadGraph, starts: NetworkPoints, hole_m: float
+) -> DetectionCounts:
+    total = DetectionCounts()
     for road, share in zip(starts.road.tolist(), starts.share.tolist(), strict=True):
         at_m = share * truth.length_m[road]
         holes = naive_points(truth, road, at_m, 9, 60)
@@ -73,7 +75,7 @@ def naive(truth: RoadGraph, pred: RoadGraph, starts: Places, hole_m: float) -> M
             if distance <= hole_m and i not in filled and j not in used:
                 filled.add(i)
                 used.add(j)
-        total += Matches(len(holes), len(filled), len(marbles), len(used))
+        total += DetectionCounts(len(holes), len(filled), len(marbles), len(used))
     return total
 
 
@@ -97,7 +99,7 @@ def test_counts_are_those_of_networkx_and_loops(
 ) -> None:
     truth, pred = drawn(true_roads, seed=0), drawn(pred_roads, seed=1)
     result = topo(truth, pred, starts=4, radius_m=60, interval_m=9, hole_m=4, seed=seed)
-    assert result == naive(truth, pred, _drawn(truth, 4, seed), 4)
+    assert result == naive(truth, pred, _draw_starts(truth, 4, seed), 4)
 
 
 def lattice(side: int, gap: float = 0) -> RoadGraph:

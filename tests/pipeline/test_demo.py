@@ -22,7 +22,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> demo.Result:
 
 def test_the_scores_of_lines_are_those_of_the_two_maps(result: demo.Result) -> None:
     truth, roads = (RoadGraph.from_file(p) for p in (result.files.truth, result.files.roads))
-    again = metrics.centreline_match(truth, roads, within_m=4)
+    again = metrics.match_centrelines(truth, roads, within_m=4)
     assert 0 < again.precision < 1
     assert (again.precision, again.recall) == pytest.approx(
         (result.lines.precision, result.lines.recall), abs=1e-6

@@ -233,8 +233,8 @@ def test_random_buildings_against_themselves_are_all_matched(
 def test_every_building_is_in_one_place_and_both_ways_say_the_same(
     now: list[tuple[int, int, int, int]], old: list[tuple[int, int, int, int]]
 ) -> None:
-    one = diff.buildings(squares(*now), squares(*old), may_be_apart=True)
-    other = diff.buildings(squares(*old), squares(*now), may_be_apart=True)
+    one = diff.buildings(squares(*now), squares(*old), allow_disjoint=True)
+    other = diff.buildings(squares(*old), squares(*now), allow_disjoint=True)
     assert one.count["new"] + one.count["matched"] + len(one.groups.given) == len(now)
     assert one.count["gone"] + one.count["matched"] + len(one.groups.reference) == len(old)
     mirrored = {"one-to-many": "many-to-one", "many-to-one": "one-to-many"}

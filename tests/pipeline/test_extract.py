@@ -73,7 +73,7 @@ def test_a_scene_that_is_cut_or_shifted_gives_the_same_map_inside(
     rim_px = 100  # what lies beyond the cut is seen this far inside, and no farther
     expected, found = (inside(roads, picture, rows, cols, rim_px) for roads in (whole, part))
     assert expected.length_m.sum() > 1000
-    match = metrics.centreline_match(expected, found, within_m=1.0)  # a pixel
+    match = metrics.match_centrelines(expected, found, within_m=1.0)  # a pixel
     assert match.precision > 0.995
     assert match.recall > 0.995
 
@@ -82,7 +82,7 @@ def test_the_map_lies_on_the_roads_of_a_town(tmp_path: Path) -> None:
     drawn = synthetic.draw((1024, 1024), seed=11, pixel_size_m=0.5)
     drawn.write(tmp_path / "town.tif")
     roads = extract.roads(tmp_path / "town.tif", out=tmp_path / "town.gpkg")
-    match = metrics.centreline_match(drawn.roads, roads, within_m=4.0)
+    match = metrics.match_centrelines(drawn.roads, roads, within_m=4.0)
     assert match.precision > 0.7
     assert match.recall > 0.7
     assert len(graph.RoadGraph.from_file(tmp_path / "town.gpkg")) == len(roads)
@@ -110,7 +110,7 @@ def test_vegas_is_on_the_map_and_measured_in_metres(data_root: Path) -> None:
     folder = data_root / "spacenet-vegas"
     roads = extract.roads(folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif")
     truth = graph.RoadGraph.from_file(folder / "AOI_2_Vegas_img0.geojson")
-    match = metrics.centreline_match(truth, roads, within_m=4.0)
+    match = metrics.match_centrelines(truth, roads, within_m=4.0)
     assert roads.crs == UTM
     assert match.precision > 0.6
     assert match.recall > 0.6

@@ -15,8 +15,8 @@ WGS84, UTM = CRS.from_epsg(4326), CRS.from_epsg(32611)
 
 def test_the_gap_between_two_boxes_decides() -> None:
     here, there = (Extent((x, 0.0, x + 10, 10.0), None) for x in (0.0, 14.0))
-    assert here.is_apart(there, 3.9)
-    assert not here.is_apart(there, 4.1)
+    assert here.is_disjoint(there, 3.9)
+    assert not here.is_disjoint(there, 4.1)
 
 
 def test_nothing_is_nowhere() -> None:
@@ -33,7 +33,7 @@ def test_a_box_in_degrees_and_the_same_in_metres_overlap(lon: float, lat: float)
     x, y = Transformer.from_crs(WGS84, zone, always_xy=True).transform(lon + 0.005, lat + 0.002)
     for metres in (0.0, 20_000.0):
         there = Extent((x + metres, y, x + metres + 1, y + 1), zone)
-        assert degrees.is_apart(there, 0.0) == there.is_apart(degrees, 0.0) == bool(metres)
+        assert degrees.is_disjoint(there, 0.0) == there.is_disjoint(degrees, 0.0) == bool(metres)
 
 
 def test_the_line_says_where_both_are_in_their_own_units() -> None:
@@ -45,4 +45,4 @@ def test_the_line_says_where_both_are_in_their_own_units() -> None:
 
 def test_coordinates_that_are_not_of_their_crs_are_elsewhere() -> None:
     here = Extent((300000.0, 4000000.0, 300100.0, 4000100.0), UTM)
-    assert here.is_apart(Extent((5000.0, 5000.0, 5001.0, 5001.0), WGS84), 0.0)
+    assert here.is_disjoint(Extent((5000.0, 5000.0, 5001.0, 5001.0), WGS84), 0.0)

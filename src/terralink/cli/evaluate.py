@@ -89,7 +89,10 @@ def run(
     from terralink import evaluate
 
     started = perf_counter()
-    with evaluate.unpacked(pred, truth=truth) as files, console.progress(kind.value) as update:
+    with (
+        evaluate.unpack_submission(pred, truth=truth) as files,
+        console.progress(kind.value) as update,
+    ):
         pairs = evaluate.paired(truth, files)
         rules = evaluate.Rules(
             threshold=threshold,

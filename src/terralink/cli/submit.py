@@ -64,7 +64,7 @@ def run(
     from terralink import metrics
 
     started = perf_counter()
-    found = metrics.numbered_images(images)
+    found = metrics.find_numbered_images(images)
     read = [*found.values(), *options.files_of_models([model])]
     options.check_outputs([out], files=read, overwrite=overwrite)
     if masks is not None:

@@ -12,7 +12,7 @@ from terralink.evaluate.inputs import Rules
 from terralink.evaluate.pairs import Pair, Pairs, paired
 from terralink.evaluate.report import number, page
 from terralink.evaluate.tasks import KINDS, Case, Kind, Result, evaluate
-from terralink.metrics.epfl import unpacked
+from terralink.metrics.epfl import unpack_submission
 
 __all__ = [
     "KINDS",
@@ -26,5 +26,5 @@ __all__ = [
     "number",
     "page",
     "paired",
-    "unpacked",
+    "unpack_submission",
 ]

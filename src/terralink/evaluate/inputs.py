@@ -21,7 +21,7 @@ from terralink.evaluate.pairs import (
     is_vector,
 )
 from terralink.graph import RoadGraph
-from terralink.metrics.building_match import Buildings
+from terralink.metrics.buildings import Buildings
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
 from terralink.raster.scene import read_rows

@@ -15,7 +15,7 @@ import terralink
 from terralink.evaluate import inputs
 from terralink.evaluate.inputs import Rules
 from terralink.evaluate.tasks import KINDS, Case, Figures, Result
-from terralink.metrics.building_match import buildings_apart
+from terralink.metrics.buildings import classify_buildings
 from terralink.pipeline import diff
 from terralink.raster import Grid
 from terralink.report import Key, Layer, Page, Table, pictures
@@ -159,7 +159,7 @@ def _parted(kind: str, case: Case, rules: Rules) -> Parted:
     """(matched, missed, false) lines; of buildings the outlines of what is judged."""
     if kind == "buildings":
         there, found = inputs.buildings(case.pair, rules)
-        sides = buildings_apart(
+        sides = classify_buildings(
             there.found, found.found, iou=rules.iou, min_area_m2=rules.min_area_m2
         )
         matched, missed, false = (
@@ -167,7 +167,7 @@ def _parted(kind: str, case: Case, rules: Rules) -> Parted:
         )
         return matched, missed, false
     truth, pred = inputs.roads(case.pair, rules)
-    lines = diff.roads(pred.found, truth.found, within_m=rules.within_m, may_be_apart=True)
+    lines = diff.roads(pred.found, truth.found, within_m=rules.within_m, allow_disjoint=True)
     return lines.matched, lines.gone, lines.new
 
 

@@ -12,7 +12,7 @@ from terralink.errors import InputError
 from terralink.evaluate import inputs
 from terralink.evaluate.inputs import Rules, Side
 from terralink.evaluate.pairs import Pair, Pairs
-from terralink.vector.projection import Extent, told_apart
+from terralink.vector.projection import Extent, disjoint_message
 
 Figures = Mapping[str, float]  # counts are int
 
@@ -154,7 +154,7 @@ def _apart(each: Sequence[tuple[Pair, Judged]]) -> tuple[str, ...]:
         return tuple(name for name, _ in apart)
     name, places = apart[0]
     which = f"the first of {len(apart)} pairs, {name}" if len(each) > 1 else name
-    raise InputError(f"{which}: {told_apart(*places)}")
+    raise InputError(f"{which}: {disjoint_message(*places)}")
 
 
 def _pixels(pair: Pair, rules: Rules) -> Judged:
@@ -168,7 +168,9 @@ def _patches(pair: Pair, rules: Rules) -> Judged:
     counts = metrics.Confusion.zero()
     rows = rules.patch_px * max(1, 1024 // rules.patch_px)
     for band in inputs.bands(pair, rules, rows=rows):
-        counts += metrics.patches(band.truth, band.pred, patch_px=rules.patch_px, valid=band.valid)
+        counts += metrics.count_patches(
+            band.truth, band.pred, patch_px=rules.patch_px, valid=band.valid
+        )
     return _counted(counts)
 
 
@@ -202,16 +204,16 @@ def _roads(pair: Pair, rules: Rules) -> Judged:
     if truth.masked or pred.masked:
         return _placed(RoadScores.masked(), sides, within_m=rules.within_m)
     ways = metrics.apls(
-        truth.found, pred.found, max_snap_m=rules.within_m, sample=rules.sample, may_be_apart=True
+        truth.found, pred.found, max_snap_m=rules.within_m, sample=rules.sample, allow_disjoint=True
     )
     part = RoadScores(
-        metrics.centreline_match(
-            truth.found, pred.found, within_m=rules.within_m, may_be_apart=True
+        metrics.match_centrelines(
+            truth.found, pred.found, within_m=rules.within_m, allow_disjoint=True
         ),
         ways,
         metrics.ImageMean.of(ways.score),
-        metrics.connectivity(truth.found),
-        metrics.connectivity(pred.found),
+        metrics.measure_connectivity(truth.found),
+        metrics.measure_connectivity(pred.found),
     )
     return _placed(part, sides, within_m=rules.within_m)
 
@@ -237,17 +239,17 @@ def _of_roads(part: RoadScores) -> Figures:
 def _topo(pair: Pair, rules: Rules) -> Judged:
     truth, pred = sides = inputs.roads(pair, rules)
     if truth.masked or pred.masked:
-        return _placed(metrics.Matches(), sides, within_m=_HOLE_M)
-    part = metrics.topo(truth.found, pred.found, hole_m=_HOLE_M, may_be_apart=True)
+        return _placed(metrics.DetectionCounts(), sides, within_m=_HOLE_M)
+    part = metrics.topo(truth.found, pred.found, hole_m=_HOLE_M, allow_disjoint=True)
     return _placed(part, sides, within_m=_HOLE_M)
 
 
 def _buildings(pair: Pair, rules: Rules) -> Judged:
     truth, pred = sides = inputs.buildings(pair, rules)
     if truth.masked or pred.masked:
-        return _placed(metrics.Matches(), sides, within_m=0.0)
-    part = metrics.buildings(
-        truth.found, pred.found, iou=rules.iou, min_area_m2=rules.min_area_m2, may_be_apart=True
+        return _placed(metrics.DetectionCounts(), sides, within_m=0.0)
+    part = metrics.match_buildings(
+        truth.found, pred.found, iou=rules.iou, min_area_m2=rules.min_area_m2, allow_disjoint=True
     )
     return _placed(part, sides, within_m=0.0)
 
@@ -261,18 +263,18 @@ def _placed(part: Any, sides: tuple[Side[Any], Side[Any]], *, within_m: float) -
     )
     if there is None or here is None:
         return judged
-    return replace(judged, places=(there, here), apart=there.is_apart(here, within_m))
+    return replace(judged, places=(there, here), apart=there.is_disjoint(here, within_m))
 
 
-def _of_matches(part: metrics.Matches) -> Figures:
+def _of_matches(part: metrics.DetectionCounts) -> Figures:
     return {
         "f1": part.f1,
         "precision": part.precision,
         "recall": part.recall,
         "truth": part.truth,
-        "found": part.found,
+        "found": part.matched_truth,
         "pred": part.pred,
-        "right": part.right,
+        "right": part.matched_pred,
     }
 
 

@@ -33,7 +33,7 @@ from terralink.vector.osm import (
 )
 from terralink.vector.osm.features import Features
 from terralink.vector.osm.tags import Tags, are_known
-from terralink.vector.projection import reprojected
+from terralink.vector.projection import reproject
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -215,7 +215,7 @@ def write_osm_xml(path: str | os.PathLike[str], graph: GraphArrays) -> None:
         raise GraphError(
             "OSM XML is longitude and latitude, and these roads have no CRS: write a .gpkg"
         )
-    lonlat = reprojected(graph.lines, graph.crs, _WGS84)
+    lonlat = reproject(graph.lines, graph.crs, _WGS84)
     places: dict[int, tuple[float, float]] = {}
     ways: dict[int, tuple[list[int], Tags]] = {}
     for road, ((u, v), line) in enumerate(zip(graph.ends.tolist(), lonlat, strict=True)):

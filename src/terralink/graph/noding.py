@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from terralink.errors import GraphError
 from terralink.graph.polylines import Bools, Floats, Ints, Lines, Polylines
 
-Node: TypeAlias = Literal["ends", "vertices", "crossings"]
+Noding: TypeAlias = Literal["ends", "vertices", "crossings"]
 
 _log = logging.getLogger(__name__)
 _TOUCH_M = 1e-3  # what meets nearer to a line's end meets that end
@@ -29,7 +29,7 @@ _SAME_SHARE = 1e-5  # of the extent, where nothing says that the unit is a metre
 _AT_ONCE = 1 << 22  # points of pairs of lines in memory
 
 
-def parts(given: Lines) -> tuple[Lines, Ints]:
+def explode_lines(given: Lines) -> tuple[Lines, Ints]:
     """Single flat lines, and the row of ``given`` that each comes from.
 
     Raises ``GraphError`` for points and areas.
@@ -45,20 +45,20 @@ def parts(given: Lines) -> tuple[Lines, Ints]:
     return np.asarray(single, dtype=object), there[index]
 
 
-def noded(ends: Floats) -> tuple[Floats, Ints]:
+def find_junctions(ends: Floats) -> tuple[Floats, Ints]:
     """Different points (n, 2), and the numbers (m, 2) of those that the tips (m, 2, 2) are."""
-    places, numbers = _distinct(ends.reshape(-1, 2))
+    places, numbers = _unique_points(ends.reshape(-1, 2))
     return places, numbers.reshape(-1, 2)
 
 
-def _distinct(points: Floats) -> tuple[Floats, Ints]:
+def _unique_points(points: Floats) -> tuple[Floats, Ints]:
     """Different points (n, 2), and the number (k,) of that which each of ``points`` (k, 2) is."""
     as_complex = np.ascontiguousarray(points + 0.0).view(np.complex128).ravel()  # no -0.0
     unique, inverse = np.unique(as_complex, return_inverse=True)
     return unique.view(np.float64).reshape(-1, 2), inverse.astype(np.int64)
 
 
-def cut_where(lines: Lines, node: Node) -> tuple[Polylines, Ints]:
+def cut_at_nodes(lines: Lines, node: Noding) -> tuple[Polylines, Ints]:
     """The lines cut where ``node`` says that they are joined, and the line (p,) of each piece."""
     if node == "vertices":
         return cut_at_vertices(lines)
@@ -73,10 +73,10 @@ def cut_at_vertices(lines: Lines) -> tuple[Polylines, Ints]:
     """Lines cut at their points that are there twice, and the line (p,) of each piece."""
     whole = Polylines.of(shapely.remove_repeated_points(lines))
     owner, (along, length) = whole.owner, whole.measured()
-    numbers = _distinct(whole.points)[1]
+    numbers = _unique_points(whole.points)[1]
     inside = (along > 0) & (along < length[owner])
     at = np.flatnonzero(inside & (np.bincount(numbers)[numbers] > 1))
-    return _cut_clean(whole, owner[at], along[at], whole.points[at])
+    return _cut_and_clean(whole, owner[at], along[at], whole.points[at])
 
 
 def cut_at_crossings(lines: Lines) -> tuple[Polylines, Ints]:
@@ -98,16 +98,20 @@ def cut_at_crossings(lines: Lines) -> tuple[Polylines, Ints]:
     rows = np.column_stack([line, along, xy])
     rows = rows[(along > _TOUCH_M) & (along < length - _TOUCH_M)]
     rows = np.unique(rows, axis=0)
-    return _cut_clean(Polylines.of(lines), rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:])
+    return _cut_and_clean(Polylines.of(lines), rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:])
 
 
-def _cut_clean(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polylines, Ints]:
+def _cut_and_clean(
+    lines: Polylines, line: Ints, along: Floats, xy: Floats
+) -> tuple[Polylines, Ints]:
     """Lines cut, and the line of each piece; a cut at a point of a line leaves that in once."""
-    pieces, source, _ = cut(lines, line, along, xy)
+    pieces, source, _ = cut_at_points(lines, line, along, xy)
     return Polylines.of(shapely.remove_repeated_points(pieces.drawn())), source
 
 
-def cut(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polylines, Ints, Ints]:
+def cut_at_points(
+    lines: Polylines, line: Ints, along: Floats, xy: Floats
+) -> tuple[Polylines, Ints, Ints]:
     """Lines cut at points ``xy`` (k, 2), which lie on ``line`` (k,) at ``along`` (k,).
 
     Gives the pieces in the order of the lines, the line (p,) that each comes from, and (k, 2) the
@@ -117,12 +121,12 @@ def cut(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polyli
     source = np.repeat(np.arange(len(lines)), count)
     is_cut, number = np.unique(line, return_inverse=True)
     in_cut = np.isin(source, is_cut)
-    pieces, before = _cut(lines[is_cut], number, along, xy)
+    pieces, before = _cut_all(lines[is_cut], number, along, xy)
     before = np.flatnonzero(in_cut)[before]
     return lines[source].replaced(in_cut, pieces), source, np.column_stack([before, before + 1])
 
 
-def _cut(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polylines, Ints]:
+def _cut_all(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polylines, Ints]:
     """Pieces of lines that are all cut, and (k,) the piece before each cut."""
     owner, (measure, _) = lines.owner, lines.measured()
     # each cut ends one piece and begins the next: it is there twice
@@ -162,11 +166,11 @@ def drop_repeats(lines: Lines, *, metric: bool) -> tuple[Lines, Ints]:
         left, bottom, right, top = shapely.total_bounds(lines)
         within = min(_SAME_M, _SAME_SHARE * max(right - left, top - bottom))
     whole = Polylines.of(lines)
-    place = _distinct(whole.points)[1]
-    doubtful = _touching_twice(lines, whole, place, within)
+    place = _unique_points(whole.points)[1]
+    doubtful = _touch_twice(lines, whole, place, within)
     if not doubtful.any():
         return lines, np.arange(len(lines))
-    steps = _Steps.of(whole, place, doubtful, within)
+    steps = _Segments.of(whole, place, doubtful, within)
     first = steps.first(whole.length())
     if np.array_equal(first, np.arange(len(first))):
         return lines, np.arange(len(lines))
@@ -174,7 +178,7 @@ def drop_repeats(lines: Lines, *, metric: bool) -> tuple[Lines, Ints]:
     return once.drawn(), line
 
 
-def _touching_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) -> Bools:
+def _touch_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) -> Bools:
     """(m,) the lines that touch one another, or themselves, in two places or more.
 
     Where two run along each other, both ends of that stretch are points of the one or the other.
@@ -188,9 +192,9 @@ def _touching_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) 
     touches = []
     block = np.cumsum(lines.counts[one]) // _AT_ONCE
     for part in np.split(np.arange(len(one)), np.flatnonzero(np.diff(block)) + 1):
-        point, line = _boxed(lines, one[part], other[part], bounds)
+        point, line = _points_in_boxes(lines, one[part], other[part], bounds)
         owner = lines.owner[point]
-        touch = _among(place[point] * len(lines) + line, points_of) & (owner != line)
+        touch = _is_in_sorted(place[point] * len(lines) + line, points_of) & (owner != line)
         rest = np.flatnonzero(~touch)
         near_to = shapely.points(lines.points[point[rest]])
         touch[rest] = shapely.dwithin(drawn[line[rest]], near_to, within)
@@ -206,12 +210,12 @@ def _touching_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) 
     return doubtful
 
 
-def _among(numbers: Ints, sorted_numbers: Ints) -> Bools:
+def _is_in_sorted(numbers: Ints, sorted_numbers: Ints) -> Bools:
     at = np.searchsorted(sorted_numbers, numbers).clip(max=len(sorted_numbers) - 1)
     return np.asarray(sorted_numbers[at] == numbers)
 
 
-def _boxed(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -> tuple[Ints, Ints]:
+def _points_in_boxes(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -> tuple[Ints, Ints]:
     """(k,) points of lines ``one`` (n,) and the lines ``other`` (n,) in whose box they lie."""
     count = lines.counts[one]
     pair = np.repeat(np.arange(len(one)), count)
@@ -223,7 +227,7 @@ def _boxed(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -> tuple[In
 
 
 @dataclass(frozen=True, eq=False)
-class _Steps:
+class _Segments:
     """Segments of lines, in their order, cut at points of other lines that lie on them.
 
     line (k,)      the line of each
@@ -238,13 +242,13 @@ class _Steps:
     own: Bools
 
     @classmethod
-    def of(cls, lines: Polylines, place: Ints, doubtful: Bools, within: float) -> "_Steps":
+    def of(cls, lines: Polylines, place: Ints, doubtful: Bools, within: float) -> "_Segments":
         """Those of all lines; only ``doubtful`` (m,) ones cut each other."""
-        place = _merged(lines, place, doubtful, within)
+        place = _merge_nodes(lines, place, doubtful, within)
         owner = lines.owner
         first = np.flatnonzero(owner[1:] == owner[:-1])
         some = np.flatnonzero(doubtful[owner])
-        segment, cut, along = _cuts(
+        segment, cut, along = _find_cuts(
             lines.points, place, first, doubtful[owner[first]], some, within
         )
         of = np.concatenate([segment, np.arange(len(first))])
@@ -310,17 +314,17 @@ class _Steps:
         """(k,) whether a step leaves its place."""
         return np.asarray(self.place[:, 0] != self.place[:, 1])
 
-    def _some(self, rows: Bools) -> "_Steps":
-        return _Steps(self.line[rows], self.place[rows], self.xy[rows], self.own[rows])
+    def _some(self, rows: Bools) -> "_Segments":
+        return _Segments(self.line[rows], self.place[rows], self.xy[rows], self.own[rows])
 
-    def _at_one_point(self) -> "_Steps":
+    def _at_one_point(self) -> "_Segments":
         """The same steps, with one point for each place."""
         _, index, number = np.unique(self.place, return_index=True, return_inverse=True)
         xy = self.xy.reshape(-1, 2)[index][number.reshape(self.place.shape)]
         return replace(self, xy=xy)
 
 
-def _merged(lines: Polylines, place: Ints, doubtful: Bools, within: float) -> Ints:
+def _merge_nodes(lines: Polylines, place: Ints, doubtful: Bools, within: float) -> Ints:
     """(p,) places, of which those of ``doubtful`` (m,) lines that are near each other are one."""
     some = np.flatnonzero(doubtful[lines.owner])
     places, index = np.unique(place[some], return_index=True)
@@ -340,7 +344,7 @@ def _merged(lines: Polylines, place: Ints, doubtful: Bools, within: float) -> In
     return result
 
 
-def _cuts(
+def _find_cuts(
     points: Floats, place: Ints, first: Ints, is_cut: Bools, some: Ints, within: float
 ) -> tuple[Ints, Ints, Floats]:
     """(segment, point, metres along it): points ``some`` that lie inside a segment.

@@ -23,16 +23,16 @@ Kind = TypeVar("Kind", bound=np.generic)
 CHUNK_ROWS = 8192
 
 
-def spans(count: int, rows: int = CHUNK_ROWS) -> Iterator[slice]:
+def chunk_slices(count: int, rows: int = CHUNK_ROWS) -> Iterator[slice]:
     """Slices that cover ``count`` rows in order; one, of nothing, where there are none.
 
-    >>> [(span.start, span.stop) for span in spans(5, rows=2)]
+    >>> [(span.start, span.stop) for span in chunk_slices(5, rows=2)]
     [(0, 2), (2, 4), (4, 5)]
     """
     return (slice(at, min(at + rows, count)) for at in range(0, max(count, 1), rows))
 
 
-def by_chunks(
+def map_chunks(
     work: Callable[..., NDArray[Kind]], *columns: Any, rows: int = CHUNK_ROWS
 ) -> NDArray[Kind]:
     """``work(*columns)`` done on some thousand rows of all columns at a time.
@@ -40,7 +40,7 @@ def by_chunks(
     Columns are what has a length and gives a part of itself for a slice. The result has a row for
     each of theirs.
     """
-    parts = spans(len(columns[0]), rows)
+    parts = chunk_slices(len(columns[0]), rows)
     return np.concatenate([work(*(column[part] for column in columns)) for part in parts])
 
 
@@ -109,7 +109,7 @@ class Polylines:
 
     def length(self) -> Floats:
         """(m,) summed from first to last point, as GEOS does it."""
-        return by_chunks(_length, self)
+        return map_chunks(_length, self)
 
     def measured(self) -> tuple[Floats, Floats]:
         """How far along its line each point lies (p,), and the lengths (m,)."""
@@ -122,7 +122,7 @@ class Polylines:
     def at(self, row: Ints, along_m: Floats) -> Floats:
         """(k, 2) the points at ``along_m`` (k,) on lines ``row`` (k,); past an end it is that."""
         points = np.empty((len(row), 2))
-        for part in spans(len(row)):
+        for part in chunk_slices(len(row)):
             placed = shapely.line_interpolate_point(self[row[part]].drawn(), along_m[part])
             points[part] = shapely.get_coordinates(placed)
         return points
@@ -150,7 +150,7 @@ class Polylines:
         self, work: Callable[..., "Polylines"], *columns: NDArray[Any], rows: int = CHUNK_ROWS
     ) -> "Polylines":
         """``work(lines, *columns)``, a line a line, done on ``rows`` lines at a time."""
-        parts = spans(len(self), rows)
+        parts = chunk_slices(len(self), rows)
         return Polylines.together(
             [work(self[part], *(column[part] for column in columns)) for part in parts]
         )
@@ -159,7 +159,7 @@ class Polylines:
         """Lines of ``counts`` (k,) points each, from point ``first`` (k,) on by ``step`` (k,)."""
         starts = _starts(counts)
         points = np.empty((starts[-1], 2))
-        for part in spans(len(counts)):
+        for part in chunk_slices(len(counts)):
             begin, stop = starts[part.start], starts[part.stop]
             line = np.repeat(np.arange(part.start, part.stop), counts[part])
             nth = np.arange(begin, stop) - starts[line]
@@ -221,25 +221,25 @@ class Chains:
         return mean
 
 
-def string(ends: Ints, *, stop: NDArray[np.bool_] | None = None) -> Chains:
+def link_chains(ends: Ints, *, stop: NDArray[np.bool_] | None = None) -> Chains:
     """The longest chains through nodes where just two edge ends meet.
 
     ends (m, 2) are node numbers; ``stop`` (n,) marks nodes where a chain ends in any case. A ring
     of such nodes alone is one chain from the first slot's node back to it.
 
-    >>> chains = string(np.array([[0, 1], [2, 1], [2, 3]]))
+    >>> chains = link_chains(np.array([[0, 1], [2, 1], [2, 3]]))
     >>> chains.edges.tolist(), chains.forward.tolist(), chains.starts.tolist()
     ([0, 1, 2], [True, False, True], [0, 3])
     """
     if not len(ends):
         return Chains(np.empty(0, np.int64), np.empty(0, bool), np.zeros(1, np.int64))
-    partner = _partners(ends.ravel(), stop)
-    labels = connected_components(_linked(partner), directed=False)[1]
+    partner = _find_partners(ends.ravel(), stop)
+    labels = connected_components(_adjacency(partner), directed=False)[1]
     _cut_rings(partner, labels)
-    return _walked(partner, labels)
+    return _order_edges(partner, labels)
 
 
-def _partners(nodes: Ints, stop: NDArray[np.bool_] | None) -> Ints:
+def _find_partners(nodes: Ints, stop: NDArray[np.bool_] | None) -> Ints:
     """(2m,) the slot that goes on at the same node, or -1 where a chain ends."""
     degree = np.bincount(nodes)
     goes_on = degree == 2
@@ -263,14 +263,14 @@ def _cut_rings(partner: Ints, labels: NDArray[np.int32]) -> None:
     partner[start] = -1
 
 
-def _walked(partner: Ints, labels: NDArray[np.int32]) -> Chains:
+def _order_edges(partner: Ints, labels: NDArray[np.int32]) -> Chains:
     """All chains in walking order: they are tied into one thread, which is then followed."""
     terminals = np.flatnonzero(partner < 0)
     by_chain = np.argsort(labels[terminals // 2], kind="stable")
     first, last = terminals[by_chain].reshape(-1, 2).T
     thread = partner.copy()
     thread[last[:-1]], thread[first[1:]] = first[1:], last[:-1]
-    edges = breadth_first_order(_linked(thread), first[0] // 2, return_predecessors=False)
+    edges = breadth_first_order(_adjacency(thread), first[0] // 2, return_predecessors=False)
     edges = edges.astype(np.int64)
     came_from = np.concatenate([[-1], edges[:-1]])
     forward = thread[2 * edges] // 2 == came_from  # -1 // 2 is -1: the very first slot
@@ -278,7 +278,7 @@ def _walked(partner: Ints, labels: NDArray[np.int32]) -> Chains:
     return Chains(edges, forward, starts)
 
 
-def _linked(partner: Ints) -> csr_array:
+def _adjacency(partner: Ints) -> csr_array:
     """(m, m) which edges follow each other."""
     there = partner >= 0
     indptr = np.concatenate([[0], np.cumsum(there.reshape(-1, 2).sum(axis=1))])

@@ -20,8 +20,8 @@ from shapely.geometry.base import BaseGeometry
 
 from terralink.errors import GraphError
 from terralink.graph import io, noding
-from terralink.graph.polylines import Lines, Polylines, string
-from terralink.vector.projection import brought, in_metres
+from terralink.graph.polylines import Lines, Polylines, link_chains
+from terralink.vector.projection import reproject_points, to_metric
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -112,7 +112,7 @@ class RoadGraph:
         *,
         width_m: ArrayLike = np.nan,
         prob: ArrayLike = np.nan,
-        node: noding.Node = "ends",
+        node: noding.Noding = "ends",
     ) -> "RoadGraph":
         """Roads from line geometries; points where their ends meet exactly become junctions.
 
@@ -138,22 +138,22 @@ class RoadGraph:
         columns = np.stack(
             [np.broadcast_to(np.asarray(c, float), given.shape) for c in (width_m, prob)]
         )
-        parts, source = noding.parts(given)
-        parts, metric = in_metres(parts, crs)
+        parts, source = noding.explode_lines(given)
+        parts, metric = to_metric(parts, crs)
         whole = shapely.length(parts) > 0
         if not whole.all():
             _log.warning("%d of %d lines have no length: left out", (~whole).sum(), len(whole))
         with_length = parts[whole]
         once, line = noding.drop_repeats(with_length, metric=metric is not None)
         _log_repeats(with_length, once)
-        pieces, piece_of = noding.cut_where(once, node)
+        pieces, piece_of = noding.cut_at_nodes(once, node)
         source = source[whole][line][piece_of]
-        junctions, ends = noding.noded(pieces.tips())
+        junctions, ends = noding.find_junctions(pieces.tips())
         return cls(junctions, ends, pieces, columns[0, source], columns[1, source], metric)
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, crs: CRS | None = None, node: noding.Node = "ends"
+        cls, path: str | os.PathLike[str], *, crs: CRS | None = None, node: noding.Noding = "ends"
     ) -> "RoadGraph":
         """Roads of a vector file: those that ``to_file`` writes, or any of lines that GDAL reads.
 
@@ -231,7 +231,7 @@ class RoadGraph:
             raise GraphError("a graph without a CRS lies nowhere: it cannot be brought to another")
         if crs == self.crs:
             return self
-        points = brought(self.polylines.points, self.crs, crs)
+        points = reproject_points(self.polylines.points, self.crs, crs)
         polylines = replace(self.polylines, points=points)
         junctions = np.empty_like(self.junctions)
         junctions[self.ends] = polylines.tips()
@@ -260,7 +260,7 @@ class RoadGraph:
         """
         kept = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         ends, length_m = self.ends[kept], self.length_m[kept]
-        chains = string(ends)
+        chains = link_chains(ends)
         if len(chains) == len(kept):
             return self.select(kept)
         width_m, prob = (chains.mean(c[kept], length_m) for c in (self.width_m, self.prob))
@@ -274,7 +274,7 @@ class RoadGraph:
         place twice.
         """
         xy = self.polylines.at(road, along_m)
-        pieces, source, cuts = noding.cut(self.polylines, road, along_m, xy)
+        pieces, source, cuts = noding.cut_at_points(self.polylines, road, along_m, xy)
         new = np.arange(len(road)) + len(self.junctions)
         ends = self.ends[source]
         ends[cuts[:, 0], 1] = new

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics.network_points import (
-    NOWHERE,
+    OFF_NETWORK,
     Network,
-    Places,
-    along,
-    at_junctions,
-    nearest,
-    together,
+    NetworkPoints,
+    concat_points,
+    junction_points,
+    points_along,
+    snap_points,
 )
-from terralink.metrics.roads import comparable
+from terralink.metrics.roads import align_graphs
 
 Floats: TypeAlias = NDArray[np.float64]
 Weight: TypeAlias = Literal["length", "time"]
@@ -121,7 +121,7 @@ class Apls:
         )
 
 
-def speed_by_width(graph: RoadGraph) -> Floats:
+def estimate_speed_kmh(graph: RoadGraph) -> Floats:
     """(m,) km/h on each road: 20 below 4 m of width, 30 below 7 m, 50 below 12 m, else 70.
 
     Where the width is unknown 40. A guess of this house, for graphs that know no speed limits.
@@ -137,11 +137,11 @@ def apls(
     max_snap_m: float = 4.0,
     spacing_m: float = 50.0,
     weight: Weight = "length",
-    speed_kmh: Callable[[RoadGraph], Floats] = speed_by_width,
+    speed_kmh: Callable[[RoadGraph], Floats] = estimate_speed_kmh,
     sample: int | None = None,
     seed: int = 0,
     one_per_junction: bool = True,
-    may_be_apart: bool = False,
+    allow_disjoint: bool = False,
 ) -> Apls:
     """Average path length similarity of two road graphs.
 
@@ -164,14 +164,17 @@ def apls(
 
     A graph without roads has no ways: against one that has the score is 0, against another such
     nan. Raises ``InputError`` when both have roads but their extents do not overlap (unless they
-    ``may_be_apart``), when only one has a CRS, and for a sample of fewer than two.
+    ``allow_disjoint``), when only one has a CRS, and for a sample of fewer than two.
     """
     if sample is not None and sample < 2:
         raise InputError(f"a sample is of two control points or more, not {sample}")
-    pred = comparable(truth, pred, max_snap_m, may_be_apart=may_be_apart)
-    one, other = (Network(graph, _cost(graph, weight, speed_kmh)) for graph in (truth, pred))
+    pred = align_graphs(truth, pred, max_snap_m, allow_disjoint=allow_disjoint)
+    one, other = (Network(graph, _road_costs(graph, weight, speed_kmh)) for graph in (truth, pred))
     rules = _Rules(max_snap_m, spacing_m, sample, seed, one_per_junction)
-    return Apls(onto_pred=_similarity(one, other, rules), onto_truth=_similarity(other, one, rules))
+    return Apls(
+        onto_pred=_measure_similarity(one, other, rules),
+        onto_truth=_measure_similarity(other, one, rules),
+    )
 
 
 @dataclass(frozen=True)
@@ -183,14 +186,16 @@ class _Rules:
     one_per_junction: bool
 
 
-def control_points(graph: RoadGraph, spacing_m: float) -> Places:
+def find_control_points(graph: RoadGraph, spacing_m: float) -> NetworkPoints:
     """The junctions, then the points inside roads (RULE 1)."""
     inside = np.ceil(graph.length_m / spacing_m).astype(np.int64) - 1
     inside[(inside == 0) & (graph.length_m >= _SHORT * spacing_m)] = 1
-    return together(at_junctions(graph), along(graph, inside))
+    return concat_points(junction_points(graph), points_along(graph, inside))
 
 
-def _cost(graph: RoadGraph, weight: Weight, speed_kmh: Callable[[RoadGraph], Floats]) -> Floats:
+def _road_costs(
+    graph: RoadGraph, weight: Weight, speed_kmh: Callable[[RoadGraph], Floats]
+) -> Floats:
     if weight == "length":
         return graph.length_m
     if weight == "time":
@@ -198,24 +203,24 @@ def _cost(graph: RoadGraph, weight: Weight, speed_kmh: Callable[[RoadGraph], Flo
     raise InputError(f"weight is 'length' or 'time', not {weight!r}")
 
 
-def _similarity(one: Network, other: Network, rules: _Rules) -> PathSimilarity:
+def _measure_similarity(one: Network, other: Network, rules: _Rules) -> PathSimilarity:
     """The ways of ``one`` against those of ``other``."""
-    points = control_points(one.graph, rules.spacing_m)
+    points = find_control_points(one.graph, rules.spacing_m)
     if not len(points):
         return PathSimilarity()
-    snapped = nearest(other.graph, points.xy(one.graph), within_m=rules.max_snap_m)
+    snapped = snap_points(other.graph, points.xy(one.graph), within_m=rules.max_snap_m)
     if rules.one_per_junction:
-        snapped = _last_of_each_junction(snapped, other.graph)
-    sources = _sources(one.graph, points, rules)
+        snapped = _keep_last_of_junction(snapped, other.graph)
+    sources = _draw_sources(one.graph, points, rules)
     block = max(1, _PAIRS // len(points))
     counts = [
-        _compared(one.ways(points[part], points), other.ways(snapped[part], snapped))
+        _compare_paths(one.ways(points[part], points), other.ways(snapped[part], snapped))
         for part in np.split(sources, np.arange(block, len(sources), block))
     ]
     return _estimate(np.concatenate(counts), len(points))
 
 
-def _sources(graph: RoadGraph, points: Places, rules: _Rules) -> NDArray[np.int64]:
+def _draw_sources(graph: RoadGraph, points: NetworkPoints, rules: _Rules) -> NDArray[np.int64]:
     """The control points that ways start at, neighbours together: they share their searches."""
     by_place = np.argsort(graph.ends[points.road, 0], kind="stable")
     if rules.sample is None or rules.sample >= len(points):
@@ -224,7 +229,7 @@ def _sources(graph: RoadGraph, points: Places, rules: _Rules) -> NDArray[np.int6
     return by_place[np.sort(drawn)]
 
 
-def _compared(ways: Floats, others: Floats) -> Floats:
+def _compare_paths(ways: Floats, others: Floats) -> Floats:
     """(s, 2) for each source the sum of similarities and the number of ways (RULE 4)."""
     there = np.isfinite(ways) & (ways > _ONE_PLACE)
     np.subtract(others, ways, out=others, where=there)
@@ -246,12 +251,12 @@ def _estimate(counts: Floats, points: int) -> PathSimilarity:
     return PathSimilarity(float(similar), float(paths), (float(a), float(b), float(c)))
 
 
-def _last_of_each_junction(snapped: Places, graph: RoadGraph) -> Places:
+def _keep_last_of_junction(snapped: NetworkPoints, graph: RoadGraph) -> NetworkPoints:
     """Of the places that are one junction only the last stays, as when nodes are relabelled."""
-    at_end = (snapped.road != NOWHERE) & np.isin(snapped.share, (0, 1))
+    at_end = (snapped.road != OFF_NETWORK) & np.isin(snapped.share, (0, 1))
     held = np.flatnonzero(at_end)
     junction = graph.ends[snapped.road[held], snapped.share[held].astype(np.int64)]
     _, last = np.unique(junction[::-1], return_index=True)
     road = snapped.road.copy()
-    road[np.delete(held, len(held) - 1 - last)] = NOWHERE
-    return Places(road, snapped.share)
+    road[np.delete(held, len(held) - 1 - last)] = OFF_NETWORK
+    return NetworkPoints(road, snapped.share)

@@ -58,7 +58,7 @@ class Confusion:
         if not t.shape == p.shape == mask.shape:
             shapes = f"{t.shape}, {p.shape} and {mask.shape}"
             raise InputError(f"truth, prediction and valid are of one shape, not {shapes}")
-        t, p = (_classes(classes[mask], num_classes) for classes in (t, p))
+        t, p = (_check_classes(classes[mask], num_classes) for classes in (t, p))
         counts = np.bincount(t * num_classes + p, minlength=num_classes**2)
         return cls(counts.reshape(num_classes, num_classes))
 
@@ -164,7 +164,7 @@ class ImageMean:
         return self.total / self.images if self.images else math.nan
 
 
-def _classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
+def _check_classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
     if classes.dtype.kind not in "bui":
         raise InputError(f"class numbers are wanted, not {classes.dtype}: threshold it first")
     if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
@@ -176,46 +176,47 @@ def _classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Matches:
+class DetectionCounts:
     """Things that are there and how many were found; things predicted and how many are right.
 
     Things are buildings, pixels or points along roads. Parts add. A score without anything to judge
     by is nan; ``f1`` is 0 where one side is empty.
 
-    >>> total = Matches(truth=4, found=3, pred=2, right=2) + Matches(pred=2, right=1)
+    >>> part = DetectionCounts(truth=4, matched_truth=3, pred=2, matched_pred=2)
+    >>> total = part + DetectionCounts(pred=2, matched_pred=1)
     >>> total.recall, total.precision, round(total.f1, 2)
     (0.75, 0.75, 0.75)
     """
 
     truth: int = 0
-    found: int = 0
+    matched_truth: int = 0
     pred: int = 0
-    right: int = 0
+    matched_pred: int = 0
 
-    def __add__(self, other: "Matches") -> "Matches":
-        return Matches(
+    def __add__(self, other: "DetectionCounts") -> "DetectionCounts":
+        return DetectionCounts(
             self.truth + other.truth,
-            self.found + other.found,
+            self.matched_truth + other.matched_truth,
             self.pred + other.pred,
-            self.right + other.right,
+            self.matched_pred + other.matched_pred,
         )
 
     @property
     def precision(self) -> float:
         """How much of what is predicted is right; nan where nothing is."""
-        return self.right / self.pred if self.pred else math.nan
+        return self.matched_pred / self.pred if self.pred else math.nan
 
     @property
     def recall(self) -> float:
         """How much of what is there was found; nan where nothing is."""
-        return self.found / self.truth if self.truth else math.nan
+        return self.matched_truth / self.truth if self.truth else math.nan
 
     @property
     def f1(self) -> float:
         """Harmonic mean of both; nan where there is neither truth nor prediction."""
         if not self.truth and not self.pred:
             return math.nan
-        if not self.found or not self.right:
+        if not self.matched_truth or not self.matched_pred:
             return 0.0
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
@@ -228,27 +229,27 @@ class Overlap:
     0.75
     """
 
-    shared: float = 0.0
-    whole: float = 0.0
+    intersection: float = 0.0
+    union: float = 0.0
 
     def __add__(self, other: "Overlap") -> "Overlap":
-        return Overlap(self.shared + other.shared, self.whole + other.whole)
+        return Overlap(self.intersection + other.intersection, self.union + other.union)
 
     @property
     def iou(self) -> float:
         """Intersection over union; nan where there is neither truth nor prediction."""
-        return self.shared / self.whole if self.whole else math.nan
+        return self.intersection / self.union if self.union else math.nan
 
 
-def one_to_one(truth: Ints, pred: Ints) -> Ints:
+def match_one_to_one(truth: Ints, pred: Ints) -> Ints:
     """The candidate pairs (k,) taken one after the other, best first, each thing at most once.
 
     A pair is taken when neither of its things is in a better one; pairs are the better the earlier
     they come. All pairs that are the first of both their things are taken at once.
 
-    >>> one_to_one(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist()
+    >>> match_one_to_one(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist()
     [0]
-    >>> one_to_one(np.array([0, 1, 1]), np.array([0, 0, 1])).tolist()
+    >>> match_one_to_one(np.array([0, 1, 1]), np.array([0, 0, 1])).tolist()
     [0, 2]
     """
     taken = np.zeros(len(truth), bool)

@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 from terralink.atomic_write import MARK, write_atomically
 from terralink.data.chips import files, read_image
 from terralink.errors import InputError
-from terralink.metrics.masks import patch_labels
+from terralink.metrics.masks import label_patches
 
 Mask = NDArray[np.bool_]
 
@@ -34,7 +34,7 @@ _ROW = re.compile(r"(\d{1,9})_(\d{1,9})_(\d{1,9}),([01])", re.ASCII)
 _NUMBER = re.compile(r"\d+", re.ASCII)
 
 
-def numbered_images(paths: Iterable[Path]) -> dict[int, Path]:
+def find_numbered_images(paths: Iterable[Path]) -> dict[int, Path]:
     """Pictures by the last number in their names: ``satImage_007.png`` is 7.
 
     A folder stands for the pictures in it and in its folders, as the challenge has them:
@@ -42,8 +42,8 @@ def numbered_images(paths: Iterable[Path]) -> dict[int, Path]:
     without a number, and for two of one number.
     """
     found: dict[int, Path] = {}
-    for picture in (each for path in paths for each in _pictures(path)):
-        first = found.setdefault(_number(picture), picture)
+    for picture in (each for path in paths for each in _find_pictures(path)):
+        first = found.setdefault(_parse_number(picture), picture)
         if first is not picture:
             raise InputError(
                 f"{first} and {picture} have the same number; an image has one of its own"
@@ -69,7 +69,7 @@ def write_submission(
     """
     lines = [_HEADER]
     for number, mask in sorted(masks.items()):
-        lines += _rows(number, np.asarray(mask), threshold)
+        lines += _format_rows(number, np.asarray(mask), threshold)
     with write_atomically(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="ascii")
 
@@ -81,13 +81,15 @@ def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
     for what is no such table, and for patches that are missing or there twice.
     """
     labels: dict[int, dict[tuple[int, int], bool]] = defaultdict(dict)
-    for place, (number, col, row, label) in _parsed(Path(path)):
+    for place, (number, col, row, label) in _parse_rows(Path(path)):
         if (row, col) in labels[number]:
             raise InputError(f"{place}: the patch {number:03d}_{col}_{row} is there twice")
         labels[number][row, col] = bool(label)
     if not labels:
         raise InputError(f"{path} has no patches below its header")
-    return {number: _drawn(each, f"{path}: image {number:03d}") for number, each in labels.items()}
+    return {
+        number: _draw_mask(each, f"{path}: image {number:03d}") for number, each in labels.items()
+    }
 
 
 def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
@@ -98,7 +100,7 @@ def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
         Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part, pnginfo=told)
 
 
-def _pictures(path: Path) -> list[Path]:
+def _find_pictures(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"no such file or folder: {path}")
     if not path.is_dir():
@@ -110,29 +112,29 @@ def _pictures(path: Path) -> list[Path]:
     return found
 
 
-def _number(picture: Path) -> int:
+def _parse_number(picture: Path) -> int:
     numbers = _NUMBER.findall(picture.stem)
     if not numbers:
         raise InputError(f"{picture} has no number in its name; wanted one such as test_1.png")
     return int(numbers[-1])
 
 
-def _rows(number: int, mask: NDArray[np.generic], threshold: float) -> list[str]:
+def _format_rows(number: int, mask: NDArray[np.generic], threshold: float) -> list[str]:
     if mask.ndim != 2 or min(mask.shape) < PATCH_PX:
         raise InputError(
             f"image {number:03d} is of shape {mask.shape}; wanted (row, col) of a patch's "
             f"{PATCH_PX} px or more each"
         )
-    labels = patch_labels(mask, patch_px=PATCH_PX, threshold=threshold)
+    labels = label_patches(mask, patch_px=PATCH_PX, threshold=threshold)
     return [
         f"{number:03d}_{PATCH_PX * col}_{PATCH_PX * row},{int(label)}"
         for (col, row), label in np.ndenumerate(labels.T)
     ]
 
 
-def _parsed(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _parse_rows(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Where each line stands, and its number, x, y and label."""
-    header, *rows = _lines(path)
+    header, *rows = _read_lines(path)
     if header.strip() != _HEADER:
         raise InputError(f"{path}: the first line is {header[:40]!r}; wanted {_HEADER!r}")
     for line, row in enumerate(rows, start=2):
@@ -146,7 +148,7 @@ def _parsed(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{path}, line {line}", values
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
@@ -154,7 +156,7 @@ def _lines(path: Path) -> list[str]:
     return text.splitlines() or [""]
 
 
-def _drawn(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
+def _draw_mask(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
     rows, cols = (PATCH_PX + max(place[axis] for place in labels) for axis in (0, 1))
     missing = rows * cols // PATCH_PX**2 - len(labels)
     if missing:
@@ -168,7 +170,7 @@ def _drawn(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
 
 
 @contextmanager
-def unpacked(pred: Path, *, truth: Path) -> Iterator[Path]:
+def unpack_submission(pred: Path, *, truth: Path) -> Iterator[Path]:
     """The prediction as files that can be paired with ``truth``: itself, unless it is a CSV.
 
     Of a CSV each image with a number that is among the truth's becomes a mask of that name and
@@ -178,7 +180,7 @@ def unpacked(pred: Path, *, truth: Path) -> Iterator[Path]:
     if pred.suffix.lower() != ".csv":
         yield pred
         return
-    masks, wanted = read_submission(pred), numbered_images(files(truth))
+    masks, wanted = read_submission(pred), find_numbered_images(files(truth))
     strange = [number for number in masks if number not in wanted]
     if strange:
         raise InputError(

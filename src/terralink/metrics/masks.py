@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 
 from terralink.errors import InputError
-from terralink.metrics.counts import Confusion, Matches, Overlap
+from terralink.metrics.counts import Confusion, DetectionCounts, Overlap
 
 Mask: TypeAlias = NDArray[np.bool_]
 Value = TypeVar("Value", np.bool_, np.float64)
 
 
-def patches(
+def count_patches(
     truth: ArrayLike,
     pred: ArrayLike,
     *,
@@ -33,10 +33,10 @@ def patches(
 
     >>> truth, pred = np.zeros((32, 32)), np.zeros((32, 32))
     >>> truth[:5, :16] = pred[:4, :16] = 1
-    >>> patches(truth, pred).counts.tolist()
+    >>> count_patches(truth, pred).counts.tolist()
     [[3, 0], [1, 0]]
     """
-    t, p, mask = _same_shape(_shares(truth), _shares(pred), valid)
+    t, p, mask = _check_shapes(_to_shares(truth), _to_shares(pred), valid)
     seen = _patch_sums(mask.astype(np.float64), patch_px)
     there, found = (
         _patch_sums(np.where(mask, share, 0), patch_px) > threshold * seen for share in (t, p)
@@ -44,45 +44,45 @@ def patches(
     return Confusion.of(there, found, valid=seen > 0)
 
 
-def patch_labels(mask: ArrayLike, *, patch_px: int = 16, threshold: float = 0.25) -> Mask:
-    """Which patches (row, col) of a mask are of class 1, by rules 1 and 2 of ``patches``.
+def label_patches(mask: ArrayLike, *, patch_px: int = 16, threshold: float = 0.25) -> Mask:
+    """Which patches (row, col) of a mask are of class 1, by rules 1 and 2 of ``count_patches``.
 
-    >>> patch_labels(np.eye(4), patch_px=2).tolist()
+    >>> label_patches(np.eye(4), patch_px=2).tolist()
     [[True, False], [False, True]]
     """
-    shares = _shares(mask)
+    shares = _to_shares(mask)
     seen = _patch_sums(np.ones(shares.shape), patch_px)
     return np.asarray(_patch_sums(shares, patch_px) > threshold * seen)
 
 
-def relaxed(
+def match_pixels(
     truth: ArrayLike,
     pred: ArrayLike,
     *,
     buffer_m: float,
     pixel_size_m: tuple[float, float] = (1.0, 1.0),
     valid: ArrayLike | None = None,
-) -> Matches:
+) -> DetectionCounts:
     """Precision and recall of pixels within a buffer (Mnih and Hinton 2010, after Wiedemann 1998).
 
     A predicted pixel is right, and a true one found, when the centre of one of the other mask's
     pixels is at most ``buffer_m`` away. ``pixel_size_m`` is (width, height), as ``Grid`` gives it.
     Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` where shapes differ.
 
-    >>> relaxed([[1, 0, 0, 0]], [[0, 0, 1, 1]], buffer_m=2).precision
+    >>> match_pixels([[1, 0, 0, 0]], [[0, 0, 1, 1]], buffer_m=2).precision
     0.5
     """
-    t, p, mask = _same_shape(np.asarray(truth, bool), np.asarray(pred, bool), valid)
+    t, p, mask = _check_shapes(np.asarray(truth, bool), np.asarray(pred, bool), valid)
     t, p = t & mask, p & mask
-    return Matches(
+    return DetectionCounts(
         truth=int(t.sum()),
-        found=int((t & _near(p, buffer_m, pixel_size_m)).sum()),
+        matched_truth=int((t & _dilate_m(p, buffer_m, pixel_size_m)).sum()),
         pred=int(p.sum()),
-        right=int((p & _near(t, buffer_m, pixel_size_m)).sum()),
+        matched_pred=int((p & _dilate_m(t, buffer_m, pixel_size_m)).sum()),
     )
 
 
-def boundaries(
+def mask_boundary_iou(
     truth: ArrayLike,
     pred: ArrayLike,
     *,
@@ -98,17 +98,17 @@ def boundaries(
 
     >>> block = np.zeros((9, 9), bool)
     >>> block[1:8, 1:8] = True
-    >>> boundaries(block, np.roll(block, 1, axis=0), within_px=1)
-    Overlap(shared=12.0, whole=36.0)
+    >>> mask_boundary_iou(block, np.roll(block, 1, axis=0), within_px=1)
+    Overlap(intersection=12.0, union=36.0)
     """
-    t, p, mask = _same_shape(np.asarray(truth, bool), np.asarray(pred, bool), valid)
+    t, p, mask = _check_shapes(np.asarray(truth, bool), np.asarray(pred, bool), valid)
     if within_px is None:
         within_px = max(1, round(0.02 * float(np.hypot(*t.shape))))
-    t, p = (_boundary(side & mask, within_px) for side in (t, p))
+    t, p = (_find_boundary(side & mask, within_px) for side in (t, p))
     return Overlap(float((t & p).sum()), float((t | p).sum()))
 
 
-def _same_shape(
+def _check_shapes(
     truth: NDArray[Value], pred: NDArray[Value], valid: ArrayLike | None
 ) -> tuple[NDArray[Value], NDArray[Value], Mask]:
     mask = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
@@ -118,7 +118,7 @@ def _same_shape(
     return truth, pred, mask
 
 
-def _shares(values: ArrayLike) -> NDArray[np.float64]:
+def _to_shares(values: ArrayLike) -> NDArray[np.float64]:
     shares = np.asarray(values, np.float64)
     known = shares[~np.isnan(shares)]
     if known.size and not (known.min() >= 0 and known.max() <= 1):
@@ -136,7 +136,7 @@ def _patch_sums(values: NDArray[np.float64], patch_px: int) -> NDArray[np.float6
     return np.asarray(np.add.reduceat(np.add.reduceat(values, rows, axis=0), cols, axis=1))
 
 
-def _near(mask: Mask, buffer_m: float, pixel_size_m: tuple[float, float]) -> Mask:
+def _dilate_m(mask: Mask, buffer_m: float, pixel_size_m: tuple[float, float]) -> Mask:
     if not mask.any():  # no distance to measure
         return np.zeros(mask.shape, bool)
     width_m, height_m = pixel_size_m
@@ -144,6 +144,6 @@ def _near(mask: Mask, buffer_m: float, pixel_size_m: tuple[float, float]) -> Mas
     return np.asarray(distance <= buffer_m)
 
 
-def _boundary(mask: Mask, within_px: int) -> Mask:
+def _find_boundary(mask: Mask, within_px: int) -> Mask:
     steps = distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
     return np.asarray(mask & (steps <= within_px))

@@ -2,7 +2,7 @@
 
 A place is a road and the share of it that lies behind. So the graph is never cut: the way between
 two places runs over an end of each road, and only junctions need a search. Places (k,) of one graph
-are ``Places``; the graph with what its roads cost is a ``Network``.
+are ``NetworkPoints``; the graph with what its roads cost is a ``Network``.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from terralink.graph import RoadGraph
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-NOWHERE = -1
+OFF_NETWORK = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class NetworkPoints:
     """``share`` (k,) of the way from the first to the last point of ``road`` (k,).
 
-    A road of ``NOWHERE`` is a place that the graph does not have: no way leads there.
+    A road of ``OFF_NETWORK`` is a place that the graph does not have: no way leads there.
     """
 
     road: Ints
@@ -36,8 +36,8 @@ class Places:
     def __len__(self) -> int:
         return len(self.road)
 
-    def __getitem__(self, at: Ints | slice) -> "Places":
-        return Places(self.road[at], self.share[at])
+    def __getitem__(self, at: Ints | slice) -> "NetworkPoints":
+        return NetworkPoints(self.road[at], self.share[at])
 
     def xy(self, graph: RoadGraph) -> Floats:
         """(k, 2) coordinates; every place is somewhere."""
@@ -45,47 +45,47 @@ class Places:
         return np.asarray(shapely.get_coordinates(points))
 
 
-def at_junctions(graph: RoadGraph) -> Places:
+def junction_points(graph: RoadGraph) -> NetworkPoints:
     """Each junction that has a road, once, in the order in which the roads meet them."""
     _, slot = np.unique(graph.ends.ravel(), return_index=True)
     slot.sort()
-    return Places(slot // 2, (slot % 2).astype(np.float64))
+    return NetworkPoints(slot // 2, (slot % 2).astype(np.float64))
 
 
-def along(graph: RoadGraph, count: Ints) -> Places:
+def points_along(graph: RoadGraph, count: Ints) -> NetworkPoints:
     """``count`` (m,) places inside each road, which cut it into equal parts.
 
     >>> from shapely import LineString
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])
     >>> graph = RoadGraph.from_lines(lines, None)
-    >>> places = along(graph, np.array([2, 1]))
+    >>> places = points_along(graph, np.array([2, 1]))
     >>> places.road.tolist(), places.share.round(2).tolist()
     ([0, 0, 1], [0.33, 0.67, 0.5])
     """
     road = np.repeat(np.arange(len(graph)), count)
     number = np.arange(len(road)) - np.repeat(np.cumsum(count) - count, count) + 1
-    return Places(road, number / (count[road] + 1))
+    return NetworkPoints(road, number / (count[road] + 1))
 
 
-def together(*places: Places) -> Places:
+def concat_points(*places: NetworkPoints) -> NetworkPoints:
     """All places in one row."""
-    return Places(
+    return NetworkPoints(
         np.concatenate([part.road for part in places]),
         np.concatenate([part.share for part in places]),
     )
 
 
-def nearest(graph: RoadGraph, xy: Floats, *, within_m: float) -> Places:
-    """For each point (k, 2) the nearest place of the graph, ``NOWHERE`` if none is so near."""
+def snap_points(graph: RoadGraph, xy: Floats, *, within_m: float) -> NetworkPoints:
+    """For each point (k, 2) the nearest place of the graph, ``OFF_NETWORK`` if none is so near."""
     points = shapely.points(xy)
-    road = np.full(len(xy), NOWHERE)
+    road = np.full(len(xy), OFF_NETWORK)
     share = np.zeros(len(xy))
     index, found = shapely.STRtree(graph.lines).query_nearest(
         points, max_distance=within_m, all_matches=False
     )
     road[index] = found
     share[index] = shapely.line_locate_point(graph.lines[found], points[index], normalized=True)
-    return Places(road, share)
+    return NetworkPoints(road, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class Network:
     >>> from shapely import LineString
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])
     >>> graph = RoadGraph.from_lines(lines, None)
-    >>> halfway = along(graph, np.array([1, 1]))
+    >>> halfway = points_along(graph, np.array([1, 1]))
     >>> Network(graph, graph.length_m).ways(halfway, halfway).tolist()
     [[0.0, 9.0], [9.0, 0.0]]
     """
@@ -103,16 +103,16 @@ class Network:
     graph: RoadGraph
     cost: Floats
 
-    def ways(self, sources: Places, targets: Places) -> Floats:
+    def ways(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
         """(s, t) the cost of the shortest way from each source to each target, inf without one."""
         if not len(self.graph):
             return np.full((len(sources), len(targets)), np.inf)
-        ways = self._ways(_somewhere(sources), _somewhere(targets))
-        ways[sources.road == NOWHERE] = np.inf
-        ways[:, targets.road == NOWHERE] = np.inf
+        ways = self._ways(_on_network(sources), _on_network(targets))
+        ways[sources.road == OFF_NETWORK] = np.inf
+        ways[:, targets.road == OFF_NETWORK] = np.inf
         return ways
 
-    def to_junctions(self, sources: Places, *, up_to: float = np.inf) -> Floats:
+    def to_junctions(self, sources: NetworkPoints, *, up_to: float = np.inf) -> Floats:
         """(s, n) the cost from each source to each junction, inf where it is more than ``up_to``.
 
         Every source is somewhere.
@@ -126,15 +126,15 @@ class Network:
         first = between[row[:, 0]] + costs[:, :1]
         return np.minimum(first, between[row[:, 1]] + costs[:, 1:], out=first)
 
-    def _ways(self, sources: Places, targets: Places) -> Floats:
+    def _ways(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
         to_junctions = self.to_junctions(sources)
-        ways = _over_either_end(to_junctions, *self._to_ends(targets))
+        ways = _by_nearer_end(to_junctions, *self._to_ends(targets))
         row, col = _same_road(sources.road, targets.road)
         step = np.abs(sources.share[row] - targets.share[col]) * self.cost[sources.road[row]]
         ways[row, col] = np.minimum(ways[row, col], step)
         return ways
 
-    def _to_ends(self, places: Places) -> tuple[Ints, Floats]:
+    def _to_ends(self, places: NetworkPoints) -> tuple[Ints, Floats]:
         """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
         cost = self.cost[places.road]
         behind = places.share * cost
@@ -153,13 +153,13 @@ class Network:
         return csr_array((cost[first], (u[first], v[first])), shape=(size, size))
 
 
-def _somewhere(places: Places) -> Places:
+def _on_network(places: NetworkPoints) -> NetworkPoints:
     """The same places, with the begin of the first road in place of those that are nowhere."""
-    there = places.road != NOWHERE
-    return Places(np.where(there, places.road, 0), np.where(there, places.share, 0.0))
+    there = places.road != OFF_NETWORK
+    return NetworkPoints(np.where(there, places.road, 0), np.where(there, places.share, 0.0))
 
 
-def _over_either_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:
+def _by_nearer_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:
     first = to_junctions.take(ends[:, 0], axis=1)
     first += costs[:, 0]
     second = to_junctions.take(ends[:, 1], axis=1)

@@ -57,8 +57,8 @@ class CentrelineMatch:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
-def centreline_match(
-    truth: RoadGraph, pred: RoadGraph, *, within_m: float = 4.0, may_be_apart: bool = False
+def match_centrelines(
+    truth: RoadGraph, pred: RoadGraph, *, within_m: float = 4.0, allow_disjoint: bool = False
 ) -> CentrelineMatch:
     """Precision and recall of centre lines within a distance (relaxed as by Wiedemann 1998).
 
@@ -68,19 +68,19 @@ def centreline_match(
 
     Raises ``InputError`` when both graphs have roads but their extents do not overlap, and when
     only one of them has a CRS: such a zero would tell of the files, not of the roads. Of a chip
-    with one road found in the wrong corner the extents ``may_be_apart``.
+    with one road found in the wrong corner the extents ``allow_disjoint``.
     """
-    pred = comparable(truth, pred, within_m, may_be_apart=may_be_apart)
+    pred = align_graphs(truth, pred, within_m, allow_disjoint=allow_disjoint)
     return CentrelineMatch(
         truth_m=float(truth.length_m.sum()),
-        truth_near_m=_near_m(truth, pred, within_m),
+        truth_near_m=_measure_near(truth, pred, within_m),
         pred_m=float(pred.length_m.sum()),
-        pred_near_m=_near_m(pred, truth, within_m),
+        pred_near_m=_measure_near(pred, truth, within_m),
     )
 
 
-def comparable(
-    truth: RoadGraph, pred: RoadGraph, within_m: float, *, may_be_apart: bool = False
+def align_graphs(
+    truth: RoadGraph, pred: RoadGraph, within_m: float, *, allow_disjoint: bool = False
 ) -> RoadGraph:
     """The prediction in the CRS of the truth; an empty graph can be compared with any other.
 
@@ -89,14 +89,14 @@ def comparable(
     """
     if not (len(truth) and len(pred)):
         return pred
-    brought = _brought_to(truth, pred)
-    if not may_be_apart:
+    brought = _to_crs_of(truth, pred)
+    if not allow_disjoint:
         there, here = (Extent.of(side.lines, side.crs) for side in (truth, pred))
         check_overlap(there, here, within_m)
     return brought
 
 
-def _brought_to(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
+def _to_crs_of(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
     if truth.crs == pred.crs:
         return pred
     if truth.crs is None or pred.crs is None:
@@ -104,7 +104,7 @@ def _brought_to(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
     return pred.to_crs(truth.crs)
 
 
-def _near_m(lines: RoadGraph, to: RoadGraph, within_m: float) -> float:
+def _measure_near(lines: RoadGraph, to: RoadGraph, within_m: float) -> float:
     """Length of ``lines`` within a distance of ``to``, each line against what is near it only."""
     line, near = shapely.STRtree(to.lines).query(
         lines.lines, predicate="dwithin", distance=within_m
@@ -163,12 +163,12 @@ class Components:
         return float(self.length_m[0] / self.length_m.sum()) if self.count else math.nan
 
 
-def connectivity(graph: RoadGraph) -> Components:
+def measure_connectivity(graph: RoadGraph) -> Components:
     """The pieces of a graph: roads that share a junction hang together.
 
     >>> from shapely import LineString
     >>> ways = [[(0, 0), (9, 0)], [(9, 0), (9, 9)], [(5, 5), (5, 9)]]
-    >>> connectivity(RoadGraph.from_lines(map(LineString, ways), None)).length_m.tolist()
+    >>> measure_connectivity(RoadGraph.from_lines(map(LineString, ways), None)).length_m.tolist()
     [18.0, 4.0]
     """
     piece = graph.pieces()[graph.ends[:, 0]]

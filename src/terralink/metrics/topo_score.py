@@ -14,9 +14,9 @@ from scipy.spatial import cKDTree
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.counts import Matches, one_to_one
-from terralink.metrics.network_points import NOWHERE, Network, Places, nearest
-from terralink.metrics.roads import comparable
+from terralink.metrics.counts import DetectionCounts, match_one_to_one
+from terralink.metrics.network_points import OFF_NETWORK, Network, NetworkPoints, snap_points
+from terralink.metrics.roads import align_graphs
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -34,8 +34,8 @@ def topo(
     interval_m: float = 5.0,
     hole_m: float = 8.0,
     seed: int = 0,
-    may_be_apart: bool = False,
-) -> Matches:
+    allow_disjoint: bool = False,
+) -> DetectionCounts:
     """Holes of the true graph that are filled, and marbles of the predicted one that fall into one.
 
     RULE 1: ``starts`` are drawn with ``seed`` along the true roads, each metre as likely; the
@@ -48,35 +48,37 @@ def topo(
 
     Only what is reached from the truth is judged, as in the paper: a road made up where nothing is
     near is not seen. Without true roads starts are drawn along the predicted ones. Counts of areas
-    add. Raises ``InputError`` as ``centreline_match`` does, and for numbers that are not positive.
+    add. Raises ``InputError`` as ``match_centrelines`` does, and for numbers that are not positive.
     """
     for name, number in {"radius_m": radius_m, "interval_m": interval_m, "hole_m": hole_m}.items():
         if not number > 0:
             raise InputError(f"{name} is more than 0, not {number}")
-    pred = comparable(truth, pred, hole_m, may_be_apart=may_be_apart)
+    pred = align_graphs(truth, pred, hole_m, allow_disjoint=allow_disjoint)
     origin = truth if len(truth) else pred
     if not len(origin):
-        return Matches()
-    drawn = _drawn(origin, starts, seed)
+        return DetectionCounts()
+    drawn = _draw_starts(origin, starts, seed)
     xy = drawn.xy(origin)
     holes, marbles = (
         _Points.around(
             graph,
-            drawn if graph is origin else nearest(graph, xy, within_m=hole_m),
+            drawn if graph is origin else snap_points(graph, xy, within_m=hole_m),
             interval_m=interval_m,
             radius_m=radius_m,
         )
         for graph in (truth, pred)
     )
-    matched = len(_matched(holes, marbles, hole_m))
-    return Matches(truth=len(holes.xy), found=matched, pred=len(marbles.xy), right=matched)
+    matched = len(_match_points(holes, marbles, hole_m))
+    return DetectionCounts(
+        truth=len(holes.xy), matched_truth=matched, pred=len(marbles.xy), matched_pred=matched
+    )
 
 
-def _drawn(graph: RoadGraph, starts: int, seed: int) -> Places:
+def _draw_starts(graph: RoadGraph, starts: int, seed: int) -> NetworkPoints:
     """Places at random, each metre of road as likely as any other."""
     rng = np.random.default_rng(seed)
     road = rng.choice(len(graph), starts, p=graph.length_m / graph.length_m.sum())
-    return Places(road, rng.random(starts))
+    return NetworkPoints(road, rng.random(starts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,20 +90,20 @@ class _Points:
 
     @classmethod
     def around(
-        cls, graph: RoadGraph, starts: Places, *, interval_m: float, radius_m: float
+        cls, graph: RoadGraph, starts: NetworkPoints, *, interval_m: float, radius_m: float
     ) -> "_Points":
-        here = np.flatnonzero(starts.road != NOWHERE)
+        here = np.flatnonzero(starts.road != OFF_NETWORK)
         block = max(1, _WAYS // max(len(graph), 1))
         parts = [
-            _Stretches.around(graph, starts[some], radius_m).points(some, interval_m, radius_m)
+            _Intervals.around(graph, starts[some], radius_m).points(some, interval_m, radius_m)
             for some in np.split(here, np.arange(block, len(here), block))
         ]
         start, road, at_m = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(start, Places(road, at_m / graph.length_m[road]).xy(graph))
+        return cls(start, NetworkPoints(road, at_m / graph.length_m[road]).xy(graph))
 
 
 @dataclass(frozen=True, eq=False)
-class _Stretches:
+class _Intervals:
     """Stretches of road (k,), from ``begin_m`` to ``end_m`` along ``road``, near a ``start``.
 
     ``to_begin_m`` and ``to_end_m`` are the shortest ways from the start to both ends: inside, the
@@ -116,7 +118,7 @@ class _Stretches:
     to_end_m: Floats
 
     @classmethod
-    def around(cls, graph: RoadGraph, starts: Places, radius_m: float) -> "_Stretches":
+    def around(cls, graph: RoadGraph, starts: NetworkPoints, radius_m: float) -> "_Intervals":
         """All roads near each start; the road that it is on in two stretches, before and after."""
         number = np.arange(len(starts))
         ways = Network(graph, graph.length_m).to_junctions(starts, up_to=radius_m)
@@ -140,8 +142,8 @@ class _Stretches:
         """(start, road, metres along it) of all points, from both ends up to where ways meet."""
         length = self.end_m - self.begin_m
         ahead = self._reach(self.to_begin_m, self.to_end_m, length)
-        i, from_begin = _steps(self.to_begin_m, ahead, interval_m, radius_m)
-        j, from_end = _steps(self.to_end_m, length - ahead, interval_m, radius_m)
+        i, from_begin = _place_points(self.to_begin_m, ahead, interval_m, radius_m)
+        j, from_end = _place_points(self.to_end_m, length - ahead, interval_m, radius_m)
         stretch = np.concatenate([i, j])
         at_m = np.concatenate([self.begin_m[i] + from_begin, self.end_m[j] - from_end])
         return starts[self.start[stretch]], self.road[stretch], at_m
@@ -155,7 +157,7 @@ class _Stretches:
         return np.clip(meet, 0, length)
 
 
-def _steps(
+def _place_points(
     before_m: Floats, reach_m: Floats, interval_m: float, radius_m: float
 ) -> tuple[Ints, Floats]:
     """(stretch, metres into it) of points on stretches that begin ``before_m`` from a start."""
@@ -168,7 +170,7 @@ def _steps(
     return stretch, (number + 0.5) * interval_m - before_m[stretch]
 
 
-def _matched(holes: _Points, marbles: _Points, hole_m: float) -> Ints:
+def _match_points(holes: _Points, marbles: _Points, hole_m: float) -> Ints:
     """Pairs of one start: it is a floor of its own, too far from the next to fall through."""
     if not len(holes.xy) or not len(marbles.xy):
         return np.empty(0, np.int64)
@@ -178,4 +180,4 @@ def _matched(holes: _Points, marbles: _Points, hole_m: float) -> Ints:
     )
     pairs = next(trees).sparse_distance_matrix(next(trees), hole_m, output_type="ndarray")
     order = np.lexsort((pairs["j"], pairs["i"], pairs["v"]))
-    return one_to_one(pairs["i"][order], pairs["j"][order])
+    return match_one_to_one(pairs["i"][order], pairs["j"][order])

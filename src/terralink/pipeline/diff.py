@@ -18,8 +18,8 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics.building_match import Buildings, comparable_shapes, pair_buildings
-from terralink.metrics.roads import comparable
+from terralink.metrics.buildings import Buildings, align_polygons, pair_buildings
+from terralink.metrics.roads import align_graphs
 from terralink.vector import styles
 from terralink.vector.layers import Layer, write_geopackage
 from terralink.vector.osm import has, is_osm, read_buildings
@@ -149,7 +149,7 @@ def roads(
     *,
     within_m: float = 8.0,
     min_stretch_m: float = 25.0,
-    may_be_apart: bool = False,
+    allow_disjoint: bool = False,
 ) -> Changes:
     """The stretches of roads that are new, matched and gone.
 
@@ -159,25 +159,25 @@ def roads(
     road is: where a new road leaves an old one it is new from its beginning.
 
     Raises ``InputError`` where both maps have roads but their extents do not overlap, unless they
-    ``may_be_apart``, where only one has a CRS, and for a ``within_m`` that is not more than 0.
+    ``allow_disjoint``, where only one has a CRS, and for a ``within_m`` that is not more than 0.
     """
     if not within_m > 0:
         raise InputError(f"within_m is more than 0, not {within_m}")
-    reference = _comparable(given, reference, within_m, may_be_apart=may_be_apart)
+    reference = _comparable(given, reference, within_m, allow_disjoint=allow_disjoint)
     new, matched = _told_apart(given, reference, within_m, min_stretch_m)
     gone, _ = _told_apart(reference, given, within_m, min_stretch_m)
     return Changes("roads", new, matched, gone, given.crs if len(given) else reference.crs)
 
 
 def buildings(
-    given: Buildings, reference: Buildings, *, iou: float = 0.5, may_be_apart: bool = False
+    given: Buildings, reference: Buildings, *, iou: float = 0.5, allow_disjoint: bool = False
 ) -> Changes:
     """The buildings that are new, matched (one to one, at ``iou`` or more), gone, or in a group.
 
     ``metrics.polygons.pair_buildings`` has the rules. Raises ``InputError`` as ``roads`` does.
     """
-    old, now, crs = comparable_shapes(reference, given, may_be_apart=True)
-    if not may_be_apart:
+    old, now, crs = align_polygons(reference, given, allow_disjoint=True)
+    if not allow_disjoint:
         check_overlap(Extent.of(now, crs), Extent.of(old, crs), names=_NAMES)
     pairs = pair_buildings(old, now, iou)
     is_new, is_gone = pairs.pred_group < 0, pairs.truth_group < 0
@@ -226,11 +226,11 @@ def write(path: str | os.PathLike[str], changes: list[Changes]) -> None:
 
 
 def _comparable(
-    given: RoadGraph, reference: RoadGraph, within_m: float, *, may_be_apart: bool
+    given: RoadGraph, reference: RoadGraph, within_m: float, *, allow_disjoint: bool
 ) -> RoadGraph:
     """The reference in the CRS of the map."""
-    brought = comparable(given, reference, within_m, may_be_apart=True)
-    if not may_be_apart:
+    brought = align_graphs(given, reference, within_m, allow_disjoint=True)
+    if not allow_disjoint:
         here, there = (Extent.of(side.lines, side.crs) for side in (given, reference))
         check_overlap(here, there, within_m, names=_NAMES)
     return brought
@@ -339,12 +339,12 @@ def _has(path: str | os.PathLike[str], kind: Kind) -> bool:
 
 def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Changes:
     """Roads against those of the reference that lie in the map's box."""
-    reference = _comparable(given, reference, within_m, may_be_apart=False)
+    reference = _comparable(given, reference, within_m, allow_disjoint=False)
     if len(given) and len(reference):
         left, bottom, right, top = shapely.total_bounds(given.lines)
         box = shapely.box(left - within_m, bottom - within_m, right + within_m, top + within_m)
         reference = _clip(reference, box)
-    return roads(given, reference, within_m=within_m, may_be_apart=True)
+    return roads(given, reference, within_m=within_m, allow_disjoint=True)
 
 
 def _buildings_within_box(given: Buildings, reference: Buildings, iou: float) -> Changes:

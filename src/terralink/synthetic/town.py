@@ -19,7 +19,7 @@ from rasterio.features import rasterize
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import string
+from terralink.graph.polylines import link_chains
 from terralink.raster import Grid, RasterWriter
 from terralink.raster.tiling import iter_windows
 from terralink.synthetic.district import District, plan_district
@@ -263,7 +263,7 @@ def _merge_degree2(pieces: RoadGraph) -> RoadGraph:
     narrow, wide = np.full((2, len(pieces.junctions)), [[np.inf], [-np.inf]])
     np.minimum.at(narrow, nodes, slots)
     np.maximum.at(wide, nodes, slots)
-    chains = string(pieces.ends, stop=narrow != wide)
+    chains = link_chains(pieces.ends, stop=narrow != wide)
     if not len(chains):
         return pieces
     # A mean of equal widths is one of them, but for rounding.

@@ -18,7 +18,7 @@ from terralink import losses, models
 from terralink.data.chips import IGNORE
 from terralink.errors import TrainingError
 from terralink.losses.shifts import Shift
-from terralink.metrics import Confusion, ImageMean, patches
+from terralink.metrics import Confusion, ImageMean, count_patches
 from terralink.models.normalised import Normalised
 from terralink.raster.pixel_values import find_positive
 from terralink.train import depthwise
@@ -46,7 +46,7 @@ class Tally:
         pred = find_positive(bands[0], threshold).astype(np.uint8) if two else bands.argmax(axis=0)
         valid = truth != IGNORE
         pixels = Confusion.of(truth, pred, num_classes=max(2, len(bands)), valid=valid)
-        squares = patches(truth == 1, pred == 1, valid=valid) if two else Confusion.zero()
+        squares = count_patches(truth == 1, pred == 1, valid=valid) if two else Confusion.zero()
         return cls(pixels, squares, pixels.image_iou() if two else ImageMean())
 
     def __add__(self, other: "Tally") -> "Tally":

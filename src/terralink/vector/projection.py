@@ -19,19 +19,19 @@ _WGS84 = CRS.from_epsg(4326)
 _STEPS = 16  # sides are cut so often before they are bent into another CRS
 
 
-def in_metres(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
+def to_metric(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
     """The lines in the metric CRS of their centre, and that CRS; no lines have no centre."""
     if crs is None or shapely.is_empty(lines).all():
         return lines, crs
     _check_degrees(lines, crs)
-    lines = unwrapped(lines, crs)
+    lines = unwrap_longitudes(lines, crs)
     metric = _metric_crs(lines, crs)
     if metric != crs and crs.is_projected:  # such as Web Mercator, which ends at 180 degrees
-        lonlat = reprojected(lines, crs, _WGS84)
-        onward = unwrapped(lonlat, _WGS84)
+        lonlat = reproject(lines, crs, _WGS84)
+        onward = unwrap_longitudes(lonlat, _WGS84)
         if onward is not lonlat:
             lines, crs, metric = onward, _WGS84, _metric_crs(onward, _WGS84)
-    result = reprojected(lines, crs, metric)
+    result = reproject(lines, crs, metric)
     if not np.isfinite(shapely.get_coordinates(result)).all():
         raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")
     return result, metric
@@ -46,7 +46,7 @@ def _metric_crs(lines: Lines, crs: CRS) -> CRS:
     return metric
 
 
-def unwrapped(shapes: Lines, crs: CRS | None) -> Lines:
+def unwrap_longitudes(shapes: Lines, crs: CRS | None) -> Lines:
     """The shapes, counted on past 180 degrees where they lie on both sides of it, as Fiji does.
 
     They do where they reach less than half around the world that way, and more the other. Equal
@@ -65,15 +65,15 @@ def unwrapped(shapes: Lines, crs: CRS | None) -> Lines:
     return np.asarray(shapely.set_coordinates(shapes.copy(), xy), dtype=object)
 
 
-def reprojected(lines: Lines, crs: CRS, to: CRS) -> Lines:
+def reproject(lines: Lines, crs: CRS, to: CRS) -> Lines:
     """Geometries brought from ``crs`` to ``to``; equal points stay equal."""
     if crs == to:
         return lines
-    xy = brought(shapely.get_coordinates(lines), crs, to)
+    xy = reproject_points(shapely.get_coordinates(lines), crs, to)
     return np.asarray(shapely.set_coordinates(lines.copy(), xy), dtype=object)
 
 
-def brought(points: Floats, crs: CRS, to: CRS) -> Floats:
+def reproject_points(points: Floats, crs: CRS, to: CRS) -> Floats:
     """(k, 2) points from ``crs`` to ``to``."""
     there = Transformer.from_crs(crs, to, always_xy=True)
     return np.column_stack(there.transform(*points.T))
@@ -106,7 +106,7 @@ class Extent:
         """Around ``shapes`` (k,), None where there are none."""
         if shapely.is_empty(shapes).all():  # of none, too
             return None
-        placed = unwrapped(shapes, crs)
+        placed = unwrap_longitudes(shapes, crs)
         left, bottom, right, top = (float(side) for side in shapely.total_bounds(placed))
         return None if np.isnan(left) else cls((left, bottom, right, top), crs)
 
@@ -118,12 +118,12 @@ class Extent:
         authority = self.crs.to_authority()
         return f"({sides}) of {':'.join(authority) if authority else self.crs.name}"
 
-    def is_apart(self, other: "Extent", within_m: float) -> bool:
+    def is_disjoint(self, other: "Extent", within_m: float) -> bool:
         """Whether the other one is further away than ``within_m``; both have a CRS or neither."""
-        here, metric = in_metres(self._outline(), self.crs)
+        here, metric = to_metric(self._outline(), self.crs)
         there = other._outline()
         if metric is not None and other.crs is not None:
-            there = reprojected(there, other.crs, metric)
+            there = reproject(there, other.crs, metric)
         sides = shapely.bounds(np.concatenate([here, there]))
         if not np.isfinite(sides).all():
             return True  # a place that the CRS of the one does not have
@@ -146,11 +146,11 @@ def check_overlap(
     names: tuple[str, str] = ("truth", "prediction"),
 ) -> None:
     """Raise ``InputError`` where both are somewhere, further apart than ``within_m``."""
-    if truth and pred and truth.is_apart(pred, within_m):
-        raise InputError(told_apart(truth, pred, names=names))
+    if truth and pred and truth.is_disjoint(pred, within_m):
+        raise InputError(disjoint_message(truth, pred, names=names))
 
 
-def told_apart(
+def disjoint_message(
     truth: Extent, pred: Extent, *, names: tuple[str, str] = ("truth", "prediction")
 ) -> str:
     """The line about two places that are apart."""

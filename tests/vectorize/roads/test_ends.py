@@ -8,7 +8,7 @@ import shapely
 from shapely import LineString
 
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Polylines, spans
+from terralink.graph.polylines import Polylines, chunk_slices
 from terralink.vectorize.roads import ends
 from terralink.vectorize.roads.ends import bridged
 
@@ -50,7 +50,7 @@ def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
 def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ends, "spans", partial(spans, rows=7))
+    monkeypatch.setattr(ends, "spans", partial(chunk_slices, rows=7))
     rng = np.random.default_rng(0)
     start = rng.uniform(0, size, (2, 60, 2))
     stop = start + rng.uniform(-40, 40, (2, 60, 2))

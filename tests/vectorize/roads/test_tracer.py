@@ -17,7 +17,7 @@ from shapely import LineString
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.metrics import centreline_match
+from terralink.metrics import match_centrelines
 from terralink.raster import Grid, Raster
 from terralink.vectorize import RoadTracer, trace_roads
 from terralink.vectorize.roads.strips import StripBuffer
@@ -270,7 +270,7 @@ def test_a_shifted_scene_has_a_shifted_map(down: int, right: int) -> None:
         trace_roads(raster(prob)),
         trace_roads(raster(shifted, Affine.translation(-right, -down))),
     )
-    assert centreline_match(a, b, within_m=0.5).f1 == pytest.approx(1, abs=1e-3)
+    assert match_centrelines(a, b, within_m=0.5).f1 == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("crs", [None, UTM])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink.graph import RoadGraph
-from terralink.metrics import apls, centreline_match
+from terralink.metrics import apls, match_centrelines
 from terralink.raster import Grid, Raster
 from terralink.vectorize import trace_roads
 
@@ -62,7 +62,7 @@ def viewed_back(graph: RoadGraph, turns: int, flipped: bool) -> RoadGraph:
 
 
 def agreement(one: RoadGraph, other: RoadGraph, within_m: float = 1.0) -> float:
-    match = centreline_match(one, other, within_m=within_m)
+    match = match_centrelines(one, other, within_m=within_m)
     return min(match.precision, match.recall)
 
 

@@ -79,7 +79,7 @@ def walk(
             progress=lambda part: progress(0.7 + 0.2 * part),
         )
     with clock.stage("score them"):
-        lines = metrics.centreline_match(drawn.roads, roads, within_m=WITHIN_M)
+        lines = metrics.match_centrelines(drawn.roads, roads, within_m=WITHIN_M)
         pixels = _score_pixels(drawn, files.prob, loaded.metadata.threshold)
     progress(1.0)
     return Result(files, drawn, loaded, roads, lines, pixels, clock.seconds)

@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Bools, Floats, Ints, Lines, Polylines, by_chunks, spans
+from terralink.graph.polylines import (
+    Bools,
+    Floats,
+    Ints,
+    Lines,
+    Polylines,
+    chunk_slices,
+    map_chunks,
+)
 from terralink.vectorize.roads.junctions import Clearance, lead_to, unit
 
 # Points (k, 2), unit vectors (k, 2) and lengths (k,) to how far road goes on from there (k,)
@@ -317,7 +325,7 @@ def _to_sides(graph: RoadGraph, max_gap_m: float, seen: Seen) -> RoadGraph:
     reach = _reach_m(graph, max_gap_m) * ends.heading
     rays = np.asarray(shapely.linestrings(np.stack([ends.xy, ends.xy + reach], axis=1)))
     ray, road = _meeting(rays, graph.polylines)
-    way = by_chunks(partial(_ways, graph, ends, rays), ray, road)
+    way = map_chunks(partial(_ways, graph, ends, rays), ray, road)
     there = ~shapely.is_missing(way)
     ray, road, way = ray[there], road[there], way[there]
     nearest = np.lexsort((shapely.length(way), ray))
@@ -346,7 +354,7 @@ def _meeting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
     )
     pairs = []
     in_turn = np.argsort(begin, kind="stable")
-    for part in spans(len(lines)):
+    for part in chunk_slices(len(lines)):
         some = in_turn[part]
         near = np.flatnonzero((high >= begin[some].min()) & (low <= end[some].max()))
         tree = shapely.STRtree(roads[near].drawn())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Polylines, by_chunks, string
+from terralink.graph.polylines import Polylines, link_chains, map_chunks
 from terralink.raster.grid import Grid
 from terralink.vectorize.roads.strips import Strip
 
@@ -247,7 +247,7 @@ def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, 
     """
     links = _links(pixels, above=seams[0])
     on_seam = (pixels.rows == seams[0]) | (pixels.rows == seams[1])
-    chains = string(links, stop=on_seam)
+    chains = link_chains(links, stop=on_seam)
     nodes, starts = chains.nodes(links)
     first, second = links.T
     across, along = pixel_size_m
@@ -343,5 +343,5 @@ def _polylines(traces: Traces, grid: Grid) -> Polylines:
     def middles(cols: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float64]:
         return np.column_stack(grid.metric_xy(cols + 0.5, rows + 0.5))
 
-    xy = by_chunks(middles, traces.cols, traces.rows, rows=_CHUNK_POINTS)
+    xy = map_chunks(middles, traces.cols, traces.rows, rows=_CHUNK_POINTS)
     return Polylines.counted(xy, traces.counts)

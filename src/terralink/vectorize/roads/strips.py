@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from terralink.errors import OutputError
-from terralink.graph.polylines import Floats, Ints, Lines, by_chunks
+from terralink.graph.polylines import Floats, Ints, Lines, map_chunks
 from terralink.raster.grid import Grid
 
 STRIP_ROWS = 512
@@ -219,7 +219,7 @@ class MaskStore:
         """
         top_down = np.argsort(-start[:, 1], kind="stable")  # each strip is read once
         road_m = np.empty(len(start))
-        road_m[top_down] = by_chunks(
+        road_m[top_down] = map_chunks(
             partial(self._measure, grid=grid), *(c[top_down] for c in (start, heading, max_m))
         )
         return road_m
@@ -298,7 +298,7 @@ class SubthresholdStore:
             -shapely.bounds(lines)[:, 3], kind="stable"
         )  # each strip is read once
         share = np.empty(len(lines))
-        share[top_down] = by_chunks(partial(self._mean_share, grid=grid), lines[top_down])
+        share[top_down] = map_chunks(partial(self._mean_share, grid=grid), lines[top_down])
         return share
 
     def _mean_share(self, lines: Lines, grid: Grid) -> Floats:

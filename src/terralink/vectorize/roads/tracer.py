@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Floats, Lines, Polylines, by_chunks
+from terralink.graph.polylines import Floats, Lines, Polylines, map_chunks
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import min_positive_value
@@ -345,7 +345,7 @@ def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
     """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 2)."""
     low, high = np.sort(graph.ends, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
-    swept_m2 = by_chunks(_swept_m2, graph.polylines)
+    swept_m2 = map_chunks(_swept_m2, graph.polylines)
     swept = np.where(graph.ends[:, 0] == low, 1, -1) * swept_m2
     pairs = np.column_stack([low, high])[order]
     is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]

@@ -11,8 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from terralink.errors import InputError
-from terralink.metrics.counts import Matches, Overlap, one_to_one
-from terralink.vector.projection import Extent, check_overlap, in_metres, reprojected
+from terralink.metrics.counts import DetectionCounts, Overlap, match_one_to_one
+from terralink.vector.projection import Extent, check_overlap, reproject, to_metric
 
 Shapes: TypeAlias = NDArray[np.object_]
 Ints: TypeAlias = NDArray[np.int64]
@@ -31,14 +31,14 @@ class Buildings(Protocol):
     def crs(self) -> object: ...
 
 
-def buildings(
+def match_buildings(
     truth: Buildings,
     pred: Buildings,
     *,
     iou: float = 0.5,
     min_area_m2: float = 0.0,
-    may_be_apart: bool = False,
-) -> Matches:
+    allow_disjoint: bool = False,
+) -> DetectionCounts:
     """Count buildings that are found, by the rules of SpaceNet's building challenges.
 
     RULE 1: buildings of less than ``min_area_m2`` are left out, on both sides (SpaceNet 2 left out
@@ -52,43 +52,43 @@ def buildings(
     Counts of areas add; SpaceNet's figure for several cities is the mean of their ``f1``.
 
     Raises ``InputError`` where rows are not polygons, where only one side has a CRS, and where both
-    have buildings but their extents do not touch, unless they ``may_be_apart`` (a chip with one
+    have buildings but their extents do not touch, unless they ``allow_disjoint`` (a chip with one
     building found in the wrong corner).
     """
-    t, p, _ = comparable_shapes(truth, pred, may_be_apart)
-    t, p = (_large(side, min_area_m2) for side in (t, p))
-    matched = len(same_buildings(t, p, iou)[0])
-    return Matches(truth=len(t), found=matched, pred=len(p), right=matched)
+    t, p, _ = align_polygons(truth, pred, allow_disjoint)
+    t, p = (_drop_small(side, min_area_m2) for side in (t, p))
+    matched = len(match_polygons(t, p, iou)[0])
+    return DetectionCounts(truth=len(t), matched_truth=matched, pred=len(p), matched_pred=matched)
 
 
-def buildings_apart(
+def classify_buildings(
     truth: Buildings, pred: Buildings, *, iou: float = 0.5, min_area_m2: float = 0.0
 ) -> tuple[Shapes, Shapes, Shapes]:
-    """(matched, missed, false): the buildings that ``buildings`` counts, matched as predicted."""
-    t, p, _ = comparable_shapes(truth, pred, may_be_apart=True)
-    t, p = (_large(side, min_area_m2) for side in (t, p))
-    i, j = same_buildings(t, p, iou)
+    """(matched, missed, false) as ``match_buildings`` counts them; matched are predicted ones."""
+    t, p, _ = align_polygons(truth, pred, allow_disjoint=True)
+    t, p = (_drop_small(side, min_area_m2) for side in (t, p))
+    i, j = match_polygons(t, p, iou)
     return p[j], np.delete(t, i), np.delete(p, j)
 
 
-def outlines(
-    truth: Buildings, pred: Buildings, *, within_m: float = 1.0, may_be_apart: bool = False
+def polygon_boundary_iou(
+    truth: Buildings, pred: Buildings, *, within_m: float = 1.0, allow_disjoint: bool = False
 ) -> Overlap:
     """Boundary IoU of polygons (Cheng et al. 2021), in square metres: how well outlines lie.
 
     Only the ground inside a building and within ``within_m`` of its own outline counts, holes'
-    outlines too. Raises ``InputError`` as ``buildings`` does.
+    outlines too. Raises ``InputError`` as ``match_buildings`` does.
     """
-    t, p, _ = comparable_shapes(truth, pred, may_be_apart)
+    t, p, _ = align_polygons(truth, pred, allow_disjoint)
     t, p = (shapely.difference(side, shapely.buffer(side, -within_m)) for side in (t, p))
     zones = [shapely.disjoint_subset_union_all(side) for side in (t, p)]
     shared = float(shapely.area(shapely.intersection(*zones)))
     return Overlap(shared, float(shapely.area(zones).sum()) - shared)
 
 
-def same_buildings(truth: Shapes, pred: Shapes, least: float) -> tuple[Ints, Ints]:
+def match_polygons(truth: Shapes, pred: Shapes, least: float) -> tuple[Ints, Ints]:
     """(k,) numbers on both sides of what is one building (RULES 2, 3), out of all that meet."""
-    return _one_to_one(_Overlaps.of(truth, pred), least)
+    return _match_overlaps(_Overlaps.of(truth, pred), least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def pair_buildings(truth: Shapes, pred: Shapes, least: float) -> BuildingPairs:
     RULE 2: a group stands where both maps have one of it and one has several, where their unions
     match at IoU ``least``, and better than the best two of its buildings do, and where not all of
     its buildings are matched one to one anyway.
-    RULE 3: what is in no such group is matched one to one (``same_buildings``).
+    RULE 3: what is in no such group is matched one to one (``match_polygons``).
 
     >>> row = shapely.box(np.arange(4) * 5, 0, np.arange(4) * 5 + 5, 9)
     >>> pairs = pair_buildings(row, shapely.box([0, 40], 0, [20, 49], 9), 0.5)
@@ -122,7 +122,7 @@ def pair_buildings(truth: Shapes, pred: Shapes, least: float) -> BuildingPairs:
     ([0, 0, 0, 0], [0, -1], 0)
     """
     overlaps = _Overlaps.of(truth, pred)
-    t, p = _one_to_one(overlaps, least)
+    t, p = _match_overlaps(overlaps, least)
     label = overlaps.linked(least)
     single = np.ones(len(truth) + len(pred), bool)
     single[t] = single[len(truth) + p] = False
@@ -130,7 +130,7 @@ def pair_buildings(truth: Shapes, pred: Shapes, least: float) -> BuildingPairs:
     count = 0
     for number in np.unique(label[single]):
         i, j = (np.flatnonzero(side == number) for side in np.split(label, [len(truth)]))
-        if len(i) and len(j) and _is_one_place(truth[i], pred[j], least, overlaps.best(i)):
+        if len(i) and len(j) and _is_one_group(truth[i], pred[j], least, overlaps.best(i)):
             t_group[i] = p_group[j] = count
             count += 1
     alone = t_group[t] < 0
@@ -168,15 +168,15 @@ class _Overlaps:
         return float(self.iou[np.isin(self.truth, truth)].max(initial=0))
 
 
-def _one_to_one(overlaps: _Overlaps, least: float) -> tuple[Ints, Ints]:
+def _match_overlaps(overlaps: _Overlaps, least: float) -> tuple[Ints, Ints]:
     t, p, iou = overlaps.truth, overlaps.pred, overlaps.iou
     order = np.lexsort((p, t, -iou))
     order = order[iou[order] >= least - _ROUNDING]
-    order = order[one_to_one(t[order], p[order])]
+    order = order[match_one_to_one(t[order], p[order])]
     return t[order], p[order]
 
 
-def _is_one_place(truth: Shapes, pred: Shapes, least: float, best: float) -> bool:
+def _is_one_group(truth: Shapes, pred: Shapes, least: float, best: float) -> bool:
     """Whether the buildings of both sides together match, and better than ``best`` (RULE 2)."""
     if len(truth) + len(pred) < 3:
         return False
@@ -186,32 +186,32 @@ def _is_one_place(truth: Shapes, pred: Shapes, least: float, best: float) -> boo
     return bool(iou >= least - _ROUNDING and iou > best + _ROUNDING)
 
 
-def comparable_shapes(
-    truth: Buildings, pred: Buildings, may_be_apart: bool
+def align_polygons(
+    truth: Buildings, pred: Buildings, allow_disjoint: bool
 ) -> tuple[Shapes, Shapes, CRS | None]:
     """Valid polygons of both sides in one CRS in metres, and that CRS."""
-    t, p = _shapes(truth), _shapes(pred)
+    t, p = _valid_polygons(truth), _valid_polygons(pred)
     t_crs, p_crs = (
         None if side.crs is None else CRS.from_user_input(side.crs) for side in (truth, pred)
     )
     if len(t) and len(p) and (t_crs is None) != (p_crs is None):
         raise InputError("truth and prediction both have a CRS or neither has: one has none here")
     extents = Extent.of(t, t_crs), Extent.of(p, p_crs)
-    t, metric = in_metres(t, t_crs) if len(t) else (t, None)
+    t, metric = to_metric(t, t_crs) if len(t) else (t, None)
     if not len(t):
-        p, metric = in_metres(p, p_crs)
+        p, metric = to_metric(p, p_crs)
     elif len(p) and p_crs is not None and metric is not None:
-        p = reprojected(p, p_crs, metric)
-    if not may_be_apart:
+        p = reproject(p, p_crs, metric)
+    if not allow_disjoint:
         check_overlap(*extents)
     return t, p, metric
 
 
-def _large(shapes: Shapes, min_area_m2: float) -> Shapes:
+def _drop_small(shapes: Shapes, min_area_m2: float) -> Shapes:
     return np.asarray(shapes[shapely.area(shapes) >= min_area_m2], dtype=object)
 
 
-def _shapes(side: Buildings) -> Shapes:
+def _valid_polygons(side: Buildings) -> Shapes:
     given = np.asarray(side.geometry, dtype=object)
     there = shapely.force_2d(given[~(shapely.is_missing(given) | shapely.is_empty(given))])
     strange = ~np.isin(shapely.get_type_id(there), _AREAS)
