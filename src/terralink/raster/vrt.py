@@ -1,17 +1,17 @@
-"""Many files as one scene: rasters beside each other, or bands in files of their own, as a VRT.
+"""Many files as one scene, as a GDAL virtual raster (VRT): a mosaic, or bands in separate files.
 
-RULE 1: files beside each other share CRS, pixel size, bands and dtype; each is laid to the nearest
-whole pixel. RULE 2: where files overlap the later counts, but its pixels without data do not hide
-those below. RULE 3: where there is no file there is no data. Nothing is copied: the VRT is text.
+RULE 1: the files of a mosaic have one CRS, pixel size, dtype and list of bands; each is moved to
+the nearest whole pixel. RULE 2: where files overlap the last one is read, but its pixels without
+data do not hide those of the others. RULE 3: where there is no file there is no data. No pixel is
+copied: a VRT is XML text that names the files.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape
+from typing import TypeAlias
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
@@ -31,14 +31,14 @@ _GDAL_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
-_STORES = ("s3", "gs", "az")
-_SAME_SIZE = 1e-4
+_OBJECT_STORES = ("s3", "gs", "az")
+_PIXEL_SIZE_TOLERANCE = 1e-4  # relative
 _BLOCK_PX = 512
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a VRT must know of one file."""
+class Header:
+    """What a VRT must state about one file."""
 
     path: str
     shape: tuple[int, int]
@@ -47,27 +47,28 @@ class Part:
     dtypes: tuple[str, ...]
     colours: tuple[str, ...]
     names: tuple[str | None, ...]
-    nodatas: tuple[float | None, ...]
-    masked: bool
+    nodata: tuple[float | None, ...]
+    has_mask: bool
 
     @property
-    def tagged_band(self) -> int:
-        """The first band with a nodata tag, else the first: its mask is that of all."""
-        tagged = (band for band, level in enumerate(self.nodatas, start=1) if level is not None)
+    def mask_band(self) -> int:
+        """The band whose mask is used for all: the first with a nodata tag, else the first."""
+        tagged = (band for band, value in enumerate(self.nodata, start=1) if value is not None)
         return next(tagged, 1)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> "Part":
-        """Read a file's header; raises ``SceneError``."""
+    def read(cls, path: str | os.PathLike[str]) -> "Header":
+        """Read the header of a file; raises ``SceneError``."""
         with open_dataset(path) as dataset:
-            return cls._of(dataset)
+            return cls.from_dataset(dataset)
 
     @classmethod
-    def _of(cls, dataset: DatasetReader) -> "Part":
+    def from_dataset(cls, dataset: DatasetReader) -> "Header":
+        """The header of an open file; raises ``SceneError`` where a VRT cannot hold its bands."""
         if ColorInterp.palette in dataset.colorinterp or set(dataset.dtypes) - set(_GDAL_TYPES):
             raise SceneError(
-                f"{dataset.name} has a palette or levels of {dataset.dtypes[0]}; files that are "
-                "one scene hold plain bands: gdal_translate -expand rgb"
+                f"{dataset.name} has a palette or the dtype {dataset.dtypes[0]}; the files of one "
+                "scene must have plain bands; convert it: gdal_translate -expand rgb"
             )
         return cls(
             dataset.name,
@@ -82,173 +83,197 @@ class Part:
         )
 
 
-def list_files(path: str | os.PathLike[str]) -> list[str]:
-    """The rasters of a folder, or those that a pattern such as ``tiles/*.tif`` finds, sorted.
+Placement: TypeAlias = tuple[Header, tuple[int, int]]  # a file and its first pixel (row, col)
+
+
+def list_rasters(path: str | os.PathLike[str]) -> list[str]:
+    """The rasters in a folder, or those that match a pattern such as ``tiles/*.tif``, sorted.
 
     Raises ``SceneError`` when there are none.
     """
-    place = Path(path)
-    if place.is_dir():
-        found = [each for each in place.iterdir() if each.suffix.lower() in _SUFFIXES]
+    pattern = Path(path)
+    if pattern.is_dir():
+        found = [file for file in pattern.iterdir() if file.suffix.lower() in _SUFFIXES]
     else:
-        # folders that are there stand for themselves, whatever their names
-        folder = next((each for each in place.parents if each.is_dir()), Path())
-        found = list(folder.glob(str(place.relative_to(folder))))
+        # an existing folder is taken literally, also where its name has a wildcard
+        folder = next((parent for parent in pattern.parents if parent.is_dir()), Path())
+        found = list(folder.glob(str(pattern.relative_to(folder))))
     if not found:
-        what = "is a folder that holds" if place.is_dir() else "finds"
-        raise SceneError(f"{path} {what} no raster; name one, or a folder of {_kinds()}")
+        problem = "is a folder that holds" if pattern.is_dir() else "finds"
+        suffixes = ", ".join(sorted(_SUFFIXES))
+        raise SceneError(f"{path} {problem} no raster; name one, or a folder of {suffixes}")
     return sorted(map(str, found))
 
 
-def mosaic(paths: Sequence[str | os.PathLike[str]]) -> str:
-    """A VRT of files that lie beside each other; raises ``SceneError`` that names the odd one."""
-    parts = [Part.of(path) for path in paths]
-    first = parts[0]
-    for part in parts:
-        _check_fits(part, first)
-    across, down = first.transform.a, first.transform.e
-    lefts, tops = zip(*((part.transform.c, part.transform.f) for part in parts), strict=True)
-    left = min(lefts) if across > 0 else max(lefts)
-    top = min(tops) if down > 0 else max(tops)
-    places = [
-        (round((part.transform.f - top) / down), round((part.transform.c - left) / across))
-        for part in parts
+def build_mosaic(paths: Sequence[str | os.PathLike[str]]) -> str:
+    """The text of a VRT of adjacent files; raises ``SceneError`` where one of them differs."""
+    headers = [Header.read(path) for path in paths]
+    first = headers[0]
+    for header in headers:
+        _check_compatible(header, first)
+    pixel_width, pixel_height = first.transform.a, first.transform.e
+    lefts = [header.transform.c for header in headers]
+    tops = [header.transform.f for header in headers]
+    left = min(lefts) if pixel_width > 0 else max(lefts)
+    top = min(tops) if pixel_height > 0 else max(tops)
+    placements = [
+        (
+            header,
+            (
+                round((header.transform.f - top) / pixel_height),
+                round((header.transform.c - left) / pixel_width),
+            ),
+        )
+        for header in headers
     ]
-    height = max(row + part.shape[0] for part, (row, _) in zip(parts, places, strict=True))
-    width = max(col + part.shape[1] for part, (_, col) in zip(parts, places, strict=True))
-    laid = list(zip(parts, places, strict=True))
-    alike = all(all(map(_same, part.nodatas, first.nodatas)) for part in parts)
-    nodatas = first.nodatas if alike else (None,) * len(first.dtypes)
+    height = max(row + header.shape[0] for header, (row, _) in placements)
+    width = max(col + header.shape[1] for header, (_, col) in placements)
+    same_nodata = all(all(map(_equal, header.nodata, first.nodata)) for header in headers)
+    nodata = first.nodata if same_nodata else (None,) * len(first.dtypes)
     bands = [
-        _band(number, laid, name=name, nodata=nodata)
-        for number, (name, nodata) in enumerate(zip(first.names, nodatas, strict=True), start=1)
+        _band(number, placements, name=name, nodata=value)
+        for number, (name, value) in enumerate(zip(first.names, nodata, strict=True), start=1)
     ]
-    tagged = any(nodata is not None for nodata in nodatas)
-    mask = [] if tagged or "alpha" in first.colours else [_mask(laid)]
-    place = Affine(across, 0, left, 0, down, top)
-    return _dataset((height, width), place, first.wkt, [*bands, *mask])
+    has_tag = any(value is not None for value in nodata)
+    mask = [] if has_tag or "alpha" in first.colours else [_mask(placements)]
+    transform = Affine(pixel_width, 0, left, 0, pixel_height, top)
+    return _dataset((height, width), transform, first.wkt, [*bands, *mask])
 
 
-def stack(bands: Sequence[tuple[str, str, int]]) -> str:
-    """A VRT of (name, path, band): each band under its name.
+def build_band_stack(bands: Sequence[tuple[str, str, int]]) -> str:
+    """The text of a VRT of bands (name, path, number in that file), each under its name.
 
-    Raises ``SceneError`` where they are not of one size and place.
+    Raises ``SceneError`` where they differ in size or position.
     """
-    parts = [(name, Part.of(path), band) for name, path, band in bands]
-    first_name, first, _ = parts[0]
-    for name, part, _ in parts:
-        if part.shape != first.shape or not part.transform.almost_equals(first.transform, 1e-6):
+    headers = [(name, Header.read(path), band) for name, path, band in bands]
+    first_name, first, _ = headers[0]
+    for name, header, _ in headers:
+        same_transform = header.transform.almost_equals(first.transform, 1e-6)
+        if header.shape != first.shape or not same_transform:
             raise SceneError(
-                f"bands of one size and place were wanted; {first_name} ({first.path}) has "
-                f"{_size(first)}, {name} ({part.path}) {_size(part)}; bring them to one grid, "
-                "or choose others with --bands"
+                f"the bands of a scene must have one size and position; {first_name} "
+                f"({first.path}) has {_size(first)}, {name} ({header.path}) {_size(header)}; "
+                "resample them to one grid, or choose others with --bands"
             )
-    made = [
-        _band(number, [(part, (0, 0))], name=name, nodata=part.nodatas[band - 1], source_band=band)
-        for number, (name, part, band) in enumerate(parts, start=1)
+    elements = [
+        _band(
+            number, [(header, (0, 0))], name=name, nodata=header.nodata[band - 1], source_band=band
+        )
+        for number, (name, header, band) in enumerate(headers, start=1)
     ]
-    masked = [
-        (part, (0, 0)) for _, part, band in parts if part.masked and part.nodatas[band - 1] is None
+    masked: list[Placement] = [
+        (header, (0, 0))
+        for _, header, band in headers
+        if header.has_mask and header.nodata[band - 1] is None
     ]
     mask = [_mask(masked[:1])] if masked else []
-    return _dataset(first.shape, first.transform, first.wkt, [*made, *mask])
+    return _dataset(first.shape, first.transform, first.wkt, [*elements, *mask])
 
 
-def _check_fits(part: Part, first: Part) -> None:
-    across, down = first.transform.a, first.transform.e
-    odd = {
-        "is turned": part.transform.b != 0 or part.transform.d != 0,
-        "is in another CRS": part.wkt != first.wkt,
-        "has other bands": (part.dtypes, part.colours) != (first.dtypes, first.colours),
-        "has pixels of another size": abs(part.transform.a / across - 1) > _SAME_SIZE
-        or abs(part.transform.e / down - 1) > _SAME_SIZE,
+def _check_compatible(header: Header, first: Header) -> None:
+    """RULE 1."""
+    differences = {
+        "is rotated": header.transform.b != 0 or header.transform.d != 0,
+        "is in another CRS": header.wkt != first.wkt,
+        "has other bands": (header.dtypes, header.colours) != (first.dtypes, first.colours),
+        "has pixels of another size": _differs(header.transform.a, first.transform.a)
+        or _differs(header.transform.e, first.transform.e),
     }
-    for what, is_so in odd.items():
-        if is_so:
+    for difference, applies in differences.items():
+        if applies:
             raise SceneError(
-                f"files that are one scene are alike; {part.path} {what}, seen from {first.path}; "
-                "warp it, or leave it out"
+                f"the files of one scene must be alike; {header.path} {difference}, compared with "
+                f"{first.path}; warp it, or leave it out"
             )
+
+
+def _differs(size: float, expected: float) -> bool:
+    return abs(size / expected - 1) > _PIXEL_SIZE_TOLERANCE
 
 
 def _band(
     number: int,
-    laid: Sequence[tuple[Part, tuple[int, int]]],
+    placements: Sequence[Placement],
     *,
     name: str | None,
     nodata: float | None,
     source_band: int | None = None,
-) -> str:
-    first = laid[0][0]
+) -> Element:
+    first = placements[0][0]
     band = source_band or number
     colour = first.colours[band - 1] if source_band is None else "undefined"
-    told = [f"<Description>{escape(name)}</Description>"] if name else []
-    told += [] if nodata is None else [f"<NoDataValue>{nodata!r}</NoDataValue>"]
-    told += [f"<ColorInterp>{colour.capitalize()}</ColorInterp>"]
-    sources = (_source(part, place, str(band)) for part, place in laid)
-    return (
-        f'<VRTRasterBand dataType="{_GDAL_TYPES[first.dtypes[band - 1]]}" band="{number}" '
-        f'blockXSize="{_BLOCK_PX}" blockYSize="{_BLOCK_PX}">'
-        f"{''.join(chain(told, sources))}</VRTRasterBand>"
-    )
+    element = _block_band(_GDAL_TYPES[first.dtypes[band - 1]], band=str(number))
+    if name:
+        SubElement(element, "Description").text = name
+    if nodata is not None:
+        SubElement(element, "NoDataValue").text = repr(nodata)
+    SubElement(element, "ColorInterp").text = colour.capitalize()
+    for header, position in placements:
+        source = _source(header, position, str(band), is_complex=header.has_mask)
+        if header.has_mask:
+            value = header.nodata[band - 1]
+            tag, text = ("UseMaskBand", "true") if value is None else ("NODATA", repr(value))
+            SubElement(source, tag).text = text
+        element.append(source)
+    return element
 
 
-def _mask(laid: Sequence[tuple[Part, tuple[int, int]]]) -> str:
-    sources = "".join(
-        _source(part, place, f"mask,{part.tagged_band}", hides=0) for part, place in laid
-    )
-    return (
-        f'<MaskBand><VRTRasterBand dataType="Byte" blockXSize="{_BLOCK_PX}" '
-        f'blockYSize="{_BLOCK_PX}">{sources}</VRTRasterBand></MaskBand>'
-    )
+def _mask(placements: Sequence[Placement]) -> Element:
+    """The mask of all bands; RULE 2: where a file masks a pixel (0), those below it count."""
+    element = Element("MaskBand")
+    band = _block_band("Byte")
+    element.append(band)
+    for header, position in placements:
+        source = _source(header, position, f"mask,{header.mask_band}", is_complex=True)
+        SubElement(source, "NODATA").text = "0"
+        band.append(source)
+    return element
 
 
-def _source(part: Part, place: tuple[int, int], band: str, *, hides: int | None = None) -> str:
-    (row, col), (height, width) = place, part.shape
-    kind = "ComplexSource" if part.masked or hides is not None else "SimpleSource"
-    through = f"<NODATA>{hides}</NODATA>" if hides is not None else ""
-    if part.masked and hides is None:
-        nodata = part.nodatas[int(band) - 1]
-        through = (
-            "<UseMaskBand>true</UseMaskBand>" if nodata is None else f"<NODATA>{nodata!r}</NODATA>"
-        )
-    return (
-        f'<{kind}><SourceFilename relativeToVRT="0">{escape(_absolute(part.path))}'
-        f"</SourceFilename><SourceBand>{band}</SourceBand>"
-        f'<SourceProperties RasterXSize="{width}" RasterYSize="{height}"/>'
-        f'<SrcRect xOff="0" yOff="0" xSize="{width}" ySize="{height}"/>'
-        f'<DstRect xOff="{col}" yOff="{row}" xSize="{width}" ySize="{height}"/>{through}</{kind}>'
-    )
+def _block_band(dtype: str, **attributes: str) -> Element:
+    block_px = str(_BLOCK_PX)
+    attributes |= {"blockXSize": block_px, "blockYSize": block_px}
+    return Element("VRTRasterBand", {"dataType": dtype, **attributes})
 
 
-def _dataset(shape: tuple[int, int], transform: Affine, wkt: str, bands: Sequence[str]) -> str:
-    place = ", ".join(repr(float(number)) for number in transform.to_gdal())
-    srs = f"<SRS>{escape(wkt)}</SRS>" if wkt else ""
-    return (
-        f'<VRTDataset rasterXSize="{shape[1]}" rasterYSize="{shape[0]}">{srs}'
-        f"<GeoTransform>{place}</GeoTransform>{''.join(bands)}</VRTDataset>"
-    )
+def _source(header: Header, position: tuple[int, int], band: str, *, is_complex: bool) -> Element:
+    (row, col), (height, width) = position, header.shape
+    size = {"xSize": str(width), "ySize": str(height)}
+    element = Element("ComplexSource" if is_complex else "SimpleSource")
+    SubElement(element, "SourceFilename", relativeToVRT="0").text = _to_gdal_path(header.path)
+    SubElement(element, "SourceBand").text = band
+    SubElement(element, "SourceProperties", RasterXSize=str(width), RasterYSize=str(height))
+    SubElement(element, "SrcRect", {"xOff": "0", "yOff": "0", **size})
+    SubElement(element, "DstRect", {"xOff": str(col), "yOff": str(row), **size})
+    return element
 
 
-def _absolute(path: str) -> str:
-    """GDAL's own names, of what is remote, for what rasterio calls by address.
+def _dataset(shape: tuple[int, int], transform: Affine, wkt: str, bands: Sequence[Element]) -> str:
+    root = Element("VRTDataset", rasterXSize=str(shape[1]), rasterYSize=str(shape[0]))
+    if wkt:
+        SubElement(root, "SRS").text = wkt
+    numbers = (repr(float(number)) for number in transform.to_gdal())
+    SubElement(root, "GeoTransform").text = ", ".join(numbers)
+    root.extend(bands)
+    return tostring(root, encoding="unicode")
 
-    >>> _absolute("s3://bucket/a.tif"), _absolute("https://host/a.tif")
+
+def _to_gdal_path(path: str) -> str:
+    """An absolute path, or the name that GDAL has for an address.
+
+    >>> _to_gdal_path("s3://bucket/a.tif"), _to_gdal_path("https://host/a.tif")
     ('/vsis3/bucket/a.tif', '/vsicurl/https://host/a.tif')
     """
-    scheme, remote, rest = path.partition("://")
-    if remote:
-        return f"/vsi{scheme}/{rest}" if scheme in _STORES else f"/vsicurl/{path}"
+    scheme, separator, rest = path.partition("://")
+    if separator:
+        return f"/vsi{scheme}/{rest}" if scheme in _OBJECT_STORES else f"/vsicurl/{path}"
     return path if path.startswith("/vsi") else str(Path(path).resolve())
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other or (one != one and other != other))  # NaN is NaN
+def _equal(one: float | None, other: float | None) -> bool:
+    """Whether two nodata values are equal; NaN equals NaN."""
+    return bool(one == other or (one != one and other != other))
 
 
-def _size(part: Part) -> str:
-    return f"{part.shape[1]} x {part.shape[0]} px of {part.transform.a:g}"
-
-
-def _kinds() -> str:
-    return ", ".join(sorted(_SUFFIXES))
+def _size(header: Header) -> str:
+    return f"{header.shape[1]} x {header.shape[0]} px of {header.transform.a:g}"
