@@ -49,7 +49,7 @@ def test_a_pixel_is_inside_when_its_centre_is(
 ) -> None:
     (left, top, width, height), (col, row, cols, rows) = box_px, window
     area = area_of((left, top, left + width, top + height), (0, 0, 3, 5))
-    inside = area.to_pixels(GRID).inside(row, col, (rows, cols))
+    inside = area.to_pixels(GRID).mask(row, col, (rows, cols))
     x = np.arange(col, col + cols) + 0.5
     y = np.arange(row, row + rows)[:, None] + 0.5
     boxed = (left < x) & (x < left + width) & (top < y) & (y < top + height)
@@ -72,7 +72,7 @@ def test_a_scene_ends_around_its_area_and_is_the_same_inside(
         assert near.valid is not None
         assert 0 < near.valid.mean() < 1
         assert (near.array == there.array).all()
-        assert (near.valid == area.to_pixels(whole.grid).inside(row, col, near.grid.shape)).all()
+        assert (near.valid == area.to_pixels(whole.grid).mask(row, col, near.grid.shape)).all()
         assert part.stretch == whole.stretch
 
 

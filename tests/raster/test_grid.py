@@ -100,5 +100,5 @@ def test_four_tiles_of_the_next_zoom_make_one(tile: tuple[int, int, int], side_p
 
 @pytest.mark.parametrize("tile", [(1, 0, 0), (0, -1, 3), (0, 8, 3), (0, 0, -1), (0, 0, 99)])
 def test_a_tile_outside_the_world_is_refused(tile: tuple[int, int, int]) -> None:
-    with pytest.raises(InputError, match="came"):
+    with pytest.raises(InputError, match="got"):
         tile_grid(*tile)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
@@ -40,7 +40,6 @@ _COLOURS = (
     (88, 168, 92),
     (168, 112, 200),
 )
-_WGS84 = CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pyproj.exceptions import CRSError
 from terralink.atomic_write import MARK, write_atomically
 from terralink.errors import GraphError, InputError
 from terralink.graph.polylines import Lines
+from terralink.raster.grid import WGS84
 from terralink.vector import layers, styles
 from terralink.vector.osm import (
     is_osm,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 _log = logging.getLogger(__name__)
-_WGS84 = CRS.from_epsg(4326)
 
 
 class GraphArrays(Protocol):
@@ -215,7 +215,7 @@ def write_osm_xml(path: str | os.PathLike[str], graph: GraphArrays) -> None:
         raise GraphError(
             "OSM XML is longitude and latitude, and these roads have no CRS: write a .gpkg"
         )
-    lonlat = reproject(graph.lines, graph.crs, _WGS84)
+    lonlat = reproject(graph.lines, graph.crs, WGS84)
     places: dict[int, tuple[float, float]] = {}
     ways: dict[int, tuple[list[int], Tags]] = {}
     for road, ((u, v), line) in enumerate(zip(graph.ends.tolist(), lonlat, strict=True)):
@@ -234,7 +234,7 @@ def read_osm(path: str | os.PathLike[str]) -> LineTable:
     if len(elements.ways) and not len(lines):
         classes = sorted({each.get("highway", "") for each in elements.ways.tags})
         _log.warning("%s: no way is a road for cars, only %s", path, ", ".join(classes))
-    return LineTable(lines, _widths_m(tags), _tag_numbers(tags, "terralink:prob"), _WGS84)
+    return LineTable(lines, _widths_m(tags), _tag_numbers(tags, "terralink:prob"), WGS84)
 
 
 def read_layers(path: str | os.PathLike[str]) -> LineTable:

@@ -1,10 +1,8 @@
-"""Where pixels lie: shape, transform and CRS as one immutable value.
+"""The position of pixels: shape, transform and CRS as one immutable value.
 
-Sizes are ``(height, width)``, coordinates ``(x, y)``, bounds ``(left, bottom, right, top)``;
+Sizes are ``(height, width)``, coordinates ``(x, y)``, bounds ``(left, bottom, right, top)``.
 (0, 0) is the outer corner of the first pixel, so the centre of pixel (row, col) is at
-(col + 0.5, row + 0.5) in pixel coordinates.
-
-The tiles of web maps: where a tile x, y, z of the usual scheme (XYZ) lies.
+(col + 0.5, row + 0.5) in pixel coordinates. ``tile_grid`` has the grids of web map tiles (XYZ).
 """
 
 import math
@@ -27,20 +25,20 @@ from terralink.errors import InputError
 
 XY: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-_WGS84 = CRS.from_epsg(4326)
+WGS84 = CRS.from_epsg(4326)
 _GEOD = Geod(ellps="WGS84")
-# A projected CRS whose unit is this near to a metre on the ground is measured in as it is.
-_METRIC_WITHIN = 0.005
-# Pixel sizes this near to each other are one size.
-_SAME_SIZE_WITHIN = 0.01
+# Lengths are measured in a projected CRS whose metre differs from one on the ground by less.
+_METRE_TOLERANCE = 0.005
+# Pixel sizes that differ by less are one size.
+_PIXEL_SIZE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A raster's place on the ground: ``shape`` (height, width), ``transform``, ``crs`` or None.
+    """The pixels of a raster: ``shape`` (height, width), ``transform``, and ``crs`` or None.
 
-    Without a CRS the unit of the transform is taken as it is: pixels for the identity, metres when
-    the user said how large a pixel is.
+    Without a CRS, lengths are in the unit of the transform: pixels for the identity, metres when
+    the user gave the size of a pixel.
 
     >>> grid = Grid((100, 200), Affine(0.5, 0, 600000, 0, -0.5, 4000000), CRS.from_epsg(32611))
     >>> grid.bounds
@@ -76,24 +74,19 @@ class Grid:
         return _apply(~self.transform, xs, ys)
 
     def window(self, row: int, col: int, shape: tuple[int, int]) -> "Grid":
-        """The part of this grid that starts at pixel (row, col); it may stick out."""
+        """The part of this grid that starts at pixel (row, col); it may extend beyond the grid."""
         return Grid(shape, self.transform @ Affine.translation(col, row), self.crs)
-
-    def scaled(self, shape: tuple[int, int]) -> "Grid":
-        """The same ground cut into ``shape`` pixels."""
-        scale = Affine.scale(self.width / shape[1], self.height / shape[0])
-        return Grid(shape, self.transform @ scale, self.crs)
 
     def with_pixel_size(self, pixel_size_m: float) -> "Grid":
         """The same origin with square pixels of ``pixel_size_m`` on the ground.
 
-        The last row and column may stick out by a part of a pixel: what is covered is never less.
-        A pixel that would be n old ones long within 1%, or a 1/n of one, is made exactly so:
-        to resample 0.4998 m to 0.5 m would only blur, and parts of a scene would differ.
+        The last row and column may extend beyond the old grid by a part of a pixel; the area is
+        never smaller. Where the ratio of the sizes is within 1% of n or 1/n, it is exactly that:
+        resampling 0.4998 m to 0.5 m would only blur, and parts of a scene would differ.
         """
-        across, down = (_step(pixel_size_m / side_m) for side_m in self.pixel_size_m)
-        shape = (_ceil(self.height / down), _ceil(self.width / across))
-        return Grid(shape, self.transform @ Affine.scale(across, down), self.crs)
+        step_x, step_y = (_step(pixel_size_m / side_m) for side_m in self.pixel_size_m)
+        shape = (_ceil(self.height / step_y), _ceil(self.width / step_x))
+        return Grid(shape, self.transform @ Affine.scale(step_x, step_y), self.crs)
 
     @cached_property
     def pixel_size_m(self) -> tuple[float, float]:
@@ -105,14 +98,14 @@ class Grid:
 
     @cached_property
     def metric_crs(self) -> CRS | None:
-        """The CRS to measure in: its own when that is in true metres, else the UTM zone around.
+        """The CRS for lengths: the grid's own where its unit is a metre on the ground, else UTM.
 
-        Web Mercator counts metres that are not metres on the ground; it gets a UTM zone too.
-        None without a CRS.
+        A metre of Web Mercator is not a metre on the ground, so its grids get a UTM zone too. None
+        without a CRS.
         """
         if self.crs is None:
             return None
-        if self.crs.is_projected and self._unit_m == 1.0 and self._true_to_ground():
+        if self.crs.is_projected and self._unit_m == 1.0 and self._has_true_scale():
             return self.crs
         lon, lat = self._lonlat(self.width / 2, self.height / 2)
         return _utm((math.floor(lon) + 180) % 360 - 180, min(math.floor(lat), 89))
@@ -126,8 +119,8 @@ class Grid:
         metric = self.metric_crs
         if metric is None or metric == self.crs:
             return self.colrow(xs, ys)
-        back = Transformer.from_crs(metric, self.crs, always_xy=True)
-        return self.colrow(*back.transform(np.asarray(xs, float), np.asarray(ys, float)))
+        transformer = Transformer.from_crs(metric, self.crs, always_xy=True)
+        return self.colrow(*transformer.transform(np.asarray(xs, float), np.asarray(ys, float)))
 
     @property
     def _unit_m(self) -> float:
@@ -138,15 +131,15 @@ class Grid:
         metric = self.metric_crs
         if metric is None or metric == self.crs:
             return xs, ys
-        there = Transformer.from_crs(self.crs, metric, always_xy=True)
-        new_xs, new_ys = there.transform(xs, ys)
+        transformer = Transformer.from_crs(self.crs, metric, always_xy=True)
+        new_xs, new_ys = transformer.transform(xs, ys)
         return np.asarray(new_xs), np.asarray(new_ys)
 
-    def _true_to_ground(self) -> bool:
+    def _has_true_scale(self) -> bool:
         a, b = (self.width / 2, self.height / 2), (self.width / 2 + 1, self.height / 2)
         xs, ys = self.xy([a[0], b[0]], [a[1], b[1]])
-        on_map = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
-        return abs(self._length_m(a, b) / on_map - 1) < _METRIC_WITHIN
+        map_length = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+        return abs(self._length_m(a, b) / map_length - 1) < _METRE_TOLERANCE
 
     def _length_m(self, a: tuple[float, float], b: tuple[float, float]) -> float:
         """Ground distance between two points in pixel coordinates."""
@@ -157,14 +150,14 @@ class Grid:
         return float(_GEOD.inv(lon0, lat0, lon1, lat1)[2])
 
     def _lonlat(self, col: float, row: float) -> tuple[float, float]:
-        to_lonlat = Transformer.from_crs(self.crs, _WGS84, always_xy=True)
+        transformer = Transformer.from_crs(self.crs, WGS84, always_xy=True)
         x, y = self.transform @ (col, row)
-        lon, lat = to_lonlat.transform(x, y)
+        lon, lat = transformer.transform(x, y)
         return float(lon), float(lat)
 
 
 def parse_crs(text: CRS | str) -> CRS:
-    """A CRS by its code, WKT or PROJ string; raises ``InputError`` unless it lies on the earth.
+    """A CRS from a code, WKT or PROJ string; raises ``InputError`` for one not of the earth.
 
     >>> parse_crs("EPSG:32611").name
     'WGS 84 / UTM zone 11N'
@@ -172,17 +165,17 @@ def parse_crs(text: CRS | str) -> CRS:
     try:
         crs = CRS.from_user_input(text).to_2d()
     except CRSError as error:
-        raise InputError(f"a CRS was wanted, such as EPSG:32611; {text!r} is none") from error
+        raise InputError(f"expected a CRS, such as EPSG:32611; {text!r} is none") from error
     if not (crs.is_projected or crs.is_geographic):
-        raise InputError(f"a CRS on the earth was wanted, such as EPSG:32611; {text!r} is another")
+        raise InputError(f"expected a CRS on the earth, such as EPSG:32611; {text!r} is local")
     return crs
 
 
 @cache
 def _utm(west: int, south: int) -> CRS:
-    """The UTM zone of a cell of one degree; zones begin and end at whole degrees.
+    """The UTM zone of a cell of one degree; the limits of zones are whole degrees.
 
-    To look one up takes 0.1 s, and grids are made by the thousand.
+    A look-up takes 0.1 s and there may be thousands of grids, so the result is cached.
     """
     lon, lat = west + 0.5, south + 0.5
     zones = query_utm_crs_info(
@@ -194,17 +187,17 @@ def _utm(west: int, south: int) -> CRS:
 
 
 def _step(ratio: float) -> float:
-    """The ratio, or the n or 1/n that is so near that it is the same size.
+    """A ratio of pixel sizes, rounded to n or 1/n where that is within the tolerance.
 
     >>> _step(2.0008), _step(0.4999), _step(4.12)
     (2.0, 0.5, 4.12)
     """
-    whole = float(round(ratio)) if ratio >= 1 else 1 / round(1 / ratio)
-    return whole if abs(ratio / whole - 1) < _SAME_SIZE_WITHIN else ratio
+    rounded = float(round(ratio)) if ratio >= 1 else 1 / round(1 / ratio)
+    return rounded if abs(ratio / rounded - 1) < _PIXEL_SIZE_TOLERANCE else ratio
 
 
 def _ceil(pixels: float) -> int:
-    """Round up, but not for a rounding error: 100.0000001 pixels are 100."""
+    """Round up, except for a rounding error: 100.0000001 pixels are 100."""
     return max(1, math.ceil(pixels - 1e-6))
 
 
@@ -214,12 +207,12 @@ def _apply(transform: Affine, xs: ArrayLike, ys: ArrayLike) -> XY:
     return a * x + b * y + c, d * x + e * y + f
 
 
-# Half the side of the web-mercator square in its own metres: half the equator of WGS 84
+# Half the side of the square of Web Mercator, in its metres: half the equator of WGS 84
 _HALF_WORLD = 20037508.342789244
 _MAX_ZOOM = 30
 # 'OAM-386690-220241-19', or the folders of a tile server: '19/386690/220241'
-_IN_NAME = re.compile(r"(?:^|\D)(?P<x>\d+)-(?P<y>\d+)-(?P<z>\d+)$")
-_IN_FOLDERS = re.compile(r"(?:^|/)(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)$")
+_XYZ_IN_NAME = re.compile(r"(?:^|\D)(?P<x>\d+)-(?P<y>\d+)-(?P<z>\d+)$")
+_XYZ_IN_FOLDERS = re.compile(r"(?:^|/)(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)$")
 
 
 def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
@@ -235,8 +228,8 @@ def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
     side_tiles = 2**z if 0 <= z <= _MAX_ZOOM else 0
     if not (0 <= x < side_tiles and 0 <= y < side_tiles):
         raise InputError(
-            f"a tile x, y, z with z from 0 to {_MAX_ZOOM} and x, y from 0 to 2^z - 1 was wanted, "
-            f"{x}, {y}, {z} came"
+            f"expected a tile x, y, z with z from 0 to {_MAX_ZOOM} and x, y from 0 to 2^z - 1; "
+            f"got {x}, {y}, {z}"
         )
     side = 2 * _HALF_WORLD / side_tiles
     left, top = x * side - _HALF_WORLD, _HALF_WORLD - y * side
@@ -245,21 +238,21 @@ def tile_grid(x: int, y: int, z: int, side_px: int = 256) -> Grid:
 
 
 def parse_xyz(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """The x, y, z in a tile's name, ``...x-y-z.jpg`` or ``z/x/y.jpg``.
+    """The x, y, z in the name of a tile, ``...x-y-z.jpg`` or ``z/x/y.jpg``.
 
-    Raises ``InputError`` where there is none.
+    Raises ``InputError`` where the name has neither form.
 
     >>> parse_xyz("tiles/OAM-386690-220241-19.jpg"), parse_xyz("tiles/19/386690/220241.png")
     ((386690, 220241, 19), (386690, 220241, 19))
     """
     stem = Path(path).with_suffix("").as_posix()
-    found = _IN_NAME.search(stem) or _IN_FOLDERS.search(stem)
-    if found is None:
+    match = _XYZ_IN_NAME.search(stem) or _XYZ_IN_FOLDERS.search(stem)
+    if match is None:
         raise InputError(
-            f"{path} is not named as a tile of a web map is: x-y-z, such as "
+            f"{path} is not the name of a web map tile: x-y-z, such as "
             "OAM-386690-220241-19.jpg, or z/x/y, such as 19/386690/220241.jpg"
         )
-    return int(found["x"]), int(found["y"]), int(found["z"])
+    return int(match["x"]), int(match["y"]), int(match["z"])
 
 
 @cache

@@ -251,11 +251,11 @@ class Scene:
         if self._placed is None:
             image, valid = self._mirrored(row, col, shape)
             return Raster(image, grid, valid)
-        if not self._placed.touches(row, col, shape):
+        if not self._placed.intersects(row, col, shape):
             nothing = np.zeros((len(self.bands), *shape), np.uint8)
             return Raster(nothing, grid, np.zeros(shape, bool))
         image, valid = self._mirrored(row, col, shape)
-        return Raster(image, grid, valid & self._placed.inside(row, col, shape))
+        return Raster(image, grid, valid & self._placed.mask(row, col, shape))
 
     def _mirrored(
         self, row: int, col: int, shape: tuple[int, int]

@@ -2,9 +2,9 @@
 
 RULE 1: a path that exists is that file or folder, whatever characters its name has. RULE 2: a
 folder, or a pattern such as ``tiles/*.tif``, is one scene: the mosaic of its rasters. RULE 3: a
-STAC item is one scene: the bands of its assets, by name. A band has the name in its
-``eo:common_name`` (STAC 1.1), in ``common_name`` of ``eo:bands`` (1.0) or in ``name``; the only band
-of an asset also has the asset's key. https://github.com/radiantearth/stac-spec
+STAC item is one scene: the bands of its assets, by name. A band has the names in its
+``eo:common_name`` (STAC 1.1), ``common_name`` in ``eo:bands`` (1.0) and ``name``; the only band of
+an asset also has the asset's key. https://github.com/radiantearth/stac-spec
 
 A fingerprint of the files tells whether a job that is continued still reads the same scene. It is
 cheap: of a local file it holds size and time, of a file on a server only the name.

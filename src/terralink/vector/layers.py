@@ -21,9 +21,9 @@ from terralink.atomic_write import MARK, plain_path, write_atomically
 from terralink.errors import InputError, OutputError
 from terralink.outputs import keep_others
 from terralink.raster.geometry import Area, join_at_180, to_rfc7946, world_width
+from terralink.raster.grid import WGS84
 from terralink.vector import styles
 
-_WGS84 = CRS.from_epsg(4326)
 _FIRST_BYTES = 1000
 _PARQUET = (".parquet", ".geoparquet")
 
@@ -194,7 +194,7 @@ def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:
     # 8 decimals of a degree are a millimetre; the driver's 7 would bend short roads
     with write_atomically(path) as part:
         _write_layer(
-            part, replace(layer, geometry=placed, kind="Unknown"), _WGS84, driver="GeoJSON",
+            part, replace(layer, geometry=placed, kind="Unknown"), WGS84, driver="GeoJSON",
             RFC7946="YES", COORDINATE_PRECISION="8", DESCRIPTION=MARK,
         )  # fmt: skip
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from terralink.errors import GraphError, InputError
-from terralink.raster.grid import Grid
+from terralink.raster.grid import WGS84, Grid
 
 Lines = NDArray[np.object_]
 Floats = NDArray[np.float64]
 
-_WGS84 = CRS.from_epsg(4326)
 _STEPS = 16  # sides are cut so often before they are bent into another CRS
 
 
@@ -27,10 +26,10 @@ def to_metric(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
     lines = unwrap_longitudes(lines, crs)
     metric = _metric_crs(lines, crs)
     if metric != crs and crs.is_projected:  # such as Web Mercator, which ends at 180 degrees
-        lonlat = reproject(lines, crs, _WGS84)
-        onward = unwrap_longitudes(lonlat, _WGS84)
+        lonlat = reproject(lines, crs, WGS84)
+        onward = unwrap_longitudes(lonlat, WGS84)
         if onward is not lonlat:
-            lines, crs, metric = onward, _WGS84, _metric_crs(onward, _WGS84)
+            lines, crs, metric = onward, WGS84, _metric_crs(onward, WGS84)
     result = reproject(lines, crs, metric)
     if not np.isfinite(shapely.get_coordinates(result)).all():
         raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")

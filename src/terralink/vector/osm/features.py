@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
-from terralink.raster.grid import Grid
+from terralink.raster.grid import WGS84, Grid
 from terralink.vector.layers import Vectors, is_parquet, layers, read_vectors
 from terralink.vector.osm.elements import Shapes, are_parts
 from terralink.vector.osm.files import is_osm, read_elements, tell_broken
@@ -45,7 +45,6 @@ _KEY_OF: Mapping[What, str] = {"roads": "highway", "buildings": "building"}
 _KIND_OF: Mapping[What, str] = {"roads": "LineString", "buildings": "Polygon"}
 _OF_GDAL = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".geojsonl"}
 _COLLECTION = 7  # GEOS: GeometryCollection
-_WGS84 = CRS.from_epsg(4326)
 _LAST_DEGREE = 360  # some count degrees on across the date line
 _MARGIN_M, _DEGREE_M = 50.0, 111_320.0
 _log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def read_buildings(path: str | os.PathLike[str]) -> Vectors:
     if is_osm(path):
         elements = read_elements(path, keys=("building",))
         tell_broken(path, elements)
-        return Vectors(elements.buildings()[0], {}, _WGS84)
+        return Vectors(elements.buildings()[0], {}, WGS84)
     found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "buildings")]
     check_one_crs(path, found)
     houses = choose_buildings(found)
@@ -266,9 +265,7 @@ def read(path: str | os.PathLike[str]) -> Osm:
     if is_osm(path):
         elements = read_elements(path)
         tell_broken(path, elements)
-        tables = (
-            Features(*told, {}, _WGS84) for told in (elements.streets(), elements.buildings())
-        )
+        tables = (Features(*told, {}, WGS84) for told in (elements.streets(), elements.buildings()))
         return Osm(*(_table([each]) for each in tables))
     names = layers_to_read(path, "roads"), layers_to_read(path, "buildings")
     loaded = {name: load(path, name) for name in dict.fromkeys(names[0] + names[1])}
@@ -300,7 +297,7 @@ def _fetch_box(osmnx: ModuleType, box: Bounds) -> Features:
     try:
         frame = osmnx.features_from_bbox(box, tags={"highway": True, "building": True})
     except osmnx._errors.InsufficientResponseError:
-        return Features(np.empty(0, object), [], {}, _WGS84)
+        return Features(np.empty(0, object), [], {}, WGS84)
     except (OSError, osmnx._errors.ResponseStatusCodeError) as error:  # requests' are OSErrors
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -318,7 +315,7 @@ def _around(grid: Grid) -> list[Bounds]:
     """
     if grid.crs is None:
         raise InputError("an area without CRS lies nowhere on Earth: nothing can be fetched")
-    to_lonlat = Transformer.from_crs(grid.crs, _WGS84, always_xy=True)
+    to_lonlat = Transformer.from_crs(grid.crs, WGS84, always_xy=True)
     left, bottom, right, top = to_lonlat.transform_bounds(*grid.bounds)
     high = _MARGIN_M / _DEGREE_M
     wide = high / max(math.cos(math.radians((bottom + top) / 2)), 0.01)
