@@ -24,7 +24,7 @@ from shapely.geometry import shape
 
 from terralink.raster import Grid, Raster
 from terralink.vector.rasterize import burn
-from terralink.vectorize import trace_buildings
+from terralink.vectorize import BuildingOptions, trace_buildings
 
 Polygons = NDArray[np.object_]
 
@@ -80,7 +80,7 @@ def main() -> None:
     print(f"{side_px} x {side_px} px of {wanted.pixel_size} m, {wanted.buildings} buildings\n")
     print("| | polygons | CPU s | ratio | IoU |\n|---|---|---|---|---|")
     baseline_s = scored("shapes + minimum_rotated_rectangle", lambda: rectangles(mask), truth, 0)
-    outlines = lambda: trace_buildings(mask, right_angles=False).geometry  # noqa: E731
+    outlines = lambda: trace_buildings(mask, BuildingOptions(right_angles=False)).geometry  # noqa: E731
     scored("buildings, simplified outlines", outlines, truth, baseline_s)
     scored("buildings, regular", lambda: trace_buildings(mask).geometry, truth, baseline_s)
 

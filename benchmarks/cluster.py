@@ -3,7 +3,7 @@
     python benchmarks/cluster.py [--scenes N] [--side PX] [--tile-s S] [--model MODEL]
                                  [--workers N...] [--kill-every S] [--folder DIR]
 
-Scenes of that side become maps by `cluster.extracted` on local processes: by 1 first, with which
+Scenes of that side become maps by `cluster.run_tasks` on local processes: by 1 first, with which
 the others are compared, then by more. In the last run the process of a worker, drawn by chance, is
 killed every so often (0: there is no such run). Cores are the same for one worker and for many, so
 in place of a network there is one that sleeps, S seconds a tile of 1,024 px (0.5: D-LinkNet34 in
@@ -35,27 +35,27 @@ from terralink.pipeline.extract import prob_path
 
 
 @dataclass(frozen=True)
-class Task:
+class Work:
     """Maps to be made of one scene, again and again."""
 
     scene: Path
     count: int
-    model: cluster.Loadable
-    options: dict[str, Any]
+    model: cluster.ModelSource
+    scene_options: raster.SceneOptions
 
     def run(self, folder: Path, workers: int, kill_every_s: float = 0) -> tuple[float, int]:
         """Seconds, and how many workers were killed meanwhile."""
-        orders = [
-            cluster.Order(
-                self.scene, folder / f"{i}.gpkg", folder / f"{i}", self.model, self.options
+        tasks = [
+            cluster.SceneTask(
+                self.scene, folder / f"{i}.gpkg", folder / f"{i}", self.model, self.scene_options
             )
             for i in range(self.count)
         ]
-        with cluster.connected(f"local:{workers}") as client:
+        with cluster.connect(f"local:{workers}") as client:
             client.wait_for_workers(workers)
             started = perf_counter()
             with killing(client, kill_every_s) as killed:
-                made = list(cluster.extracted(orders, client))
+                made = list(cluster.run_tasks(tasks, client))
             assert len(made) == self.count
             return perf_counter() - started, len(killed)
 
@@ -102,29 +102,29 @@ def main() -> None:
     wanted = parser.parse_args()
     print("| workers | killed | s | ratio | same |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
-        task = _task(wanted, wanted.folder or Path(scratch))
+        work = _work(wanted, wanted.folder or Path(scratch))
         first_s, first = 0.0, Path(scratch) / "0"
         runs = [(count, 0.0) for count in wanted.workers]
         runs += [(wanted.workers[-1], wanted.kill_every)] * bool(wanted.kill_every)
         for number, (workers, kill_every_s) in enumerate(runs):
             folder = Path(scratch) / str(number)
-            took_s, killed = task.run(folder, workers, kill_every_s)
+            took_s, killed = work.run(folder, workers, kill_every_s)
             first_s = first_s or took_s
-            same = "yes" if task.same(folder, first) else "NO"
+            same = "yes" if work.same(folder, first) else "NO"
             print(
                 f"| {workers} | {killed} | {took_s:.1f} | {first_s / took_s:.2f} | {same} |",
                 flush=True,
             )
 
 
-def _task(wanted: argparse.Namespace, folder: Path) -> Task:
+def _work(wanted: argparse.Namespace, folder: Path) -> Work:
     shape = (wanted.side, wanted.side)
     if wanted.model is None:
-        options = {"stretch": raster.Stretch.none()}
-        return Task(answered(folder, shape), wanted.scenes, Sleeper(wanted.tile_s), options)
-    half = cluster.threads_at("local:2")
-    files = cluster.Files((wanted.model,), threads=half)
-    return Task(drawn(folder, shape), wanted.scenes, files, {})
+        options = raster.SceneOptions(stretch=raster.Stretch.none())
+        return Work(answered(folder, shape), wanted.scenes, Sleeper(wanted.tile_s), options)
+    half = cluster.threads_per_worker("local:2")
+    spec = cluster.ModelSpec((wanted.model,), threads=half)
+    return Work(drawn(folder, shape), wanted.scenes, spec, raster.SceneOptions())
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def compare(model: inference.Model, path: Path, *, rounds: int, tiles: int) -> s
                 inference.write(path.with_suffix(".prob.tif"), model, scene)
             if _shipped(model):
                 with times.to_graph.round():
-                    extract.roads(path, model=model, out=path.with_suffix(".gpkg"))
+                    extract.extract_roads(path, model, out=path.with_suffix(".gpkg"))
     return line(model, times, walk, tiles)
 
 

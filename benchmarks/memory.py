@@ -45,7 +45,7 @@ with raster.open_scene(scene) as opened:
 roads = 0
 """,
     "extract": """
-roads = len(extract.roads(scene, model=model, out=out.with_suffix(".gpkg"), tta=tta))
+roads = len(extract.extract_roads(scene, model, out=out.with_suffix(".gpkg"), tta=tta))
 """,
 }
 

@@ -27,7 +27,7 @@ from terralink.data.chips import IGNORE, Chip, Pairs
 from terralink.data.sources import Dubai, Massachusetts, PairFolders, Source, Split
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
-from terralink.raster import Grid, Raster, Stretch, open_scene
+from terralink.raster import Grid, Raster, SceneOptions, Stretch, open_scene
 from terralink.raster.pixel_values import min_positive_value
 
 WITHIN_M = 4.0
@@ -88,7 +88,7 @@ def probability(
 ) -> Raster:
     """On the model's pixels, or on the picture's own where their size is not known."""
     with open_scene(
-        picture, stretch=Stretch.none(), assumed_pixel_size_m=pixel_size_m, no_data=()
+        picture, SceneOptions(stretch=Stretch.none(), assumed_pixel_size_m=pixel_size_m, no_data=())
     ) as scene:
         return inference.scene(model, scene, tta=tta)
 
@@ -113,7 +113,7 @@ def score(
     truth = np.where(chip.mask == 1, 255, 0).astype(np.uint8)
     lines = metrics.match_centrelines(
         vectorize.trace_roads(Raster(truth, grid, known)),
-        vectorize.trace_roads(prob, threshold=threshold),
+        vectorize.trace_roads(prob, vectorize.RoadOptions(threshold=threshold)),
         within_m=WITHIN_M,
         allow_disjoint=True,
     )
@@ -129,7 +129,9 @@ def vegas_scene(model: inference.Predictor, data: Path, *, threshold: float, tta
     """The extracted centre lines against SpaceNet's."""
     folder = data / "spacenet-vegas"
     scene = folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif"
-    roads = extract.roads(scene, model=model, threshold=threshold, tta=tta)
+    roads = extract.extract_roads(
+        scene, model, options=vectorize.RoadOptions(threshold=threshold), tta=tta
+    )
     truth = RoadGraph.from_file(folder / "AOI_2_Vegas_img0.geojson")
     lines = metrics.match_centrelines(truth, roads, within_m=WITHIN_M)
     return Score(metrics.Confusion.zero(2), lines)

@@ -70,7 +70,8 @@ def roads_astray(
     """The shares of the roads' length farther than a pixel from those of the other answer."""
     threshold = model.metadata.threshold
     one, other = (
-        vectorize.trace_roads(Raster(levels, grid), threshold=threshold) for levels in answers
+        vectorize.trace_roads(Raster(levels, grid), vectorize.RoadOptions(threshold=threshold))
+        for levels in answers
     )
     match = metrics.match_centrelines(one, other, within_m=max(grid.pixel_size_m))
     return 1 - match.precision, 1 - match.recall

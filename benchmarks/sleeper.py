@@ -19,7 +19,7 @@ class Sleeper:
     metadata: ClassVar[Metadata] = Metadata(name="sleeper")
     provider: ClassVar[str] = "nobody"
 
-    def loaded(self) -> "Sleeper":
+    def load(self) -> "Sleeper":
         return self
 
     def levels(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:

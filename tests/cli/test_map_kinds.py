@@ -167,7 +167,7 @@ def test_what_the_model_does_not_see_is_refused_before_anything_is_computed(
     assert not (tmp_path / "maps").exists()
     if what == "roads":
         with pytest.raises(InputError, match=instead):
-            extract.roads(path, model=file)
+            extract.extract_roads(path, file)
 
 
 def test_of_several_classes_the_one_that_is_asked_for_is_taken(

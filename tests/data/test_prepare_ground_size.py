@@ -15,7 +15,7 @@ from terralink.data.prepare import AtGroundSize, at_ground_size, zoom
 from terralink.data.sources import PairFolders
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
-from terralink.raster import Grid, RasterWriter, Stretch, open_scene
+from terralink.raster import Grid, RasterWriter, SceneOptions, Stretch, open_scene
 
 Write = Callable[..., Path]
 
@@ -114,7 +114,7 @@ def test_a_chip_is_what_a_scene_of_that_size_is_when_it_is_predicted(
     with RasterWriter(path, Grid(grid.shape, grid.transform, crs), bands=3) as writer:
         writer.write(0, 0, noise(30, 20))
     chip = at_ground_size(Scenes([path], None, given_stretch=Stretch.none())[0], 1.0)
-    with open_scene(path, pixel_size_m=1.0, stretch=Stretch.none()) as scene:
+    with open_scene(path, SceneOptions(stretch=Stretch.none()), pixel_size_m=1.0) as scene:
         predicted = scene.read(0, 0, scene.grid.shape).array
     assert chip.image.shape == predicted.shape
     assert np.abs(chip.image.astype(int) - predicted).max() <= 1

@@ -45,9 +45,9 @@ def test_models_of_different_ground_sizes_are_refused(grey: Path) -> None:
 
 
 def test_the_command_line_takes_several_models_and_their_weights(grey: Path) -> None:
-    both = options.loaded([str(grey), "roads"], "3,1")
+    both = options.load_model([str(grey), "roads"], "3,1")
     assert isinstance(both, inference.Ensemble)
     assert both.weights == (0.75, 0.25)
-    assert isinstance(options.loaded(None, None), inference.Model)
+    assert isinstance(options.load_model(None, None), inference.Model)
     with pytest.raises(InputError, match="--weights wants numbers"):
-        options.loaded([str(grey), "roads"], "a lot")
+        options.load_model([str(grey), "roads"], "a lot")

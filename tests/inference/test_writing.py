@@ -12,7 +12,15 @@ from shapely import Polygon
 from terralink import inference
 from terralink.export import Metadata
 from terralink.inference import tile_plan, writing
-from terralink.raster import Area, Raster, RasterWriter, Scene, open_scene, read_raster
+from terralink.raster import (
+    Area,
+    Raster,
+    RasterWriter,
+    Scene,
+    SceneOptions,
+    open_scene,
+    read_raster,
+)
 
 UTM = CRS.from_epsg(32611)
 
@@ -47,7 +55,7 @@ def scene(
         grid = whole.grid
     corners = Polygon(np.column_stack(grid.xy([60, 1000, 700], [40, 90, 690])))
     area = Area(corners, UTM, "a triangle") if request.param == "an area of it" else None
-    with open_scene(picture, area=area) as opened:
+    with open_scene(picture, SceneOptions(area=area)) as opened:
         yield opened
 
 

@@ -25,7 +25,7 @@ from distributed import Client
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Client]:
-    with cluster.connected("local:2") as client:
+    with cluster.connect("local:2") as client:
         yield client
 
 
@@ -44,13 +44,13 @@ def scene(tmp_path: Path) -> Path:
     return tmp_path / "scene.tif"
 
 
-def order(scene: Path, grey: Path, folder: Path) -> cluster.Order:
-    files = cluster.Files.of(inference.load(grey), threads=1)
-    return cluster.Order(scene, folder / "map.gpkg", folder / "job", files)
+def task(scene: Path, grey: Path, folder: Path) -> cluster.SceneTask:
+    spec = cluster.ModelSpec.of(inference.load(grey), threads=1)
+    return cluster.SceneTask(scene, folder / "map.gpkg", folder / "job", spec)
 
 
-def assert_as_by_one(made: cluster.Order, grey: Path, folder: Path) -> None:
-    roads = extract.roads(made.scene, model=grey, out=folder / "one.gpkg")
+def assert_as_by_one(made: cluster.SceneTask, grey: Path, folder: Path) -> None:
+    roads = extract.extract_roads(made.scene, grey, out=folder / "one.gpkg")
     found, expected = (extract.prob_path(path) for path in (made.out, folder / "one.gpkg"))
     assert found.read_bytes() == expected.read_bytes()
     assert np.array_equal(graph.RoadGraph.from_file(made.out).length_m, roads.length_m)
@@ -59,8 +59,8 @@ def assert_as_by_one(made: cluster.Order, grey: Path, folder: Path) -> None:
 def test_two_processes_make_the_bytes_of_one(
     two: Client, scene: Path, grey: Path, tmp_path: Path
 ) -> None:
-    wanted = order(scene, grey, tmp_path)
-    assert list(cluster.extracted([wanted], two)) == [wanted]
+    wanted = task(scene, grey, tmp_path)
+    assert list(cluster.run_tasks([wanted], two)) == [wanted]
     assert_as_by_one(wanted, grey, tmp_path)
     assert not (wanted.job / "bands").exists()
 
@@ -68,7 +68,7 @@ def test_two_processes_make_the_bytes_of_one(
 def test_a_worker_that_is_killed_changes_nothing(
     two: Client, scene: Path, grey: Path, tmp_path: Path
 ) -> None:
-    wanted = order(scene, grey, tmp_path)
+    wanted = task(scene, grey, tmp_path)
     killed = []
 
     def kill() -> None:
@@ -82,7 +82,7 @@ def test_a_worker_that_is_killed_changes_nothing(
 
     killer = Thread(target=kill)
     killer.start()
-    assert list(cluster.extracted([wanted], two)) == [wanted]
+    assert list(cluster.run_tasks([wanted], two)) == [wanted]
     killer.join()
     assert killed
     assert_as_by_one(wanted, grey, tmp_path)
@@ -94,15 +94,15 @@ def test_what_workers_could_not_read_is_told_here(
     content = bytearray(scene.read_bytes())
     content[-20:] = bytes(20)  # the last block
     scene.write_bytes(content)
-    options = {"mask_corrupt_blocks": True, "stretch": raster.Stretch.none()}
-    damaged = replace(order(scene, grey, tmp_path), options=options)
+    options = raster.SceneOptions(mask_corrupt_blocks=True, stretch=raster.Stretch.none())
+    damaged = replace(task(scene, grey, tmp_path), scene_options=options)
     with pytest.warns(UnreadableWarning, match=r"1 block of .*scene\.tif .*rows 4608-5000"):
-        assert list(cluster.extracted([damaged], two)) == [damaged]
+        assert list(cluster.run_tasks([damaged], two)) == [damaged]
 
 
 def test_a_worker_tells_what_is_wrong(two: Client, grey: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        list(cluster.extracted([order(tmp_path / "none.tif", grey, tmp_path)], two))
+        list(cluster.run_tasks([task(tmp_path / "none.tif", grey, tmp_path)], two))
 
 
 def test_a_scheduler_at_an_address_is_used(

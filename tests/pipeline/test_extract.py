@@ -12,6 +12,7 @@ from terralink import graph, metrics, synthetic
 from terralink.inference import tile_plan
 from terralink.pipeline import extract
 from terralink.raster import Grid, Raster, RasterWriter
+from terralink.vectorize import RoadOptions
 
 UTM = CRS.from_epsg(32611)
 SIDE_PX = 900
@@ -33,7 +34,7 @@ def extracted(picture: Raster, rows: slice, cols: slice, folder: Path) -> graph.
     with RasterWriter(path, grid, bands=3) as writer:
         writer.write(0, 0, np.ascontiguousarray(part))
     # What a seam cuts off is shorter than what would be kept of it in one piece: keep all.
-    return extract.roads(path, min_spur_m=0, max_gap_m=0)
+    return extract.extract_roads(path, options=RoadOptions(min_spur_m=0, max_gap_m=0))
 
 
 def inside(
@@ -81,7 +82,7 @@ def test_a_scene_that_is_cut_or_shifted_gives_the_same_map_inside(
 def test_the_map_lies_on_the_roads_of_a_town(tmp_path: Path) -> None:
     drawn = synthetic.draw((1024, 1024), seed=11, pixel_size_m=0.5)
     drawn.write(tmp_path / "town.tif")
-    roads = extract.roads(tmp_path / "town.tif", out=tmp_path / "town.gpkg")
+    roads = extract.extract_roads(tmp_path / "town.tif", out=tmp_path / "town.gpkg")
     match = metrics.match_centrelines(drawn.roads, roads, within_m=4.0)
     assert match.precision > 0.7
     assert match.recall > 0.7
@@ -96,8 +97,10 @@ def test_the_map_is_the_same_whether_probabilities_go_to_a_file_or_not(
     with RasterWriter(tmp_path / "part.tif", part.grid, bands=3) as writer:
         writer.write(0, 0, part.array)
     done: list[float] = []
-    alone = extract.roads(tmp_path / "part.tif")
-    beside = extract.roads(tmp_path / "part.tif", out=tmp_path / "map.gpkg", progress=done.append)
+    alone = extract.extract_roads(tmp_path / "part.tif")
+    beside = extract.extract_roads(
+        tmp_path / "part.tif", out=tmp_path / "map.gpkg", progress=done.append
+    )
     assert len(alone) == len(beside) > 10
     np.testing.assert_array_equal(alone.length_m, beside.length_m)
     np.testing.assert_array_equal(alone.width_m, beside.width_m)
@@ -108,7 +111,7 @@ def test_the_map_is_the_same_whether_probabilities_go_to_a_file_or_not(
 @pytest.mark.data
 def test_vegas_is_on_the_map_and_measured_in_metres(data_root: Path) -> None:
     folder = data_root / "spacenet-vegas"
-    roads = extract.roads(folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif")
+    roads = extract.extract_roads(folder / "RGB-PanSharpen_AOI_2_Vegas_img0.tif")
     truth = graph.RoadGraph.from_file(folder / "AOI_2_Vegas_img0.geojson")
     match = metrics.match_centrelines(truth, roads, within_m=4.0)
     assert roads.crs == UTM

@@ -19,7 +19,7 @@ import rasterio
 from affine import Affine
 from pyproj import CRS
 
-from terralink import inference, raster
+from terralink import inference, raster, vectorize
 from terralink.atomic_write import draft_folder
 from terralink.cli import main
 from terralink.errors import InputError, OutputError, TerralinkError, UnreadableWarning
@@ -72,7 +72,7 @@ def scene(tmp_path: Path) -> Path:
 def plain(scene: Path, model: inference.Model, tmp_path: Path) -> Path:
     """The map that was made without a job."""
     out = tmp_path / "plain" / "map.gpkg"
-    extract.roads(scene, model=model, out=out)
+    extract.extract_roads(scene, model, out=out)
     return out
 
 
@@ -112,7 +112,7 @@ def test_a_job_goes_on_where_it_died(
             raise KilledError
 
     with pytest.raises(KilledError):
-        extract.roads(scene, model=model, out=out, job=job, progress=die)
+        extract.extract_roads(scene, model, out=out, job=job, progress=die)
     assert not out.exists()
     # a strip has the rows of two bands; others are made ahead
     assert len(list((job / "bands").iterdir())) >= 2 * killed_after
@@ -122,7 +122,7 @@ def test_a_job_goes_on_where_it_died(
         if part < 1:  # at its end the bands go
             assert all(path.stat().st_mtime_ns == when for path, when in written.items())
 
-    extract.roads(scene, model=model, out=out, job=job, progress=as_they_were)
+    extract.extract_roads(scene, model, out=out, job=job, progress=as_they_were)
     assert_same(out, plain)
     assert not (job / "bands").exists()
 
@@ -130,7 +130,7 @@ def test_a_job_goes_on_where_it_died(
         raise AssertionError("a finished job has nothing to do")
 
     monkeypatch.setattr(inference, "bands", none)
-    again = extract.roads(scene, model=model, out=out, job=job)
+    again = extract.extract_roads(scene, model, out=out, job=job)
     assert len(again) > 10
 
 
@@ -142,13 +142,13 @@ def test_a_band_that_was_spoilt_on_disk_is_made_again(
     job, out = tmp_path / "job", tmp_path / "map.gpkg"
     with raster.open_scene(scene) as opened:
         settings = {"threshold": None, "min_spur_m": 15.0, "max_gap_m": 30.0}
-        assert len(list(jobs.opened(job, model, opened, settings=settings).bands())) >= 3
+        assert len(list(jobs.open_job(job, model, opened, settings=settings).bands())) >= 3
     band = job / "bands" / "000001.npz"
     data = band.read_bytes()
     middle = len(data) // 2
     other = bytes([data[middle] ^ 255])
     band.write_bytes(spoil(data) if spoil else data[:middle] + other + data[middle + 1 :])
-    extract.roads(scene, model=model, out=out, job=job)
+    extract.extract_roads(scene, model, out=out, job=job)
     assert_same(out, plain)
 
 
@@ -156,15 +156,15 @@ def test_a_job_of_something_else_is_refused(
     scene: Path, model: inference.Model, tmp_path: Path
 ) -> None:
     job, out = tmp_path / "job", tmp_path / "map.gpkg"
-    extract.roads(scene, model=model, out=out, job=job)
+    extract.extract_roads(scene, model, out=out, job=job)
 
     def refused(which: str, **other: object) -> None:
         arguments = {"path": scene, "model": model, "out": out, "job": job, **other}
         with pytest.raises(InputError, match=which) as told:
-            extract.roads(**arguments)  # type: ignore[arg-type]
+            extract.extract_roads(**arguments)  # type: ignore[arg-type]
         assert "\n" not in str(told.value)
 
-    refused("settings threshold null, not 0.4", threshold=0.4)
+    refused("settings threshold null, not 0.4", options=vectorize.RoadOptions(threshold=0.4))
     refused("settings tta false, not true", tta=True)
     refused("model sha256", model="roads")
     refused("model sha256", model=inference.Ensemble([model, model]))
@@ -178,9 +178,9 @@ def test_a_start_gets_on_while_it_reads_what_is_there(
     scene: Path, model: inference.Model, tmp_path: Path
 ) -> None:
     with raster.open_scene(scene) as opened:
-        job = jobs.opened(tmp_path / "job", model, opened)
+        job = jobs.open_job(tmp_path / "job", model, opened)
         whole = list(inference.bands(model, opened))
-        assert len(list(job.made(1, 2))) == 1
+        assert len(list(job.compute(1, 2))) == 1
         bands = job.bands()
         assert next(bands).grid == whole[0].grid
         wait_for(lambda: bands_in(tmp_path / "job") == job.count)  # and nobody asks for more
@@ -212,9 +212,9 @@ def test_a_job_that_died_while_its_bands_were_removed_has_none_after(
     with monkeypatch.context() as patched:
         patched.setattr("terralink.pipeline.jobs.shutil.rmtree", die)
         with pytest.raises(KilledError):
-            extract.roads(scene, model=model, out=out, job=job)
+            extract.extract_roads(scene, model, out=out, job=job)
     assert bands_in(job) >= 2
-    extract.roads(scene, model=model, out=out, job=job)
+    extract.extract_roads(scene, model, out=out, job=job)
     assert not (job / "bands").exists()
     assert_same(out, plain)
 
@@ -223,17 +223,18 @@ def test_what_could_not_be_read_is_told_whoever_read_it(
     scene: Path, model: inference.Model, tmp_path: Path
 ) -> None:
     spoil(scene, block=(1, 0))
-    job, how = tmp_path / "job", {"stretch": raster.Stretch.none(), "mask_corrupt_blocks": True}
+    job = tmp_path / "job"
+    how = raster.SceneOptions(stretch=raster.Stretch.none(), mask_corrupt_blocks=True)
     lost = r"1 block of .* is masked: rows 512-1024, columns 0-150"
     with (
         pytest.warns(UnreadableWarning, match=lost),
-        extract.kept(scene, model=model, job=job, **how) as begun,  # type: ignore[arg-type]
+        extract.open_map_job(job, scene, model, scene_options=how) as begun,
     ):
         assert len(list(begun.bands())) > 2
     with pytest.warns(UnreadableWarning, match=lost):
-        extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=job, **how)  # type: ignore[arg-type]
+        extract.extract_roads(scene, model, out=tmp_path / "map.gpkg", job=job, scene_options=how)
     with pytest.warns(UnreadableWarning, match=lost):
-        extract.roads(scene, model=model, out=tmp_path / "plain.gpkg", **how)  # type: ignore[arg-type]
+        extract.extract_roads(scene, model, out=tmp_path / "plain.gpkg", scene_options=how)
     assert_same(tmp_path / "map.gpkg", tmp_path / "plain.gpkg")
 
 
@@ -253,7 +254,7 @@ def test_a_job_that_died_at_its_first_word_is_begun(
     (tmp_path / "job").mkdir()
     draft_folder(tmp_path / "job" / "job.json").mkdir()
     (draft_folder(tmp_path / "job" / "job.json") / "result.json").write_text('{"terra')
-    extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
+    extract.extract_roads(scene, model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
     assert_same(tmp_path / "map.gpkg", plain)
     assert {path.name for path in (tmp_path / "job").iterdir()} == {"job.json", "lock"}
 
@@ -263,12 +264,12 @@ def test_a_folder_that_is_no_job_is_left_alone(
 ) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "cat.jpg").touch()
-    with pytest.raises(InputError, match="other things"):
-        extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "pictures")
+    with pytest.raises(InputError, match="has other files"):
+        extract.extract_roads(scene, model, out=tmp_path / "map.gpkg", job=tmp_path / "pictures")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "job.json").write_text('{"terralink"')
     with pytest.raises(InputError, match=r"job.json cannot be read"):
-        extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "broken")
+        extract.extract_roads(scene, model, out=tmp_path / "map.gpkg", job=tmp_path / "broken")
 
 
 def test_a_job_that_cannot_be_locked_is_told(
@@ -279,18 +280,18 @@ def test_a_job_that_cannot_be_locked_is_told(
         kept = jobs.Job(tmp_path / "job", model, opened, tta=False)
         with (
             pytest.raises(OutputError, match=r"lock: Is a directory; .*--job"),
-            jobs.alone(kept, []),
+            jobs.exclusive(kept, []),
         ):
             pass
 
 
 def test_two_do_not_work_on_one_job(scene: Path, model: inference.Model, tmp_path: Path) -> None:
     def second(_part: float) -> None:
-        extract.roads(scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
+        extract.extract_roads(scene, model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
 
-    with pytest.raises(OutputError, match="is being worked on"):
-        extract.roads(
-            scene, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job", progress=second
+    with pytest.raises(OutputError, match="is working on"):
+        extract.extract_roads(
+            scene, model, out=tmp_path / "map.gpkg", job=tmp_path / "job", progress=second
         )
 
 
@@ -299,12 +300,12 @@ def test_a_wide_scene_is_kept_in_columns(
 ) -> None:
     monkeypatch.setattr("terralink.inference.tile_plan._WIDEST_PX", 1024)
     wide = streets(tmp_path / "wide.tif", (150, 1700))
-    extract.roads(wide, model=model, out=tmp_path / "plain.gpkg")
+    extract.extract_roads(wide, model, out=tmp_path / "plain.gpkg")
     with raster.open_scene(wide) as opened:
         settings = {"threshold": None, "min_spur_m": 15.0, "max_gap_m": 30.0}
-        made = jobs.opened(tmp_path / "job", model, opened, settings=settings).made(1, 2)
+        made = jobs.open_job(tmp_path / "job", model, opened, settings=settings).compute(1, 2)
         assert len(list(made)) == 1
-    extract.roads(wide, model=model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
+    extract.extract_roads(wide, model, out=tmp_path / "map.gpkg", job=tmp_path / "job")
     assert_same(tmp_path / "map.gpkg", tmp_path / "plain.gpkg")
 
 
@@ -329,7 +330,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_bytes(
         time.sleep(chance.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-    extract.roads(scene, model=grey, out=maps / "scene.gpkg", job=job / "scene")
+    extract.extract_roads(scene, grey, out=maps / "scene.gpkg", job=job / "scene")
     assert_same(maps / "scene.gpkg", plain)
     assert {path.name for path in maps.iterdir()} == {"scene.gpkg", "scene.prob.tif"}
     assert json.loads((job / "scene" / "job.json").read_text())["results"]
@@ -357,10 +358,10 @@ def test_a_full_disk_keeps_what_was_done(
     with monkeypatch.context() as patched:
         patched.setattr(np.lib.format, "write_array", full)
         with pytest.raises(TerralinkError, match="disk is full; free some space, start again"):
-            extract.roads(scene, model=model, out=out, job=job)
+            extract.extract_roads(scene, model, out=out, job=job)
     assert bands_in(job) == 2
     assert not out.exists()
-    extract.roads(scene, model=model, out=out, job=job)
+    extract.extract_roads(scene, model, out=out, job=job)
     assert_same(out, plain)
 
 

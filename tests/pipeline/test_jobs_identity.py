@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from affine import Affine
 from pyproj import CRS
 
-from terralink import inference, raster
+from terralink import inference, raster, vectorize
 from terralink.errors import InputError
 from terralink.inference import tile_plan
 from terralink.map_kind import MapKind
@@ -36,10 +37,22 @@ def tile(path: Path, *, col: int = 0, crs: CRS | None = UTM, repeated: int = 1) 
 def told(tmp_path: Path, grey: Path) -> Callable[..., dict[str, Any]]:
     """What ``job.json`` holds of a job that is begun with these options."""
 
-    def begun(path: Path, **options: Any) -> dict[str, Any]:
-        model = options.pop("model", None) or inference.load(grey)
-        options = {"bands": (1, 2, 3), **options}
-        with extract.kept(path, model=model, job=tmp_path / "job", **options) as job:
+    def begun(
+        path: Path,
+        options: vectorize.MapOptions = vectorize.RoadOptions(),
+        *,
+        model: inference.Predictor | None = None,
+        tta: bool = False,
+        **scene: Any,
+    ) -> dict[str, Any]:
+        with extract.open_map_job(
+            tmp_path / "job",
+            path,
+            model or inference.load(grey),
+            scene_options=raster.SceneOptions(**{"bands": (1, 2, 3), **scene}),
+            options=options,
+            tta=tta,
+        ) as job:
             known: dict[str, Any] = json.loads((job.folder / "job.json").read_text())
         shutil.rmtree(tmp_path / "job")
         return known
@@ -47,40 +60,94 @@ def told(tmp_path: Path, grey: Path) -> Callable[..., dict[str, Any]]:
     return begun
 
 
-# Another value for each option of ``extract.kept``, and whether it counts for a scene with a CRS.
-OTHERS: dict[str, tuple[Any, bool]] = {
-    "what": (MapKind.LANDCOVER, True),
-    "min_probability": (0.4, True),
-    "pixel_size_m": (0.5, False),
-    "crs": ("EPSG:32612", False),
+# Another value for each option of a scene, and whether it counts for a scene with a CRS.
+SCENE: dict[str, tuple[Any, bool]] = {
+    "assumed_pixel_size_m": (0.5, False),
+    "assumed_crs": ("EPSG:32612", False),
     "bands": ((3, 2, 1), True),
     "stretch": (raster.Stretch((0.0,), (90.0,), (200.0,)), True),
     "no_data": ((0,), True),
-    "threshold": (0.4, True),
-    "min_spur_m": (20.0, True),
-    "max_gap_m": (20.0, True),
-    "tta": (True, True),
     "area": (raster.Area.from_bounds((-116, 36, -115.8875, 37)), True),
     "mask_corrupt_blocks": (True, True),
 }
+# Another value for each option of each kind of map.
+MAP: dict[MapKind, dict[str, Any]] = {
+    MapKind.ROADS: {
+        "threshold": 0.4,
+        "weak_threshold": 0.1,
+        "min_spur_m": 20.0,
+        "max_gap_m": 20.0,
+        "min_piece_m": 20.0,
+        "simplify_m": 2.0,
+    },
+    MapKind.BUILDINGS: {
+        "threshold": 0.4,
+        "neck": 0.4,
+        "min_area_m2": 20.0,
+        "min_hole_m2": 20.0,
+        "simplify_m": 2.0,
+        "right_angles": False,
+    },
+    MapKind.LANDCOVER: {
+        "threshold": 0.4,
+        "min_probability": 0.4,
+        "min_area_m2": 20.0,
+        "simplify_m": 2.0,
+    },
+}
 
 
-def test_every_option_is_thought_of() -> None:
-    """A new option belongs in ``OTHERS``, unless it cannot change the result."""
-    options = set(inspect.signature(extract.kept).parameters) - {"path", "model", "job"}
-    assert options == set(OTHERS)
-    more = set(inspect.signature(extract.make_map).parameters) - options
-    assert more == {"path", "model", "job", "out", "progress"}
+def test_every_option_has_another_value_here() -> None:
+    """A new option belongs in ``SCENE`` or ``MAP``, unless it cannot change the result."""
+    assert {field.name for field in fields(raster.SceneOptions)} == set(SCENE)
+    for kind, options in vectorize.MAP_OPTIONS.items():
+        assert {field.name for field in fields(options)} == set(MAP[kind])
+    arguments = set(inspect.signature(extract.extract_map).parameters)
+    assert arguments - set(inspect.signature(extract.open_map_job).parameters) == {
+        "out",
+        "progress",
+    }
 
 
-@pytest.mark.parametrize("option", OTHERS)
-def test_an_option_that_changes_the_result_changes_the_job(
+@pytest.mark.parametrize("option", SCENE)
+def test_an_option_of_the_scene_that_changes_the_result_changes_the_job(
     option: str, told: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    value, measured = OTHERS[option]
+    value, measured = SCENE[option]
     scene = tile(tmp_path / "a.tif", crs=UTM if measured else None)
     assert told(scene) == told(scene)
     assert told(scene, **{option: value}) != told(scene)
+
+
+def test_options_of_the_map_change_the_job(
+    told: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    scene = tile(tmp_path / "a.tif")
+    known = [told(scene, tta=True), told(scene), told(scene, vectorize.LandcoverOptions())]
+    assert [each for each in known if each == known[0]] == known[:1]
+    assert known[1] != known[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [(kind, option) for kind, options in MAP.items() for option in options]
+)
+def test_each_option_of_a_kind_of_map_changes_the_settings(kind: MapKind, option: str) -> None:
+    usual = vectorize.MAP_OPTIONS[kind]()
+    other = replace(usual, **{option: MAP[kind][option]})
+    assert extract.job_settings(other) != extract.job_settings(usual)
+
+
+def test_jobs_of_earlier_versions_go_on() -> None:
+    """What job.json held before options were dataclasses."""
+    roads = {"threshold": None, "min_spur_m": 15.0, "max_gap_m": 30.0}
+    assert extract.job_settings(vectorize.RoadOptions()) == roads
+    assert extract.job_settings(vectorize.RoadOptions(threshold=0.4, min_spur_m=20)) == (
+        roads | {"threshold": 0.4, "min_spur_m": 20}
+    )
+    buildings = roads | {"what": "buildings"}
+    assert extract.job_settings(vectorize.BuildingOptions()) == buildings
+    cover = roads | {"what": "landcover", "min_probability": 0.4}
+    assert extract.job_settings(vectorize.LandcoverOptions(min_probability=0.4)) == cover
 
 
 def test_weights_and_the_order_of_models_change_the_job(
@@ -143,7 +210,9 @@ def test_a_file_inside_a_scene_that_changed_is_named(kind: str, tmp_path: Path, 
     model, bands = inference.load(grey), tuple("rgb") if kind == "item" else (1, 2, 3)
 
     def begun() -> None:
-        with extract.kept(scene, model=model, job=tmp_path / "job", bands=bands):
+        with extract.open_map_job(
+            tmp_path / "job", scene, model, scene_options=raster.SceneOptions(bands=bands)
+        ):
             pass
 
     begun()
@@ -160,8 +229,11 @@ def test_a_file_that_came_into_a_folder_makes_it_another_scene(tmp_path: Path, g
     scene = of_many(tmp_path, "folder")
 
     def begun() -> None:
-        with extract.kept(
-            scene, model=inference.load(grey), job=tmp_path / "job", bands=(1, 2, 3)
+        with extract.open_map_job(
+            tmp_path / "job",
+            scene,
+            inference.load(grey),
+            scene_options=raster.SceneOptions(bands=(1, 2, 3)),
         ) as job:
             assert isinstance(job, jobs.Job)
 

@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.raster import Area, Grid, open_scene
+from terralink.raster import Area, Grid, SceneOptions, open_scene
 from terralink.raster.geometry import join_at_180, split_at_180, to_rfc7946
 from terralink.vector.layers import Layer, read_vectors, write_geojson
 
@@ -200,7 +200,9 @@ BOUNDS = [
 def test_bounds_across_180_degrees_are_met(
     tmp_path: Path, crs: str, lon: float, bounds: tuple[float, ...]
 ) -> None:
-    with open_scene(scene(tmp_path, crs, lon), no_data=(), area=Area.from_bounds(bounds)) as part:
+    with open_scene(
+        scene(tmp_path, crs, lon), SceneOptions(no_data=(), area=Area.from_bounds(bounds))
+    ) as part:
         grid = part.native_grid
         valid = part.read(0, 0, part.grid.shape).valid
     assert valid is not None
@@ -222,7 +224,7 @@ def test_a_scene_of_0_to_360_degrees_is_met_by_bounds_of_either_kind(
     bounds = (lon - 0.05, LAT - 0.05, lon + 0.05, LAT + 0.05)
     for where in (-179.0, 181.0):
         path = scene(tmp_path, "EPSG:4326", where)
-        with open_scene(path, no_data=(), area=Area.from_bounds(bounds)) as part:
+        with open_scene(path, SceneOptions(no_data=(), area=Area.from_bounds(bounds))) as part:
             assert part.grid.shape == pytest.approx((100, 100), abs=1)
 
 
@@ -231,7 +233,9 @@ def test_an_area_in_utm_meets_a_scene_in_degrees_across_180(tmp_path: Path) -> N
     x, y = Transformer.from_crs(WGS84, zone, always_xy=True).transform(180, LAT)
     area = Area(shapely.box(x - 3000, y - 2000, x + 3000, y + 2000), zone, "the park")
     for lon in (180.0, -180.0):
-        with open_scene(scene(tmp_path, "EPSG:4326", lon), no_data=(), area=area) as part:
+        with open_scene(
+            scene(tmp_path, "EPSG:4326", lon), SceneOptions(no_data=(), area=area)
+        ) as part:
             height, width = part.grid.shape
             assert height == pytest.approx(37, abs=3)
             assert width == pytest.approx(57, abs=3)

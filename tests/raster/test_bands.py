@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 
 from terralink import inference
 from terralink.errors import SceneError, SceneWarning
-from terralink.raster import open_scene
+from terralink.raster import SceneOptions, open_scene
 from terralink.raster.bands import pick_bands
 from terralink.raster.source import open_source
 
@@ -54,7 +54,7 @@ def write(
 
 def shown(path: Path, model: inference.Predictor, **options: Any) -> tuple[int, ...]:
     """The bands that the model is shown."""
-    with open_scene(path, **options) as scene:
+    with open_scene(path, SceneOptions(**options)) as scene:
         return inference.fitted(model, scene).bands
 
 
@@ -128,7 +128,7 @@ def test_bands_are_picked_by_wavelengths_in_the_metadata(
 
 def test_what_the_model_sees_are_those_bands(tmp_path: Path, model: inference.Predictor) -> None:
     path = write(tmp_path, 4, names=["blue", "green", "red", "nir"], dtype="uint16")
-    with open_scene(path) as scene, open_scene(path, bands=[3, 2, 1]) as named:
+    with open_scene(path) as scene, open_scene(path, SceneOptions(bands=[3, 2, 1])) as named:
         picked = inference.fitted(model, scene)
         assert inference.fitted(model, scene).no_data is picked.no_data  # looked for once
         assert picked.stretch == named.stretch
@@ -203,7 +203,7 @@ def test_bands_that_are_chosen_are_taken_whatever_they_are_called(
 
 
 def test_one_band_is_read_three_times(tmp_path: Path) -> None:
-    with open_scene(write(tmp_path, 1), bands=[1, 1, 1]) as scene:
+    with open_scene(write(tmp_path, 1), SceneOptions(bands=[1, 1, 1])) as scene:
         image = scene.read(0, 0, (64, 64)).array
     assert (image[0] == image[1]).all()
     assert len(image) == 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
-from terralink.raster import Area, Grid, open_scene
+from terralink.raster import Area, Grid, SceneOptions, open_scene
 from terralink.raster.source import Source
 from terralink.vector.layers import read_area
 
@@ -63,7 +63,7 @@ def test_a_scene_ends_around_its_area_and_is_the_same_inside(
     area = area_of((40, 50, 160, 130), (200, 140, 220, 180))
     with (
         open_scene(scene, pixel_size_m=pixel_size_m) as whole,
-        open_scene(scene, pixel_size_m=pixel_size_m, area=area) as part,
+        open_scene(scene, SceneOptions(area=area), pixel_size_m=pixel_size_m) as part,
     ):
         assert part.grid.height < whole.grid.height / 2
         near = part.read(-3, -3, (part.grid.height + 6, part.grid.width + 6))
@@ -79,7 +79,9 @@ def test_a_scene_ends_around_its_area_and_is_the_same_inside(
 def test_what_does_not_touch_the_area_is_not_read(
     scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_scene(scene, area=area_of((0, 0, 20, 20), (380, 280, 400, 300))) as part:
+    with open_scene(
+        scene, SceneOptions(area=area_of((0, 0, 20, 20), (380, 280, 400, 300)))
+    ) as part:
         assert part.stretch
         monkeypatch.delattr(Source, "read")
         between = part.read(100, 100, (64, 64))
@@ -90,7 +92,7 @@ def test_what_does_not_touch_the_area_is_not_read(
 def test_bounds_in_degrees_are_found_in_any_crs(scene: Path) -> None:
     to_degrees = Transformer.from_crs(UTM, 4326, always_xy=True)
     bounds = to_degrees.transform_bounds(600010, 3999900, 600090, 3999980)
-    with open_scene(scene, area=Area.from_bounds(bounds)) as part:
+    with open_scene(scene, SceneOptions(area=Area.from_bounds(bounds))) as part:
         assert part.grid.bounds == pytest.approx((600010, 3999900, 600090, 3999980), abs=3)
 
 
@@ -122,7 +124,7 @@ def test_a_file_without_polygons_is_refused(geojson: Callable[..., Path]) -> Non
 def test_an_area_elsewhere_is_told_with_both_places(scene: Path) -> None:
     with (
         pytest.raises(InputError, match=r"do not meet: .*9\.0000,47.*the scene is at -115"),
-        open_scene(scene, area=Area.from_bounds((9, 47, 9.5, 47.2))),
+        open_scene(scene, SceneOptions(area=Area.from_bounds((9, 47, 9.5, 47.2)))),
     ):
         pass
 

@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 
 from terralink.errors import SceneError, UnreadableWarning
-from terralink.raster import Raster, open_scene
+from terralink.raster import Raster, SceneOptions, open_scene
 
 PLACE = Affine(1, 0, 600000, 0, -1, 4000000)
 LEVELS = np.random.default_rng(0).integers(40, 200, (3, 300, 300), dtype=np.uint8)
@@ -41,7 +41,7 @@ def spoilt(tmp_path: Path) -> Callable[..., Path]:
 
 
 def masked(path: Path, row: int, col: int, shape: tuple[int, int]) -> Raster:
-    with open_scene(path, mask_corrupt_blocks=True) as scene:
+    with open_scene(path, SceneOptions(mask_corrupt_blocks=True)) as scene:
         return scene.read(row, col, shape)
 
 

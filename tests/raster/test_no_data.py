@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 from terralink.errors import NoDataWarning, SceneError
-from terralink.raster import Scene, Stretch, open_scene
+from terralink.raster import Scene, SceneOptions, Stretch, open_scene
 from terralink.synthetic import draw
 
 Bools = NDArray[np.bool_]
@@ -91,7 +91,7 @@ def opened(path: Path, **options: Any) -> Iterator[tuple[Scene, list[str]]]:
     lines: list[str] = []
     with (
         warnings.catch_warnings(record=True, action="always", category=NoDataWarning) as heard,
-        open_scene(path, **options) as scene,
+        open_scene(path, SceneOptions(**options)) as scene,
     ):
         scene.stretch  # noqa: B018 it looks for what is missing
         lines += [str(each.message) for each in heard]
@@ -323,7 +323,7 @@ def test_nothing_is_looked_for_where_that_is_not_wanted(write: Write) -> None:
 def test_a_level_that_the_scene_cannot_hold_is_refused(write: Write, level: float) -> None:
     with (
         pytest.raises(SceneError, match=r"uint8, 0 to 255.*--no-data"),
-        open_scene(write(town(64)), no_data=[level]),
+        open_scene(write(town(64)), SceneOptions(no_data=[level])),
     ):
         pass
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 from pyproj import CRS
 
+from terralink.map_kind import MapKind
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import (
     MIDDLE,
@@ -18,7 +19,7 @@ from terralink.raster.pixel_values import (
     keep_threshold_side,
     min_positive_value,
 )
-from terralink.vectorize import BuildingTracer, RoadTracer
+from terralink.vectorize import MapTracer, options_for
 from terralink.vectorize.bands import ProbabilityReader
 
 
@@ -36,7 +37,7 @@ def test_an_ordinary_scene_stays_as_it_is() -> None:
     np.testing.assert_array_equal(stretch(massachusetts[:, None]), massachusetts[:, None])
 
 
-def test_a_dark_scene_is_brought_to_the_middle() -> None:
+def test_a_dark_scene_is_regrid_the_middle() -> None:
     vegas = levels(1, 26, 254)
     stretch = Stretch.fit(vegas)
     bright = stretch(vegas[:, None])
@@ -44,7 +45,7 @@ def test_a_dark_scene_is_brought_to_the_middle() -> None:
 
 
 @pytest.mark.parametrize("percentiles", [(200, 400, 900), (-3, 0.5, 9)])
-def test_other_levels_are_brought_to_the_middle(percentiles: tuple[float, float, float]) -> None:
+def test_other_levels_are_regrid_the_middle(percentiles: tuple[float, float, float]) -> None:
     scene = levels(*percentiles, dtype=np.float32)
     bright = Stretch.fit(scene)(scene[:, None])
     assert np.percentile(bright, [2, 50, 98]) == pytest.approx([0, 255 * MIDDLE, 255], abs=2)
@@ -95,7 +96,7 @@ thresholds = st.one_of(
 
 
 @given(thresholds)
-def test_a_byte_is_positive_from_the_least_level_on(threshold: float) -> None:
+def test_a_byte_is_positive_from_the_min_positive_value_on(threshold: float) -> None:
     levels = np.arange(256)
     positive = find_positive(levels / 255, threshold)
     assert np.flatnonzero(positive)[0] == min_positive_value(threshold)
@@ -142,13 +143,13 @@ def band_of(share: float, dtype: str) -> Raster:
 
 @pytest.mark.parametrize("threshold", [0.2, 0.3, 0.35, 0.4, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint16", "uint8"])
-@pytest.mark.parametrize("tracer", [RoadTracer, BuildingTracer])
+@pytest.mark.parametrize("kind", [MapKind.ROADS, MapKind.BUILDINGS])
 def test_what_is_at_the_threshold_is_traced_and_what_is_below_is_not(
-    tracer: type[RoadTracer | BuildingTracer], dtype: str, threshold: float
+    kind: MapKind, dtype: str, threshold: float
 ) -> None:
     at = min_positive_value(threshold) / 255 if dtype == "uint8" else threshold
     for share, count in ((at, 1), (at - 1 / 255, 0)):
-        tracing = tracer(threshold=threshold)
+        tracing = MapTracer(options_for(kind, threshold=threshold), None)
         tracing.add(band_of(share, dtype))
         assert len(tracing.finish()) == count
 

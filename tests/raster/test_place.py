@@ -11,7 +11,7 @@ from PIL import Image
 from pyproj import CRS
 
 from terralink.errors import InputError, SceneError
-from terralink.raster import open_scene
+from terralink.raster import SceneOptions, open_scene
 from terralink.raster.source import open_source
 
 WORLD = Affine(0.3, 0, 500100, 0, -0.3, 4000900)
@@ -50,14 +50,16 @@ def test_a_pixel_size_is_all_there_is_where_there_is_no_transform(tmp_path: Path
 
 def test_a_working_grid_begins_where_the_transform_says(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png")
-    with open_scene(path, pixel_size_m=0.6, assumed_pixel_size_m=0.3) as scene:
+    with open_scene(path, SceneOptions(assumed_pixel_size_m=0.3), pixel_size_m=0.6) as scene:
         assert scene.grid.transform.almost_equals(Affine(0.6, 0, 500100, 0, -0.6, 4000900), 1e-6)
         assert scene.grid.shape == (20, 30)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32611", CRS.from_epsg(32611), CRS.from_epsg(32611).to_wkt()])
 def test_a_crs_can_be_named(tmp_path: Path, crs: CRS | str) -> None:
-    with open_scene(picture(tmp_path / "a.png"), assumed_crs=crs, pixel_size_m=0.6) as scene:
+    with open_scene(
+        picture(tmp_path / "a.png"), SceneOptions(assumed_crs=crs), pixel_size_m=0.6
+    ) as scene:
         assert scene.grid.crs == CRS.from_epsg(32611)
         assert scene.native_grid.transform.almost_equals(WORLD, 1e-6)
         assert scene.has_crs
@@ -68,7 +70,7 @@ def test_a_crs_can_be_named(tmp_path: Path, crs: CRS | str) -> None:
 def test_what_is_no_crs_on_the_earth_is_refused(tmp_path: Path, crs: str) -> None:
     with (
         pytest.raises(InputError, match="such as EPSG:32611"),
-        open_scene(picture(tmp_path / "a.png"), assumed_crs=crs),
+        open_scene(picture(tmp_path / "a.png"), SceneOptions(assumed_crs=crs)),
     ):
         pass
 
@@ -76,7 +78,7 @@ def test_what_is_no_crs_on_the_earth_is_refused(tmp_path: Path, crs: str) -> Non
 def test_a_crs_without_a_transform_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(SceneError, match=r"no transform.*world file"),
-        open_scene(picture(tmp_path / "a.png", None), assumed_crs="EPSG:32611"),
+        open_scene(picture(tmp_path / "a.png", None), SceneOptions(assumed_crs="EPSG:32611")),
     ):
         pass
 
@@ -88,11 +90,11 @@ def test_another_crs_than_the_files_is_refused(tmp_path: Path) -> None:
         path, "w", driver="GTiff", crs="EPSG:32611", transform=WORLD, **size
     ) as file:
         file.write(np.ones((1, 8, 8), np.uint8))
-    with open_scene(path, assumed_crs="EPSG:32611") as scene:
+    with open_scene(path, SceneOptions(assumed_crs="EPSG:32611")) as scene:
         assert scene.has_crs
     with (
         pytest.raises(SceneError, match=r"is in EPSG:32611, not in EPSG:32612.*leave it out"),
-        open_scene(path, assumed_crs="EPSG:32612"),
+        open_scene(path, SceneOptions(assumed_crs="EPSG:32612")),
     ):
         pass
 

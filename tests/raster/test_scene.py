@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 
 from terralink.errors import SceneError
-from terralink.raster import Grid, Raster, Stretch, open_scene, read_raster
+from terralink.raster import Grid, Raster, SceneOptions, Stretch, open_scene, read_raster
 
 GRID = Grid((6, 4), Affine(2, 0, 10, 0, -2, 100))
 
@@ -90,8 +90,8 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def whole(path: Path, **options: Any) -> Raster:
-    with open_scene(path, **options) as scene:
+def whole(path: Path, pixel_size_m: float | None = None, **options: Any) -> Raster:
+    with open_scene(path, SceneOptions(**options), pixel_size_m=pixel_size_m) as scene:
         return scene.read(0, 0, scene.grid.shape)
 
 
@@ -257,7 +257,7 @@ def test_a_palette_becomes_red_green_and_blue(make: Make) -> None:
     indices = np.array([[[0, 1], [2, 1]]], np.uint8)
     colours = {0: (10, 20, 30, 255), 1: (200, 100, 50, 255), 2: (1, 2, 3, 255)}
     path = make(indices, photometric="palette", colormap=colours)
-    with open_scene(path, stretch=Stretch.none()) as scene:
+    with open_scene(path, SceneOptions(stretch=Stretch.none())) as scene:
         assert scene.bands == (1, 2, 3)
         image = scene.read(0, 0, (2, 2)).array
     assert image[:, 0, 0].tolist() == [10, 20, 30]
@@ -277,7 +277,9 @@ def test_bands_are_read_by_the_names_of_the_file_or_of_its_colours(make: Make) -
     path = make(levels, colorinterp=colours)
     with rasterio.open(path, "r+") as dataset:
         dataset.descriptions = (None, None, "B04", "NIR")
-    with open_scene(path, bands=["nir", "Red", 2, "b04"], stretch=Stretch.none()) as scene:
+    with open_scene(
+        path, SceneOptions(bands=["nir", "Red", 2, "b04"], stretch=Stretch.none())
+    ) as scene:
         assert scene.bands == (4, 3, 2, 3)
         assert (scene.read(0, 0, (1, 3)).array == levels[[3, 2, 1, 2]]).all()
 
@@ -288,8 +290,8 @@ def test_a_band_of_an_unknown_name_is_told_with_the_nearest(make: Make) -> None:
         read_window(path, bands=["gren"])
 
 
-def read_window(path: Path, **options: Any) -> Raster:
-    with open_scene(path, **options) as scene:
+def read_window(path: Path, pixel_size_m: float | None = None, **options: Any) -> Raster:
+    with open_scene(path, SceneOptions(**options), pixel_size_m=pixel_size_m) as scene:
         return scene.read(0, 0, scene.grid.shape)
 
 
@@ -306,7 +308,7 @@ def test_without_a_crs_a_scene_is_read_in_its_own_pixels(make: Make) -> None:
     with open_scene(path, pixel_size_m=2.0) as scene:
         assert not scene.has_crs
         assert scene.grid.shape == (20, 20)
-    with open_scene(path, pixel_size_m=2.0, assumed_pixel_size_m=0.5) as scene:
+    with open_scene(path, SceneOptions(assumed_pixel_size_m=0.5), pixel_size_m=2.0) as scene:
         assert scene.grid.shape == (5, 5)
         assert scene.grid.pixel_size_m == (2, 2)
 
@@ -364,7 +366,7 @@ def test_a_text_file_is_no_raster(tmp_path: Path) -> None:
 def test_a_truncated_file_is_told_with_the_window(make: Make) -> None:
     path = make(noise((1, 600, 600)), compress="deflate", blockysize=16)
     os.truncate(path, path.stat().st_size * 2 // 3)
-    with open_scene(path, stretch=Stretch.none(), no_data=()) as scene:
+    with open_scene(path, SceneOptions(stretch=Stretch.none(), no_data=())) as scene:
         scene.read(0, 0, (100, 600))
         with pytest.raises(
             SceneError, match=r"cannot read rows 500-600, columns 0-600 of .*cut off"

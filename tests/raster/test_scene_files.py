@@ -13,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from terralink.errors import SceneError, UnreadableWarning
-from terralink.raster import Raster, open_scene
+from terralink.raster import Raster, SceneOptions, open_scene
 
 Make = Callable[..., Path]
 UTM = Affine(0.5, 0, 600000, 0, -0.5, 4000000)
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def whole(path: object, **options: Any) -> Raster:
-    with open_scene(path, **options) as scene:  # type: ignore[arg-type]
+    with open_scene(path, SceneOptions(**options)) as scene:  # type: ignore[arg-type]
         return scene.read(0, 0, scene.grid.shape)
 
 
@@ -166,7 +166,7 @@ def test_of_a_scene_on_a_server_only_what_is_needed_is_fetched(
     make: Make, serve: Serve, tmp_path: Path
 ) -> None:
     size = make("far.tif", NOISE, **TILED).stat().st_size
-    with open_scene(f"{serve()}/far.tif", no_data=()) as scene:
+    with open_scene(f"{serve()}/far.tif", SceneOptions(no_data=())) as scene:
         read = scene._source.read((600, 700), (600, 700))[0]
     assert (read == NOISE[:, 600:700, 600:700]).all()
     assert 0 < sum(map(int, (tmp_path / "sent").read_text().split())) < size / 2
@@ -243,7 +243,7 @@ def test_each_band_of_a_vrt_has_its_own_nodata(
     told = [level for level in nodata if level is not None]
     bands = [band for band, level in zip(levels, nodata, strict=True) if level is not None]
     missing = np.any([band == level for band, level in zip(bands, told, strict=True)], axis=0)
-    with open_scene(path, no_data=()) as scene:
+    with open_scene(path, SceneOptions(no_data=())) as scene:
         assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()
     (tmp_path / "many").mkdir()
     path.rename(tmp_path / "many" / "a.vrt")
@@ -251,7 +251,9 @@ def test_each_band_of_a_vrt_has_its_own_nodata(
         (tmp_path / f"{number}.tif").rename(tmp_path / "many" / f"{number}.tif.part")
     text = (tmp_path / "many" / "a.vrt").read_text().replace(".tif<", ".tif.part<")
     (tmp_path / "many" / "a.vrt").write_text(text)
-    with open_scene(tmp_path / "many", no_data=()) as scene:  # a mosaic of the VRT alone
+    with open_scene(
+        tmp_path / "many", SceneOptions(no_data=())
+    ) as scene:  # a mosaic of the VRT alone
         assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()
 
 
@@ -265,5 +267,5 @@ def test_a_byte_is_no_data_where_all_bands_with_a_tag_say_so(
         [band == level for band, level in zip(levels, nodata, strict=True) if level is not None],
         axis=0,
     )
-    with open_scene(vrt_of_bands(tmp_path, levels, nodata), no_data=()) as scene:
+    with open_scene(vrt_of_bands(tmp_path, levels, nodata), SceneOptions(no_data=())) as scene:
         assert (scene.read(0, 0, (20, 30)).valid == ~missing).all()

@@ -13,7 +13,13 @@ from pyproj import CRS
 
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.vectorize import BuildingTracer, RoadTracer, trace_buildings, trace_roads
+from terralink.vectorize import (
+    BuildingOptions,
+    BuildingTracer,
+    RoadTracer,
+    trace_buildings,
+    trace_roads,
+)
 from terralink.vectorize.bands import PixelValues, ProbabilityReader, scaled
 
 # Each type with what marks a pixel in its masks.
@@ -47,7 +53,7 @@ def test_a_mask_is_a_mask_whatever_its_type_and_wherever_it_begins(dtype: str, m
     mask = raster(late(dtype, mark))
     found = trace_roads(mask)
     assert found.length_m.sum() == pytest.approx(120, abs=10)
-    assert len(trace_buildings(mask, min_area_m2=10)) == 2
+    assert len(trace_buildings(mask, BuildingOptions(min_area_m2=10))) == 2
     assert trace_buildings(mask).prob.tolist() == [1, 1]
 
 

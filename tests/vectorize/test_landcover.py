@@ -17,7 +17,7 @@ from scipy import ndimage
 from terralink import synthetic
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
-from terralink.vectorize import LandcoverTracer, trace_landcover
+from terralink.vectorize import LandcoverOptions, LandcoverTracer, trace_landcover
 
 
 def raster(classes: object, pixel_m: float = 1) -> Raster:
@@ -41,7 +41,9 @@ def blobs(seed: int, size: int = 80) -> NDArray[np.int64]:
 def test_any_classes_become_a_coverage_of_all_the_ground(
     classes: NDArray[np.uint8], simplify_m: float, min_area_m2: int
 ) -> None:
-    table = trace_landcover(raster(classes), min_area_m2=min_area_m2, simplify_m=simplify_m)
+    table = trace_landcover(
+        raster(classes), LandcoverOptions(min_area_m2=min_area_m2, simplify_m=simplify_m)
+    )
     assert shapely.is_valid(table.geometry).all()
     assert shapely.coverage_is_valid(np.asarray(table.geometry))
     if simplify_m == 0:
@@ -51,10 +53,10 @@ def test_any_classes_become_a_coverage_of_all_the_ground(
 
 
 def test_neighbours_share_their_simplified_edges() -> None:
-    table = trace_landcover(raster(blobs(1)), min_area_m2=20, simplify_m=2)
+    table = trace_landcover(raster(blobs(1)), LandcoverOptions(min_area_m2=20, simplify_m=2))
     shapes = np.asarray(table.geometry)
     assert shapely.coverage_is_valid(shapes)
-    plain = trace_landcover(raster(blobs(1)), min_area_m2=20, simplify_m=0)
+    plain = trace_landcover(raster(blobs(1)), LandcoverOptions(min_area_m2=20, simplify_m=0))
     assert shapely.get_num_coordinates(shapes).sum() < (
         shapely.get_num_coordinates(np.asarray(plain.geometry)).sum() / 3
     )
@@ -66,7 +68,7 @@ def test_a_sliver_goes_to_the_neighbour_with_the_longest_shared_edge() -> None:
     classes = np.full((20, 30), 1)
     classes[:, 15:] = 2
     classes[9:11, 13:18] = 3  # two columns of it in 1, three in 2
-    table = trace_landcover(raster(classes), min_area_m2=50, simplify_m=0)
+    table = trace_landcover(raster(classes), LandcoverOptions(min_area_m2=50, simplify_m=0))
     assert table["class"].tolist() == [1, 2]
     assert table.area_m2.tolist() == [20 * 15 - 4, 20 * 15 + 4]
 
@@ -74,13 +76,20 @@ def test_a_sliver_goes_to_the_neighbour_with_the_longest_shared_edge() -> None:
 def test_what_a_sliver_parted_is_one_region_when_it_is_gone() -> None:
     classes = np.full((20, 31), 5)
     classes[:, 15] = 8
-    table = trace_landcover(raster(classes), min_area_m2=50, simplify_m=0)
+    table = trace_landcover(raster(classes), LandcoverOptions(min_area_m2=50, simplify_m=0))
     assert table["class"].tolist() == [5]
     assert table.area_m2.tolist() == [620]
 
 
-def in_bands(probs: NDArray[Any], height: int, scale: float | None = None, **how: Any) -> Any:
-    tracer, whole = LandcoverTracer(simplify_m=0, **how), raster(probs)
+def in_bands(
+    probs: NDArray[Any],
+    height: int,
+    scale: float | None = None,
+    classes: list[str] | None = None,
+    **how: Any,
+) -> Any:
+    tracer = LandcoverTracer(LandcoverOptions(simplify_m=0, **how), classes=classes)
+    whole = raster(probs)
     whole = replace(whole, scale=scale)
     for start in range(0, whole.grid.height, height):
         tracer.add(whole.rows(start, min(start + height, whole.grid.height)))
@@ -144,7 +153,7 @@ def test_what_is_masked_is_in_no_polygon() -> None:
     valid = np.ones((10, 10), bool)
     valid[:, 0] = False
     scene = raster(classes)
-    table = trace_landcover(Raster(scene.array, scene.grid, valid), simplify_m=0)
+    table = trace_landcover(Raster(scene.array, scene.grid, valid), LandcoverOptions(simplify_m=0))
     assert table.area_m2.tolist() == [89]
     assert len(table.geometry[0].interiors) == 1
 
@@ -156,7 +165,7 @@ def test_nothing_known_is_an_empty_coverage_with_its_crs() -> None:
 
 
 def test_one_pixel_is_a_region() -> None:
-    table = trace_landcover(raster([[7]], pixel_m=0.5), simplify_m=0)
+    table = trace_landcover(raster([[7]], pixel_m=0.5), LandcoverOptions(simplify_m=0))
     assert table["class"].tolist() == [7]
     assert table.area_m2.tolist() == [0.25]
 
@@ -164,7 +173,7 @@ def test_one_pixel_is_a_region() -> None:
 def test_a_drawn_town_becomes_a_coverage() -> None:
     drawn = synthetic.draw((300, 300), seed=2, pixel_size_m=1)
     cover = drawn.landcover(0, 0, (300, 300))
-    table = trace_landcover(Raster(cover, drawn.grid), min_area_m2=30)
+    table = trace_landcover(Raster(cover, drawn.grid), LandcoverOptions(min_area_m2=30))
     assert shapely.coverage_is_valid(np.asarray(table.geometry))
     assert set(table["class"]) <= set(np.unique(cover).tolist())
     assert table.area_m2.sum() == pytest.approx(90_000, rel=1e-3)

@@ -86,7 +86,7 @@ def run(
         masks,
         side_px,
         overlap_px,
-        options.band_numbers(bands),
+        options.parse_band_numbers(bands),
         options.stretch_of(stretch),
         no_data,
     )

@@ -32,7 +32,7 @@ def run(
     files = astuple(demo.Files.of(out))
     options.check_outputs(files, files=options.files_of_models([model]), overwrite=overwrite)
     started = perf_counter()
-    ready = options.loaded([model], provider=provider)
+    ready = options.load_model([model], provider=provider)
     with console.progress(f"demo, {ready.provider}") as update:
         result = demo.walk(out, size_px=size_px, seed=seed, model=ready, progress=update)
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"

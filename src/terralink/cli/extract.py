@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import typer
 
@@ -14,12 +14,20 @@ from terralink.map_kind import MapKind
 
 if TYPE_CHECKING:
     from terralink.inference import Predictor
-    from terralink.vectorize import Map
+    from terralink.raster import SceneOptions
+    from terralink.vectorize import Map, MapOptions
 
 _PROB = ".prob.tif"  # what lies beside a map, see ``extract.prob_path``
 
 Results: TypeAlias = Mapping[Path, Path]
-How: TypeAlias = Mapping[str, Any]
+
+
+class How(NamedTuple):
+    """The same for all scenes."""
+
+    scene_options: "SceneOptions"
+    options: "MapOptions"
+    tta: bool
 
 
 def run(
@@ -72,34 +80,33 @@ def run(
         files=[area, job, *options.files_of_models(model)],
         overwrite=overwrite,
     )
-    chosen = options.band_names(bands)
     memory.share_freed()
     from terralink.pipeline import extract
     from terralink.raster.source import open_source
+    from terralink.vectorize import options_for
 
-    ready = options.loaded(model, weights, provider=provider)
-    kind = extract.map_kind(ready, what)
-    how = {
-        "what": kind,
-        "pixel_size_m": pixel_size_m,
-        "crs": crs,
-        "bands": chosen,
-        "stretch": options.stretch_of(stretch),
-        "no_data": options.no_data_of(no_data),
-        "threshold": threshold,
-        "min_probability": min_probability,
-        "tta": tta,
-        "area": options.area_of(area, bounds),
-        "mask_corrupt_blocks": on_bad_tile is options.BadTile.MASK,
-    }
-    made = (
-        _made(results, ready, job, how)
+    scene_options = options.scene_options(
+        bands=bands,
+        stretch=stretch,
+        no_data=no_data,
+        pixel_size_m=pixel_size_m,
+        crs=crs,
+        area=area,
+        bounds=bounds,
+        on_bad_tile=on_bad_tile,
+    )
+    ready = options.load_model(model, weights, provider=provider)
+    kind = extract.find_options(ready, None if what is None else options_for(what)).kind
+    map_options = options_for(kind, threshold=threshold, min_probability=min_probability)
+    how = How(scene_options, map_options, tta)
+    maps = (
+        _extract(results, ready, job, how)
         if cluster is None
-        else _made_by_many(results, ready, job or out / "job", how, cluster)
+        else _extract_on_cluster(results, ready, job or out / "job", how, cluster)
     )
     records = []
     started = perf_counter()
-    for scene, found in made:
+    for scene, found in maps:
         result = results[scene]
         record = {
             "scene": str(scene),
@@ -121,41 +128,45 @@ def run(
         console.show_json({"scenes": records})
 
 
-def _made(
+def _extract(
     results: Results, model: "Predictor", job: Path | None, how: How
 ) -> Iterator[tuple[Path, "Map"]]:
     """Scene by scene, by this process."""
     from terralink.pipeline import extract
 
     for scene, result in results.items():
-        kept = None if job is None else job / options.stem(scene)
         with console.progress(f"{scene.name}, {model.provider}") as update:
-            found = extract.make_map(
-                scene, model=model, out=result, job=kept, progress=update, **how
+            found = extract.extract_map(
+                scene,
+                model,
+                out=result,
+                job=None if job is None else job / options.stem(scene),
+                progress=update,
+                **how._asdict(),
             )
         yield scene, found
 
 
-def _made_by_many(
+def _extract_on_cluster(
     results: Results, model: "Predictor", job: Path, how: How, address: str
 ) -> Iterator[tuple[Path, "Map"]]:
-    """Each scene when it is done, by the workers at ``address``."""
+    """Each scene when it is done, by the workers of the cluster at ``address``."""
     from terralink import vectorize
     from terralink.pipeline import cluster
 
-    files = cluster.Files.of(model, threads=cluster.threads_at(address))
+    spec = cluster.ModelSpec.of(model, threads=cluster.threads_per_worker(address))
     scene_of = {result.resolve(): scene for scene, result in results.items()}
-    orders = [
-        cluster.Order(_everywhere(scene), out, (job / options.stem(scene)).resolve(), files, how)
+    tasks = [
+        cluster.SceneTask(_absolute(scene), out, (job / options.stem(scene)).resolve(), spec, *how)
         for out, scene in scene_of.items()
     ]
-    with console.extra("cluster"), cluster.connected(address) as client:
-        for order in cluster.extracted(orders, client):
-            yield scene_of[order.out], vectorize.read_map(order.out, how["what"])
+    with console.extra("cluster"), cluster.connect(address) as client:
+        for task in cluster.run_tasks(tasks, client):
+            yield scene_of[task.out], vectorize.read_map(task.out, how.options.kind)
 
 
-def _everywhere(scene: Path) -> Path:
-    """A file by its whole path; what is no file here keeps its name."""
+def _absolute(scene: Path) -> Path:
+    """The absolute path of a file; what is no file here keeps its name."""
     return scene.resolve() if scene.exists() else scene
 
 

@@ -13,7 +13,7 @@ from terralink.errors import InputError
 
 if TYPE_CHECKING:
     from terralink.inference import Predictor
-    from terralink.raster import Area, Stretch
+    from terralink.raster import Area, SceneOptions, Stretch
 
 
 class BadTile(StrEnum):
@@ -229,10 +229,10 @@ def files_of_models(names: Iterable[str] | None) -> list[Path]:
     return [*files, *(run / name for run in files for name in outputs_rule.CHECKPOINT)]
 
 
-def band_numbers(text: str | None) -> tuple[int, ...] | None:
+def parse_band_numbers(text: str | None) -> tuple[int, ...] | None:
     """Read the numbers of bands, counted from 1.
 
-    >>> band_numbers("4,3,2")
+    >>> parse_band_numbers("4,3,2")
     (4, 3, 2)
     """
     if text is None:
@@ -246,10 +246,10 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
     return bands
 
 
-def band_names(text: str | None) -> tuple[int | str, ...] | None:
+def parse_bands(text: str | None) -> tuple[int | str, ...] | None:
     """Read the numbers and names of bands.
 
-    >>> band_names("4,3,2"), band_names("red, nir")
+    >>> parse_bands("4,3,2"), parse_bands("red, nir")
     ((4, 3, 2), ('red', 'nir'))
     """
     if text is None:
@@ -260,10 +260,10 @@ def band_names(text: str | None) -> tuple[int | str, ...] | None:
     return tuple(int(name) if name.isdecimal() else name for name in names)
 
 
-def no_data_of(levels: list[str] | None) -> tuple[float, ...] | None:
+def parse_no_data(levels: list[str] | None) -> tuple[float, ...] | None:
     """The levels that mean no data; None looks for them.
 
-    >>> no_data_of(None), no_data_of(["none"]), no_data_of(["0", "-9999"])
+    >>> parse_no_data(None), parse_no_data(["none"]), parse_no_data(["0", "-9999"])
     (None, (), (0.0, -9999.0))
     """
     if levels is None:
@@ -288,7 +288,7 @@ def stem(scene: Path) -> str:
     return (scene.resolve().parent.name if patterned else scene.stem) or "scene"
 
 
-def area_of(file: Path | None, bounds: str | None) -> "Area | None":
+def load_area(file: Path | None, bounds: str | None) -> "Area | None":
     """The area of interest that was asked for; raises ``InputError``."""
     from terralink.raster import Area
     from terralink.vector.layers import read_area
@@ -300,7 +300,7 @@ def area_of(file: Path | None, bounds: str | None) -> "Area | None":
     return None if file is None else read_area(file)
 
 
-def loaded(
+def load_model(
     names: list[str] | None, weights: str | None = None, *, provider: ComputedBy | None = None
 ) -> "Predictor":
     """The model of that name, or the ensemble of several."""
@@ -319,6 +319,31 @@ def _numbers(text: str, option: str, example: str) -> list[float]:
         return [float(number) for number in text.split(",")]
     except ValueError:
         raise InputError(f"{option} wants numbers, such as {example}; got {text!r}") from None
+
+
+def scene_options(
+    *,
+    bands: str | None,
+    stretch: StretchBy,
+    no_data: list[str] | None,
+    pixel_size_m: float | None,
+    crs: str | None,
+    area: Path | None,
+    bounds: str | None,
+    on_bad_tile: BadTile,
+) -> "SceneOptions":
+    """How to read a scene, by the options of the command; raises ``InputError``."""
+    from terralink.raster import SceneOptions
+
+    return SceneOptions(
+        bands=parse_bands(bands),
+        stretch=stretch_of(stretch),
+        no_data=parse_no_data(no_data),
+        assumed_pixel_size_m=pixel_size_m,
+        assumed_crs=crs,
+        area=load_area(area, bounds),
+        mask_corrupt_blocks=on_bad_tile is BadTile.MASK,
+    )
 
 
 def stretch_of(by: StretchBy) -> "Stretch | None":

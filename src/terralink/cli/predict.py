@@ -50,23 +50,26 @@ def run(
         files=[area, job, *options.files_of_models(model)],
         overwrite=overwrite,
     )
-    chosen = options.band_names(bands)
     memory.share_freed()
     from terralink import inference, raster
 
     started = perf_counter()
-    ready = options.loaded(model, weights, provider=provider)
+    scene_options = options.scene_options(
+        bands=bands,
+        stretch=stretch,
+        no_data=no_data,
+        pixel_size_m=pixel_size_m,
+        crs=crs,
+        area=area,
+        bounds=bounds,
+        on_bad_tile=on_bad_tile,
+    )
+    ready = options.load_model(model, weights, provider=provider)
     with (
         raster.open_scene(
             scene,
+            scene_options,
             pixel_size_m=ready.metadata.pixel_size_m,
-            bands=chosen,
-            stretch=options.stretch_of(stretch),
-            no_data=options.no_data_of(no_data),
-            assumed_pixel_size_m=pixel_size_m,
-            assumed_crs=crs,
-            area=options.area_of(area, bounds),
-            mask_corrupt_blocks=on_bad_tile is options.BadTile.MASK,
         ) as opened,
         console.progress(f"{scene.name}, {ready.provider}") as update,
     ):
@@ -82,7 +85,7 @@ def run(
             with _on(grid, opened, out) as path:
                 inference.write(path, ready, opened, tta=tta, each=count)
         else:
-            _kept(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
+            _write_with_job(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
         console.note_unmeasured(scene, grid.transform)
     took_s = perf_counter() - started
@@ -110,7 +113,7 @@ def run(
     )
 
 
-def _kept(
+def _write_with_job(
     out: Path,
     model: "Predictor",
     scene: "Scene",
@@ -120,18 +123,18 @@ def _kept(
     grid: "Grid",
     each: "Callable[[Raster], None]",
 ) -> None:
-    """What is done is kept in the folder ``job``."""
+    """The state of the work is in the folder ``job``."""
     from terralink import inference
     from terralink.pipeline import jobs
 
     settings = {"native": grid != scene.grid}
-    kept = jobs.opened(job, model, scene, tta=tta, settings=settings)
-    with jobs.alone(kept, [out]):
-        if not kept.finished([out]):
+    work = jobs.open_job(job, model, scene, tta=tta, settings=settings)
+    with jobs.exclusive(work, [out]):
+        if not work.is_finished([out]):
             with _on(grid, scene, out) as path:
-                for band in inference.stored(path, model, scene, kept.bands()):
+                for band in inference.stored(path, model, scene, work.bands()):
                     each(band)
-            kept.finish([out])
+            work.finish([out])
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def run(
     if masks is not None:
         drawn = [masks / f"{path.stem}.png" for path in found.values()]
         options.check_outputs(drawn, files=read, overwrite=overwrite, option="--masks")
-    ready = options.loaded([model], provider=provider)
+    ready = options.load_model([model], provider=provider)
     level = ready.metadata.threshold if threshold is None else threshold
     masked: dict[int, NDArray[np.bool_]] = {}
     with console.progress(f"submit, {ready.provider}") as update:
@@ -118,7 +118,9 @@ def _mask(
         raise ModelError(
             f"model {model.metadata.name!r} knows {', '.join(classes)}; wanted one that knows road"
         )
-    with raster.open_scene(path, stretch=raster.Stretch.none(), no_data=()) as opened:
+    with raster.open_scene(
+        path, raster.SceneOptions(stretch=raster.Stretch.none(), no_data=())
+    ) as opened:
         scene = inference.fitted(model, opened)
         shape = scene.grid.shape
         image = scene.read(0, 0, shape)

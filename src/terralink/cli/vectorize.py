@@ -81,7 +81,8 @@ def run(
     options.check_outputs([out], scenes=[prob], overwrite=overwrite)
     from terralink import vectorize
 
-    how = vectorize.MapOptions(
+    map_options = vectorize.options_for(
+        what,
         threshold=threshold,
         min_spur_m=min_spur_m,
         max_gap_m=max_gap_m,
@@ -90,7 +91,7 @@ def run(
         min_probability=min_probability,
     )
     with console.progress(prob.name) as update:
-        found = _found(prob, what, how, update, crs=crs)
+        found = _vectorize(prob, map_options, update, crs=crs)
         vectorize.write_map(out, found, what)
     record = {
         "prob": str(prob),
@@ -101,9 +102,7 @@ def run(
     console.show(record, as_json=as_json, lines=console.map_lines(record))
 
 
-def _found(
-    path: Path, kind: MapKind, how: "MapOptions", update: "Update", *, crs: str | None
-) -> "Map":
+def _vectorize(path: Path, how: "MapOptions", update: "Update", *, crs: str | None) -> "Map":
     """The map of a raster: of classes as they are, or of probabilities in bands of rows."""
     from terralink import vectorize
     from terralink.raster import read_raster
@@ -112,14 +111,15 @@ def _found(
     with open_source(path, expand_palette=False, assumed_crs=crs) as source:
         classes, values = source.class_names, source.value_names
         of_classes = len(source.bands) == 1 and source.scale is None and classes is None
-    if kind is MapKind.LANDCOVER and of_classes:
-        least_m2 = 100 if how.min_area_m2 is None else how.min_area_m2
-        table = vectorize.trace_landcover(read_raster(path, crs=crs), min_area_m2=least_m2)
+    if isinstance(how, vectorize.LandcoverOptions) and of_classes:
+        table = vectorize.trace_landcover(read_raster(path, crs=crs), how)
         return vectorize.add_class_names(table, values)
-    if values and kind is not MapKind.LANDCOVER:
-        _check_values(kind, values, path)
-    tracer = vectorize.MapTracer(kind, classes, how, source=str(path))
-    least = how.threshold if how.min_probability is None else how.min_probability
+    if values and not isinstance(how, vectorize.LandcoverOptions):
+        _check_values(how.kind, values, path)
+    tracer = vectorize.MapTracer(how, classes, source=str(path))
+    least = how.effective_threshold
+    if isinstance(how, vectorize.LandcoverOptions) and how.min_probability is not None:
+        least = how.min_probability
     for band in vectorize.read_probabilities(path, threshold=least, crs=crs, progress=update):
         tracer.add(band)
     return tracer.finish()

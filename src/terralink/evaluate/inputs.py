@@ -113,7 +113,9 @@ def buildings(pair: Pair, rules: Rules) -> tuple[Side[Buildings], Side[Buildings
     """
 
     def tracer() -> "_Tracer[Buildings]":
-        return vectorize.BuildingTracer(neck=0, min_area_m2=0, min_hole_m2=0, right_angles=False)
+        return vectorize.BuildingTracer(
+            vectorize.BuildingOptions(neck=0, min_area_m2=0, min_hole_m2=0, right_angles=False)
+        )
 
     return _sides(pair, rules, read_buildings, tracer)
 

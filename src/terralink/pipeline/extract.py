@@ -1,4 +1,4 @@
-"""From a scene to a map, end to end. Read this file first: every room of the house is in it.
+"""From a scene to a map, end to end. Read this file first: it uses every package.
 
     scene (file) -> tiles -> probability -> skeleton -> RoadGraph -> GeoPackage
                                          -> outlines or regions -> polygons ->
@@ -11,13 +11,13 @@ import math
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
-
-from pyproj import CRS
+from typing import TYPE_CHECKING, Any
 
 from terralink import inference, vectorize
 from terralink.errors import InputError
@@ -25,203 +25,198 @@ from terralink.graph import RoadGraph
 from terralink.map_kind import MapKind, class_bands, kind_of
 from terralink.outputs import check_not_inputs
 from terralink.pipeline import jobs
-from terralink.raster import Area, NoData, Raster, Scene, Stretch, open_scene
+from terralink.raster import Raster, Scene, SceneOptions, open_scene
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 Progress = Callable[[float], None]
 
 
-def roads(
+def extract_roads(
     path: str | os.PathLike[str],
-    *,
     model: str | os.PathLike[str] | inference.Predictor = "roads",
+    *,
     out: str | os.PathLike[str] | None = None,
-    pixel_size_m: float | None = None,
-    crs: CRS | str | None = None,
-    bands: Sequence[int | str] | None = None,
-    stretch: Stretch | None = None,
-    no_data: Sequence[float] | NoData | None = None,
-    threshold: float | None = None,
-    min_spur_m: float = 15.0,
-    max_gap_m: float = 30.0,
+    scene_options: SceneOptions = SceneOptions(),
+    options: vectorize.RoadOptions = vectorize.RoadOptions(),
     tta: bool = False,
-    area: Area | None = None,
-    mask_corrupt_blocks: bool = False,
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> RoadGraph:
-    """The roads of the scene at ``path`` as a graph in metres; see ``make_map``."""
-    found = make_map(
+    """Extract the roads of a scene as a graph in metres; see ``extract_map``."""
+    graph = extract_map(
         path,
-        what=MapKind.ROADS,
-        model=model,
+        model,
         out=out,
-        pixel_size_m=pixel_size_m,
-        crs=crs,
-        bands=bands,
-        stretch=stretch,
-        no_data=no_data,
-        threshold=threshold,
-        min_spur_m=min_spur_m,
-        max_gap_m=max_gap_m,
+        scene_options=scene_options,
+        options=options,
         tta=tta,
-        area=area,
-        mask_corrupt_blocks=mask_corrupt_blocks,
         job=job,
         progress=progress,
     )
-    assert isinstance(found, RoadGraph)
-    return found
+    assert isinstance(graph, RoadGraph)
+    return graph
 
 
-def make_map(
+def extract_buildings(
     path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | inference.Predictor,
     *,
-    what: MapKind | None = None,
-    model: str | os.PathLike[str] | inference.Predictor = "roads",
     out: str | os.PathLike[str] | None = None,
-    pixel_size_m: float | None = None,
-    crs: CRS | str | None = None,
-    bands: Sequence[int | str] | None = None,
-    stretch: Stretch | None = None,
-    no_data: Sequence[float] | NoData | None = None,
-    threshold: float | None = None,
-    min_probability: float | None = None,
-    min_spur_m: float = 15.0,
-    max_gap_m: float = 30.0,
+    scene_options: SceneOptions = SceneOptions(),
+    options: vectorize.BuildingOptions = vectorize.BuildingOptions(),
     tta: bool = False,
-    area: Area | None = None,
-    mask_corrupt_blocks: bool = False,
+    job: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda _part: None,
+) -> "gpd.GeoDataFrame":
+    """Extract the buildings of a scene as a table of polygons; see ``extract_map``."""
+    return extract_map(
+        path,
+        model,
+        out=out,
+        scene_options=scene_options,
+        options=options,
+        tta=tta,
+        job=job,
+        progress=progress,
+    )
+
+
+def extract_landcover(
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | inference.Predictor,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    scene_options: SceneOptions = SceneOptions(),
+    options: vectorize.LandcoverOptions = vectorize.LandcoverOptions(),
+    tta: bool = False,
+    job: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda _part: None,
+) -> "gpd.GeoDataFrame":
+    """Extract the land cover of a scene as a table of polygons; see ``extract_map``."""
+    return extract_map(
+        path,
+        model,
+        out=out,
+        scene_options=scene_options,
+        options=options,
+        tta=tta,
+        job=job,
+        progress=progress,
+    )
+
+
+def extract_map(
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | inference.Predictor = "roads",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    scene_options: SceneOptions = SceneOptions(),
+    options: vectorize.MapOptions | None = None,
+    tta: bool = False,
     job: str | os.PathLike[str] | None = None,
     progress: Progress = lambda _part: None,
 ) -> vectorize.Map:
-    """The map of the scene at ``path``: a ``RoadGraph``, or a GeoDataFrame of polygons.
+    """Extract a map from a scene: a ``RoadGraph``, or a GeoDataFrame of polygons.
 
-    ``what`` is the kind of map; None is the one that the model's classes make (``map_kind``).
-    ``out`` names a GeoPackage to write; the probability lies beside it as ``.prob.tif``.
-    Where the scene has no CRS, ``crs`` names the one of its transform, or ``pixel_size_m`` says how
-    large a pixel is; without them it is worked on in its own pixels. ``no_data`` are levels that
-    mean no data though no tag says so; None looks for them, see ``open_scene``. ``threshold``
-    is the model's when it is None. Only what is inside ``area`` is looked at; with
-    ``mask_corrupt_blocks`` a block that cannot be read is masked. ``job`` names a folder that keeps
-    what is done: killed and started
-    again, the work goes on there (``jobs``). ``progress`` is called with the part that is done, 0
-    to 1. ``min_spur_m`` and ``max_gap_m`` are of roads, ``min_probability`` of land cover.
+    path           the scene: a file, an address, a folder, a pattern or a STAC item
+    model          a bundled model's name, a model file, a run's folder, or a loaded model
+    out            a GeoPackage to write; the probability is written beside it as ``.prob.tif``
+    scene_options  how the scene is read
+    options        which kind of map, and how it is made; None: the kind of the model's classes
+                   (``map_kind``) with its defaults
+    tta            average the predictions of eight flips and rotations
+    job            a folder for the state of the work: after a stop, the same call resumes there
+    progress       called with the part that is done, 0 to 1
 
-    Raises ``InputError`` when the model does not see what is wanted, before anything is computed,
+    Raises ``InputError`` when the model has no class of this kind, before anything is computed,
     and ``SceneError`` when the scene cannot be read or does not fit the model.
     """
     if job is not None and out is None:
-        raise InputError("a job keeps what becomes a file: say which with out")
+        raise InputError("a job needs a file to write its result to: name one with out")
     if out is not None:
         check_not_inputs([out, prob_path(out)], [path])
     ready = inference.load(model) if isinstance(model, str | os.PathLike) else model
-    kind = map_kind(ready, what)
-    how = vectorize.MapOptions(
-        threshold=ready.metadata.threshold if threshold is None else threshold,
-        min_spur_m=min_spur_m,
-        max_gap_m=max_gap_m,
-        min_probability=min_probability,
+    options = find_options(ready, options)
+    tracer = vectorize.MapTracer(
+        options.with_default_threshold(ready.metadata.threshold), ready.metadata.classes
     )
-    tracer = vectorize.MapTracer(kind, ready.metadata.classes, how)
-    mapped = partial(_mapped, model=ready, tracer=tracer, out=out, progress=progress)
-    with open_scene(
-        path,
-        bands=bands,
-        stretch=stretch,
-        no_data=no_data,
-        assumed_pixel_size_m=pixel_size_m,
-        assumed_crs=crs,
-        area=area,
-        mask_corrupt_blocks=mask_corrupt_blocks,
-    ) as opened:
-        if job is None or out is None:
+    trace = partial(_trace, model=ready, tracer=tracer, out=out, progress=progress)
+    if job is None or out is None:
+        with open_scene(path, scene_options) as opened:
             scene = inference.fitted(ready, opened)
             parts = inference.bands if out is None else inference.blocks
-            return mapped(parts(ready, scene, tta=tta), scene)
-        settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
-        work = jobs.opened(job, ready, opened, tta=tta, settings=settings)
-        results = [out, prob_path(out)]
-        with jobs.alone(work, results):
-            if work.finished(results):
-                return vectorize.read_map(out, kind)
-            found = mapped(work.bands(), work.scene)
-            work.finish(results)
-            return found
+            return trace(parts(ready, scene, tta=tta), scene)
+    results = [out, prob_path(out)]
+    with (
+        open_map_job(
+            job, path, ready, scene_options=scene_options, options=options, tta=tta
+        ) as work,
+        jobs.exclusive(work, results),
+    ):
+        if work.is_finished(results):
+            return vectorize.read_map(out, options.kind)
+        found = trace(work.bands(), work.scene)
+        work.finish(results)
+        return found
 
 
-def map_kind(model: inference.Predictor, what: MapKind | None = None) -> MapKind:
-    """The kind of map that is wanted of the model, or the one that its classes make.
+def find_options(
+    model: inference.Predictor, options: vectorize.MapOptions | None = None
+) -> vectorize.MapOptions:
+    """The options, or the default ones for the kind of map that the model's classes make.
 
-    Raises ``InputError`` where they do not show what is wanted.
+    Raises ``InputError`` where the model has no class of this kind.
     """
     classes = model.metadata.classes
-    kind = kind_of(classes) if what is None else what
-    class_bands(kind, classes, source=f"model {model.metadata.name!r}")
-    return kind
+    found = vectorize.options_for(kind_of(classes)) if options is None else options
+    class_bands(found.kind, classes, source=f"model {model.metadata.name!r}")
+    return found
 
 
 @contextmanager
-def kept(
-    path: str | os.PathLike[str],
-    *,
-    model: inference.Predictor,
+def open_map_job(
     job: str | os.PathLike[str],
-    what: MapKind | None = None,
-    pixel_size_m: float | None = None,
-    crs: CRS | str | None = None,
-    bands: Sequence[int | str] | None = None,
-    stretch: Stretch | None = None,
-    no_data: Sequence[float] | NoData | None = None,
-    threshold: float | None = None,
-    min_probability: float | None = None,
-    min_spur_m: float = 15.0,
-    max_gap_m: float = 30.0,
+    path: str | os.PathLike[str],
+    model: inference.Predictor,
+    *,
+    scene_options: SceneOptions = SceneOptions(),
+    options: vectorize.MapOptions | None = None,
     tta: bool = False,
-    area: Area | None = None,
-    mask_corrupt_blocks: bool = False,
 ) -> Iterator[jobs.Job]:
-    """The job in the folder ``job`` that ``make_map`` with these options finishes.
+    """Open the job in the folder ``job`` that ``extract_map`` with these options finishes.
 
-    Its bands can be made apart, by other processes or machines. Raises ``InputError`` when the
-    folder is the job of something else.
+    Other processes or machines can compute its bands. Raises ``InputError`` when the folder is the
+    job of another model, scene or options.
     """
-    kind = map_kind(model, what)
-    settings = _settings(kind, threshold, min_spur_m, max_gap_m, min_probability)
-    with open_scene(
-        path,
-        bands=bands,
-        stretch=stretch,
-        no_data=no_data,
-        assumed_pixel_size_m=pixel_size_m,
-        assumed_crs=crs,
-        area=area,
-        mask_corrupt_blocks=mask_corrupt_blocks,
-    ) as scene:
-        yield jobs.opened(job, model, scene, tta=tta, settings=settings)
+    settings = job_settings(find_options(model, options))
+    with open_scene(path, scene_options) as scene:
+        yield jobs.open_job(job, model, scene, tta=tta, settings=settings)
 
 
 def prob_path(out: str | os.PathLike[str]) -> Path:
-    """Where the probability lies: beside the map, as ``.prob.tif``."""
+    """The file of the probability: beside the map, as ``.prob.tif``."""
     return Path(out).with_suffix(".prob.tif")
 
 
-def _settings(
-    kind: MapKind,
-    threshold: float | None,
-    min_spur_m: float,
-    max_gap_m: float,
-    min_probability: float | None,
-) -> dict[str, str | float | None]:
-    """What the map depends on, besides the probability; jobs of roads are named as ever."""
-    settings: dict[str, str | float | None] = {
-        "threshold": threshold,
-        "min_spur_m": min_spur_m,
-        "max_gap_m": max_gap_m,
+def job_settings(options: vectorize.MapOptions) -> dict[str, Any]:
+    """What a map depends on besides the probability, as a job stores it.
+
+    RULE: the same options are the same settings in all versions. So the first three are there for
+    any kind of map, and an option that was added later is there only if it is not the default.
+    """
+    settings: dict[str, Any] = {
+        "threshold": options.threshold,
+        "min_spur_m": vectorize.RoadOptions.min_spur_m,
+        "max_gap_m": vectorize.RoadOptions.max_gap_m,
     }
-    if kind is not MapKind.ROADS:
-        settings["what"] = kind.value
-    if min_probability is not None:
-        settings["min_probability"] = min_probability
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name in settings or value != field.default:
+            settings[field.name] = value
+    if options.kind is not MapKind.ROADS:
+        settings["what"] = options.kind.value
     return settings
 
 
@@ -236,7 +231,7 @@ def _give_back() -> None:
             trim(0)
 
 
-def _mapped(
+def _trace(
     parts: Iterable[Raster],
     scene: Scene,
     *,

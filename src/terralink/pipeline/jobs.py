@@ -1,14 +1,15 @@
-"""Jobs: long work on a scene that can be killed at any moment and goes on where it was.
+"""Jobs: long work on a scene that can be stopped at any moment and resumes where it was.
 
-    JOB/job.json           what is made of what: model, scene, settings; and the results, when whole
-    JOB/bands/000012.npz   a band of probability, under this name once it is whole
-    JOB/lock               held while somebody merges the bands
+    JOB/job.json           what the results depend on (model, scene, settings), and, at the end,
+                           the results
+    JOB/bands/000012.npz   a band of probability; it has this name when it is complete
+    JOB/lock               locked while a process merges the bands
 
-RULE 1: a band is there whole or not at all; its file carries a checksum. RULE 2: a band is the same
-pixels whoever makes it, so it does no harm to make it twice. RULE 3: the bands go when the results
-are whole; job.json stays, and a second start has nothing left to do. What is done is told by the
-files alone, so any number of machines can share a job without a word between them. RULE 4: what can
-change a band or the results is in job.json, and a job that differs in any of it is refused.
+RULE 1: a band is complete or missing; its file has a checksum. RULE 2: a band has the same pixels
+whatever computes it, so computing it twice does no harm. RULE 3: the bands are removed when the
+results are complete; job.json stays, and a second start has nothing left to do. The files alone say
+what is done, so any number of machines can share a job without messages. RULE 4: job.json has
+everything that can change a band or the results, and a job that differs in any of it is refused.
 """
 
 import fcntl
@@ -40,7 +41,7 @@ from terralink.raster.masked_source import Block
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The bands of one scene, in a folder; made by ``opened``."""
+    """The bands of one scene, in a folder; ``open_job`` makes it."""
 
     folder: Path
     model: inference.Predictor
@@ -48,43 +49,45 @@ class Job:
     tta: bool
 
     def bands(self) -> Iterator[raster.Raster]:
-        """All bands from top to bottom: those that are there from disk, the others made and kept.
+        """All bands from top to bottom: those on disk are read, the others computed and stored.
 
-        Where some are there, the others are made by a thread while those are used, and wait on
-        disk: so every start gets on, also one that is killed before it is where the last one was.
-        Raises ``OutputError`` when the disk is full; what was kept stays.
+        Where some are on disk, a thread computes the others while those are used, and stores them:
+        so every start makes progress, also one that is stopped before it is where the last one
+        was. Raises ``OutputError`` when the disk is full; what was stored stays.
         """
-        missing = [list(run) for there, run in groupby(range(self.count), self.has) if not there]
+        missing = [
+            list(run) for is_done, run in groupby(range(self.count), self.is_done) if not is_done
+        ]
         if missing and len(missing[0]) == self.count:
-            yield from self.made(0, self.count)
+            yield from self.compute(0, self.count)
             return
-        with closing(_Maker()) as maker:
-            coming = {
+        with closing(_BandThread()) as thread:
+            pending = {
                 number: future
                 for run in missing
                 for number, future in zip(
-                    run, maker.each(self.made(run[0], run[-1] + 1), len(run)), strict=True
+                    run, thread.start(self.compute(run[0], run[-1] + 1), len(run)), strict=True
                 )
             }
             row = 0
             for number in range(self.count):
-                if number in coming:
-                    coming[number].result()
-                band = self._kept(number, row)
-                # A disk or a machine without power can spoil what was whole.
-                for whole in [band] if band else maker.all(self.made(number, number + 1)):
-                    row += whole.grid.height
-                    yield whole
+                if number in pending:
+                    pending[number].result()
+                band = self._read(number, row)
+                # A failing disk or a power cut can corrupt a file that was complete.
+                for each in [band] if band else thread.run(self.compute(number, number + 1)):
+                    row += each.grid.height
+                    yield each
 
-    def made(self, first: int, stop: int) -> Generator[raster.Raster, None, None]:
-        """Make the bands from ``first`` up to ``stop``, there or not, and keep each."""
-        coming = inference.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
-        for number, band in enumerate(coming, first):
-            _write(self._path(number), band, self.scene.corrupt_blocks)
+    def compute(self, first: int, stop: int) -> Generator[raster.Raster, None, None]:
+        """Compute the bands from ``first`` up to ``stop``, on disk or not, and store each."""
+        bands = inference.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
+        for number, band in enumerate(bands, first):
+            _write_band(self._path(number), band, self.scene.corrupt_blocks)
             yield band
 
-    def has(self, number: int) -> bool:
-        """Whether that band is there."""
+    def is_done(self, number: int) -> bool:
+        """Whether that band is on disk."""
         return self._path(number).exists()
 
     @property
@@ -92,59 +95,61 @@ class Job:
         """How many bands the scene has."""
         return inference.band_count(self.model, self.scene)
 
-    def finished(self, results: Sequence[str | os.PathLike[str]]) -> bool:
-        """Whether these results were made of this job and are still as they were."""
-        told = json.loads((self.folder / "job.json").read_text())["results"]
-        return told is not None and told == _sizes(results)
+    def is_finished(self, results: Sequence[str | os.PathLike[str]]) -> bool:
+        """Whether this job made these results, and they have not changed since."""
+        stored = json.loads((self.folder / "job.json").read_text())["results"]
+        return stored is not None and stored == _sizes(results)
 
     def finish(self, results: Sequence[str | os.PathLike[str]]) -> None:
-        """Remember that the results are whole; the bands go."""
-        told = json.loads((self.folder / "job.json").read_text())
-        _write_json(self.folder / "job.json", told | {"results": _sizes(results)})
-        self.sweep()
+        """Store that the results are complete, and remove the bands."""
+        manifest = json.loads((self.folder / "job.json").read_text())
+        _write_json(self.folder / "job.json", manifest | {"results": _sizes(results)})
+        self.clean_up()
 
-    def sweep(self) -> None:
-        """The bands go."""
+    def clean_up(self) -> None:
+        """Remove the bands."""
         shutil.rmtree(self.folder / "bands", ignore_errors=True)
 
-    def _kept(self, number: int, row: int) -> raster.Raster | None:
-        """The band that starts at ``row``, from disk; None when it is spoilt."""
+    def _read(self, number: int, row: int) -> raster.Raster | None:
+        """The band that starts at ``row``, from disk; None when its file is corrupt."""
         grid = Walk.through(self.scene.grid, self.model.metadata).grid
-        band, lost = _read(self._path(number), row, grid) or (None, ())
-        self.scene.mask_blocks(lost)
+        band, corrupt_blocks = _read_band(self._path(number), row, grid) or (None, ())
+        self.scene.mask_blocks(corrupt_blocks)
         return band
 
     def _path(self, number: int) -> Path:
         return self.folder / "bands" / f"{number:06}.npz"
 
 
-class _Maker:
-    """A thread that makes bands one after another: a scene is for one thread at a time."""
+class _BandThread:
+    """One thread that computes bands in order: only one thread at a time may use a scene."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bands")
-        self._begun: list[Generator[raster.Raster, None, None]] = []
+        self._started: list[Generator[raster.Raster, None, None]] = []
 
-    def each(self, bands: Generator[raster.Raster, None, None], count: int) -> "list[Future[None]]":
+    def start(
+        self, bands: Generator[raster.Raster, None, None], count: int
+    ) -> "list[Future[None]]":
         """A future for each of the bands; it does not hold the band, which is on disk."""
-        self._begun.append(bands)
-        return [self._thread.submit(_forget, bands) for _ in range(count)]
+        self._started.append(bands)
+        return [self._thread.submit(_advance, bands) for _ in range(count)]
 
-    def all(self, bands: Iterator[raster.Raster]) -> list[raster.Raster]:
-        """The bands, after all that were asked for before."""
+    def run(self, bands: Iterator[raster.Raster]) -> list[raster.Raster]:
+        """The bands, after all that were started before."""
         return self._thread.submit(list[raster.Raster], bands).result()
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
-        for bands in self._begun:
+        for bands in self._started:
             bands.close()
 
 
-def _forget(bands: Iterator[raster.Raster]) -> None:
+def _advance(bands: Iterator[raster.Raster]) -> None:
     next(bands)
 
 
-def opened(
+def open_job(
     folder: str | os.PathLike[str],
     model: inference.Predictor,
     scene: raster.Scene,
@@ -152,45 +157,48 @@ def opened(
     tta: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Job:
-    """The job in ``folder``, or a new one. ``settings`` are what else makes the results.
+    """The job in ``folder``, or a new one; ``settings`` are what else the results depend on.
 
     Raises ``InputError`` when the folder is the job of another model, scene or setting.
     """
     scene = inference.fitted(model, scene)
-    manifest, wanted = Path(folder) / "job.json", _identity(model, scene, tta, settings or {})
-    if not manifest.exists():
-        if any(not path.name.startswith(".") for path in Path(folder).glob("*")):
-            raise InputError(f"{folder} is a folder of other things; name a new one with --job")
-        _write_json(manifest, wanted | {"results": None})
-    _check_same(manifest, wanted)
+    path, identity = Path(folder) / "job.json", _identity(model, scene, tta, settings or {})
+    if not path.exists():
+        if any(not other.name.startswith(".") for other in Path(folder).glob("*")):
+            raise InputError(f"{folder} has other files in it; name a new folder with --job")
+        _write_json(path, identity | {"results": None})
+    _check_same(path, identity)
     return Job(Path(folder), model, scene, tta)
 
 
 @contextmanager
-def alone(job: Job, results: Sequence[str | os.PathLike[str]]) -> Iterator[None]:
-    """Nobody else merges the job meanwhile; what a killed one left is removed.
+def exclusive(job: Job, results: Sequence[str | os.PathLike[str]]) -> Iterator[None]:
+    """Lock the job, and remove what a stopped process left.
 
-    That is what lies half-written beside the results, and bands when those are whole. Raises
-    ``OutputError`` when somebody does, or the folder cannot be written.
+    That is partly written files beside the results, and bands when the results are complete. Raises
+    ``OutputError`` when another process has the lock, or the folder cannot be written.
     """
-    with _opened_lock(job.folder / "lock") as lock:  # gone with its process, however that ends
+    with _open_lock(job.folder / "lock") as lock:  # released when its process ends, however it ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(f"{job.folder} is being worked on; wait for it to end") from None
+            raise OutputError(
+                f"another process is working on {job.folder}; wait for it to end"
+            ) from None
         for path in (*results, job.folder / "job.json"):
             remove_stale(path)
-        if job.finished(results):
-            job.sweep()
+        if job.is_finished(results):
+            job.clean_up()
         yield
 
 
-def _opened_lock(path: Path) -> TextIO:
+def _open_lock(path: Path) -> TextIO:
     try:
         return path.open("w")
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror}; mend that, or name another folder with --job"
+            f"cannot write {path}: {error.strerror}; make the folder writable, or name another "
+            "with --job"
         ) from error
 
 
@@ -199,7 +207,7 @@ def _identity(
 ) -> dict[str, Any]:
     """What the results depend on, as JSON."""
     plane = Walk.through(scene.grid, model.metadata).plane
-    told: dict[str, Any] = {
+    identity: dict[str, Any] = {
         "terralink": version("terralink"),
         "model": {"sha256": _model_hash(model), "computed by": model.provider},
         "scene": _scene_identity(scene),
@@ -213,7 +221,7 @@ def _identity(
         },
         "count": plane.counts[0],
     }
-    plain: dict[str, Any] = json.loads(json.dumps(told))  # tuples are lists in what is read back
+    plain: dict[str, Any] = json.loads(json.dumps(identity))  # tuples become lists, as on disk
     return plain
 
 
@@ -236,7 +244,7 @@ def _file_hash(path: Path, _mtime_ns: int) -> str:
 
 
 def _scene_identity(scene: raster.Scene) -> dict[str, Any]:
-    """Where it is and how it lies on the ground, and the files that it is made of."""
+    """Its name, its grid, and the files that it is read from."""
     path, grid = Path(scene.path), scene.grid
     return {
         "path": str(path.resolve()) if path.exists() else scene.path,
@@ -249,31 +257,30 @@ def _scene_identity(scene: raster.Scene) -> dict[str, Any]:
     }
 
 
-def _check_same(manifest: Path, wanted: Mapping[str, Any]) -> None:
+def _check_same(path: Path, identity: Mapping[str, Any]) -> None:
     try:
-        told = json.loads(manifest.read_text())
-        there = {name: value for name, value in told.items() if name != "results"}
+        manifest = json.loads(path.read_text())
+        stored = {name: value for name, value in manifest.items() if name != "results"}
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{manifest} cannot be read: {error}; remove its folder") from error
-    begun, come = _flat(there), _flat(wanted)
-    for name in {**come, **begun}:
-        if begun.get(name) != come.get(name):
+        raise InputError(f"{path} cannot be read: {error}; remove its folder") from error
+    old, new = _flat(stored), _flat(identity)
+    for name in {**new, **old}:
+        if old.get(name) != new.get(name):
             raise InputError(
-                f"{manifest.parent} is a job with {name} {_short(begun.get(name))}, not "
-                f"{_short(come.get(name))}; name another folder with --job, or remove it"
+                f"{path.parent} is a job with {name} {_short(old.get(name))}, not "
+                f"{_short(new.get(name))}; name another folder with --job, or remove it"
             )
 
 
-def _flat(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     >>> _flat({"scene": {"bytes": 7}, "count": 1})
     {'scene bytes': 7, 'count': 1}
     """
     flat: dict[str, Any] = {}
-    for name, value in told.items():
-        flat |= (
-            _flat(value, f"{above}{name} ") if isinstance(value, dict) else {above + name: value}
-        )
+    for name, value in nested.items():
+        is_nested = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name} ") if is_nested else {prefix + name: value}
     return flat
 
 
@@ -287,18 +294,18 @@ def _sizes(results: Sequence[str | os.PathLike[str]]) -> dict[str, int | None]:
     return {str(path): path.stat().st_size if path.exists() else None for path in paths}
 
 
-def _write_json(path: Path, told: Mapping[str, Any]) -> None:
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
     with write_atomically(path, option="--job") as part:
-        part.write_text(json.dumps(told, indent=1))
+        part.write_text(json.dumps(record, indent=1))
 
 
-def _write(path: Path, band: raster.Raster, lost: Sequence[Block]) -> None:
+def _write_band(path: Path, band: raster.Raster, corrupt_blocks: Sequence[Block]) -> None:
     arrays = {"levels": band.array}
-    if lost:
-        arrays["lost"] = np.array(lost)
+    if corrupt_blocks:
+        arrays["lost"] = np.array(corrupt_blocks)
     if band.valid is not None:
         arrays["valid"] = np.packbits(band.valid, axis=1)
-    # What np.savez_compressed does, but in a fraction of the time.
+    # The same file as np.savez_compressed writes, in a fraction of the time.
     deflated = zipfile.ZIP_DEFLATED
     with (
         write_atomically(path, option="--job") as part,
@@ -309,17 +316,17 @@ def _write(path: Path, band: raster.Raster, lost: Sequence[Block]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read(path: Path, row: int, grid: raster.Grid) -> tuple[raster.Raster, list[Block]] | None:
-    """The band that starts at ``row`` of the grid, and what its maker could not read of the scene.
+def _read_band(path: Path, row: int, grid: raster.Grid) -> tuple[raster.Raster, list[Block]] | None:
+    """The band that starts at ``row`` of the grid, and the corrupt blocks of the scene in it.
 
-    None when its file is spoilt or gone.
+    None when the band's file is corrupt or missing.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as pack:  # checks CRCs
             levels, bits, lost = pack["levels"], pack.get("valid"), pack.get("lost")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
-    place = grid.window(row, 0, levels.shape[-2:])
+    window = grid.window(row, 0, levels.shape[-2:])
     valid = None if bits is None else np.unpackbits(bits, axis=1, count=grid.width).astype(bool)
     blocks = [] if lost is None else [(tuple(rows), tuple(cols)) for rows, cols in lost.tolist()]
-    return raster.Raster(levels, place, valid, 1 / LEVELS), blocks
+    return raster.Raster(levels, window, valid, 1 / LEVELS), blocks

@@ -5,7 +5,7 @@ from terralink.raster.grid import Grid, tile_grid
 from terralink.raster.no_data import NoData
 from terralink.raster.pixel_values import Stretch
 from terralink.raster.resample import regrid
-from terralink.raster.scene import Raster, Scene, open_scene, read_raster
+from terralink.raster.scene import Raster, Scene, SceneOptions, open_scene, read_raster
 from terralink.raster.tiling import TileGrid
 from terralink.raster.writer import RasterWriter
 
@@ -16,6 +16,7 @@ __all__ = [
     "Raster",
     "RasterWriter",
     "Scene",
+    "SceneOptions",
     "Stretch",
     "TileGrid",
     "open_scene",

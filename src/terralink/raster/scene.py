@@ -89,61 +89,72 @@ _MAX_ENLARGEMENT = 4
 _CHUNK_PX = 1 << 22
 
 
+@dataclass(frozen=True)
+class SceneOptions:
+    """How a scene is read.
+
+    bands    the bands to read, counted from 1 or by name; None: all but alpha, where a palette
+             counts as red, green, blue
+    stretch  how pixel values become 0 to 255; None: measured on the whole scene, whatever the area
+    no_data  pixel values that mean no data although the file does not say so; (): there are none;
+             None: they are searched for (``raster.find_no_data`` has the rules), and a
+             ``NoDataWarning`` says what was found
+    assumed_pixel_size_m  ground size of a pixel of a scene without CRS; its transform keeps origin
+             and rotation. None: the scene stays in its own pixels. Ignored where there is a CRS
+    assumed_crs           the CRS of the transform of a scene that has none; where the scene has a
+             CRS it must be the same one
+    area     only the inside of this area is valid: the scene ends at the smallest window around it,
+             and pixels far from it are not read
+    mask_corrupt_blocks   blocks of the file that cannot be read are masked, and a warning at the
+             end counts and names them; False: they raise ``SceneError``
+    """
+
+    bands: Sequence[int | str] | None = None
+    stretch: Stretch | None = None
+    no_data: Sequence[float] | NoData | None = None
+    assumed_pixel_size_m: float | None = None
+    assumed_crs: CRS | str | None = None
+    area: Area | None = None
+    mask_corrupt_blocks: bool = False
+
+
 @contextmanager
 def open_scene(
     path: str | os.PathLike[str],
+    options: SceneOptions = SceneOptions(),
     *,
     pixel_size_m: float | None = None,
-    bands: Sequence[int | str] | None = None,
-    stretch: Stretch | None = None,
-    no_data: Sequence[float] | NoData | None = None,
-    assumed_pixel_size_m: float | None = None,
-    assumed_crs: CRS | str | None = None,
-    area: Area | None = None,
-    mask_corrupt_blocks: bool = False,
 ) -> Iterator["Scene"]:
     """Open a raster to be read in windows.
 
-    ``pixel_size_m`` is the ground size of a pixel of the working grid (None: as it is stored);
-    ``bands`` count from 1 or are names (None: all but alpha; a palette counts as red, green, blue);
-    ``stretch`` is measured when it is not given: on the whole scene, whatever the ``area``. A scene
-    without CRS is worked on in its own pixels, unless ``assumed_pixel_size_m`` says how large they
-    are (its transform keeps origin and rotation), or ``assumed_crs`` in which CRS its transform is.
-    With a CRS the first is not looked at, and the second must be the same.
+    ``pixel_size_m`` is the ground size of a pixel of the working grid (None: as it is stored).
+    Pixels are not valid where the file says so (tag, mask, alpha, NaN), and by the ``options``.
 
-    Pixels of which the file says so (tag, mask, alpha, NaN) are not valid, nor those of the levels
-    ``no_data``; None looks for levels that mean no data although nothing says so, and a
-    ``NoDataWarning`` tells what was found (the rules are in ``geo.find_no_data``); () is none.
-
-    With an ``area`` the scene ends at the smallest window around it, nothing far from it is read,
-    and what is outside is not valid. Blocks of the file that cannot be read raise an error, or with
-    ``mask_corrupt_blocks`` are not valid; a warning at the end counts and names them.
-
-    Raises ``SceneError``: no such raster, no such band, pixels too coarse by far, damage; and
-    ``InputError`` where scene and area do not meet.
+    Raises ``SceneError``: no such raster, no such band, pixels that are much too coarse, corrupt
+    blocks; and ``InputError`` where scene and area do not overlap.
     """
     with (
-        resolve(path, bands) as (name, chosen),
+        resolve(path, options.bands) as (name, chosen),
         open_source(
             name,
             bands=chosen,
-            assumed_pixel_size_m=assumed_pixel_size_m,
-            assumed_crs=assumed_crs,
+            assumed_pixel_size_m=options.assumed_pixel_size_m,
+            assumed_crs=options.assumed_crs,
             display_name=os.fspath(path),
         ) as source,
     ):
-        measured = source.grid.crs is not None or assumed_pixel_size_m is not None
-        readable = MaskedSource(source) if mask_corrupt_blocks else source
-        known = NoDataSource(readable, no_data)
+        measured = source.grid.crs is not None or options.assumed_pixel_size_m is not None
+        readable = MaskedSource(source) if options.mask_corrupt_blocks else source
+        known = NoDataSource(readable, options.no_data)
         if source.unlikely_alpha:
             warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
         scene = Scene(
             known,
             source.grid,
-            stretch,
+            options.stretch,
             measured=measured,
-            area=area,
-            has_explicit_bands=bands is not None,
+            area=options.area,
+            has_explicit_bands=options.bands is not None,
         )
         yield scene if pixel_size_m is None else scene.with_pixel_size(pixel_size_m)
         if isinstance(readable, MaskedSource) and readable.corrupt_blocks:

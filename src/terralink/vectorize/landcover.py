@@ -23,6 +23,7 @@ from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader
 from terralink.vectorize.labels import outlines
+from terralink.vectorize.options import LandcoverOptions
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -43,10 +44,7 @@ class LandcoverTracer:
             tracer.add(band)
         table = tracer.finish()
 
-    classes          the names of the bands, in their order; None where they have none
-    min_probability  pixels whose largest probability is lower have no class, nor has one of 0
-    threshold        of one band alone: the probability from which a pixel is of its class
-    min_area_m2, simplify_m  see ``trace_landcover``
+    ``classes`` are the names of the bands, in their order; None where they have none.
 
     The class of a pixel is the band of the largest probability, counted from 0. One band alone is
     class 1, and what is not of it is in no polygon.
@@ -54,13 +52,11 @@ class LandcoverTracer:
 
     def __init__(
         self,
+        options: LandcoverOptions = LandcoverOptions(),
         *,
         classes: Sequence[str] | None = None,
-        min_probability: float | None = None,
-        threshold: float = 0.5,
-        min_area_m2: float = 100,
-        simplify_m: float = 1.0,
     ) -> None:
+        threshold, min_probability = options.effective_threshold, options.min_probability
         if min_probability is not None and not 0 <= min_probability <= 1:
             raise InputError(f"the least probability is 0 to 1, not {min_probability}")
         self._names = None if classes is None else list(classes)
@@ -69,7 +65,7 @@ class LandcoverTracer:
             min_positive_value(min_probability or 0),
             min_positive_value(one_band),
         )
-        self._min_area_m2, self._simplify_m = min_area_m2, simplify_m
+        self._options = options
         self._reader = ProbabilityReader(min_probability or threshold, one_band)
         self._bands: Bands | None = None
         self._classes: list[NDArray[np.uint8]] = []
@@ -98,7 +94,7 @@ class LandcoverTracer:
         found = np.concatenate(self._classes)
         self._classes.clear()
         raster = Raster(found, self._bands.grid, found != _NO_CLASS)
-        table = trace_landcover(raster, min_area_m2=self._min_area_m2, simplify_m=self._simplify_m)
+        table = trace_landcover(raster, self._options)
         if self._count == 1:
             table = table[table["class"] == 1].reset_index(drop=True)
         first = 1 if self._count == 1 else 0
@@ -128,13 +124,11 @@ def add_class_names(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd
 
 
 def trace_landcover(
-    classes: Raster, *, min_area_m2: float = 100, simplify_m: float = 1.0
+    classes: Raster, options: LandcoverOptions = LandcoverOptions()
 ) -> "gpd.GeoDataFrame":
     """The polygons of a raster of classes (integers, (row, col)), a coverage.
 
-    min_area_m2  smaller regions are merged into a neighbour; those that have none stay
-    simplify_m   shared edges are simplified once for both sides: triangles of less than the
-                 square of this are cut off (Visvalingam and Whyatt 1993); 0 keeps the pixels
+    Of the options its areas and simplification count; small regions without a neighbour stay.
 
     The table has ``class`` and ``area_m2`` (on the map, in the grid's metric CRS). Pixels that are
     not valid, or not a number, are in no polygon.
@@ -144,14 +138,14 @@ def trace_landcover(
     whole, known = _classes(classes)
     levels, number = np.unique(whole, return_inverse=True)
     number = np.where(known, number.reshape(whole.shape) + 1, 0)
-    labels, number = _merged(number, classes.grid, min_area_m2)
+    labels, number = _merged(number, classes.grid, options.min_area_m2)
     polygons, numbers = outlines(labels)
     class_of = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
     class_of[labels] = np.append(0, levels)[number]
     placed = shapely.transform(
         polygons, lambda xy: np.column_stack(classes.grid.metric_xy(xy[:, 0], xy[:, 1]))
     )
-    return _table(_simplified(placed, simplify_m), class_of[numbers], classes.grid)
+    return _table(_simplified(placed, options.simplify_m), class_of[numbers], classes.grid)
 
 
 def _classes(raster: Raster) -> tuple[NDArray[Any], NDArray[np.bool_]]:

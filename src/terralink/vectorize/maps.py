@@ -6,7 +6,7 @@ Files are GeoPackages with their QGIS style, GeoJSON, or GeoParquet.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -26,6 +26,12 @@ from terralink.vector.layers import (
 )
 from terralink.vectorize.buildings.tracer import BuildingTracer
 from terralink.vectorize.landcover import LandcoverTracer
+from terralink.vectorize.options import (
+    BuildingOptions,
+    LandcoverOptions,
+    MapOptions,
+    RoadOptions,
+)
 from terralink.vectorize.roads.tracer import RoadTracer
 
 if TYPE_CHECKING:
@@ -34,27 +40,8 @@ if TYPE_CHECKING:
 Map: TypeAlias = Union[RoadGraph, "gpd.GeoDataFrame"]
 
 
-@dataclass(frozen=True)
-class MapOptions:
-    """How maps are made of probabilities; each kind goes by what it knows.
-
-    threshold        probability from which a pixel is road, or building, or of a single class
-    min_spur_m, max_gap_m      of roads, see ``RoadTracer``
-    min_area_m2      of buildings and regions; None: 10 and 100
-    right_angles     of buildings, see ``BuildingTracer``
-    min_probability  of land cover, see ``LandcoverTracer``
-    """
-
-    threshold: float = 0.5
-    min_spur_m: float = 15.0
-    max_gap_m: float = 30.0
-    min_area_m2: float | None = None
-    right_angles: bool = True
-    min_probability: float | None = None
-
-
 class MapTracer:
-    """Makes one kind of map of bands of rows from top to bottom.
+    """Makes the kind of map that the options are of, from bands of rows, top to bottom.
 
     ``classes`` name the bands of probabilities: of them those that show what is wanted are taken.
     None takes them as they are. ``source`` is what an error calls the model or file that they are
@@ -63,15 +50,14 @@ class MapTracer:
 
     def __init__(
         self,
-        kind: MapKind,
+        options: MapOptions,
         classes: Sequence[str] | None,
-        options: MapOptions | None = None,
         *,
         source: str = "the raster",
     ) -> None:
-        self.kind = kind
-        self._taken = None if classes is None else class_bands(kind, classes, source=source)
-        self._tracer = _tracer(kind, classes, options or MapOptions())
+        self.kind = options.kind
+        self._taken = None if classes is None else class_bands(self.kind, classes, source=source)
+        self._tracer = _tracer(options, classes)
 
     def add(self, band: Raster) -> None:
         """Take the next rows. Raises ``InputError`` when they do not follow those before."""
@@ -86,25 +72,14 @@ class MapTracer:
         return self._tracer.finish()
 
 
-def _tracer(kind: MapKind, classes: Sequence[str] | None, options: MapOptions) -> Any:
-    if kind is MapKind.ROADS:
-        return RoadTracer(
-            threshold=options.threshold,
-            min_spur_m=options.min_spur_m,
-            max_gap_m=options.max_gap_m,
-        )
-    if kind is MapKind.BUILDINGS:
-        return BuildingTracer(
-            threshold=options.threshold,
-            min_area_m2=_or(options.min_area_m2, 10),
-            right_angles=options.right_angles,
-        )
-    return LandcoverTracer(
-        classes=classes,
-        threshold=options.threshold,
-        min_probability=options.min_probability,
-        min_area_m2=_or(options.min_area_m2, 100),
-    )
+def _tracer(options: MapOptions, classes: Sequence[str] | None) -> Any:
+    match options:
+        case RoadOptions():
+            return RoadTracer(options)
+        case BuildingOptions():
+            return BuildingTracer(options)
+        case LandcoverOptions():
+            return LandcoverTracer(options, classes=classes)
 
 
 def write_map(path: str | os.PathLike[str], found: Map, kind: MapKind) -> None:
@@ -124,10 +99,6 @@ def read_map(path: str | os.PathLike[str], kind: MapKind) -> Map:
     import geopandas as gpd
 
     return gpd.read_file(path, layer=kind.value)
-
-
-def _or(wanted: float | None, usual: float) -> float:
-    return usual if wanted is None else wanted
 
 
 _ROOF, _WALL = "#d9b79a", "#8a5a3c"

@@ -114,7 +114,7 @@ def test_torch_takes_the_best_way_of_the_machine(
 
 def test_another_process_loads_the_same(run: Path, grey: Path) -> None:
     both = inference.Ensemble([inference.load(run), inference.load(grey, provider="onnxruntime")])
-    again = cluster.Files.of(both, threads=1).loaded()
+    again = cluster.ModelSpec.of(both, threads=1).load()
     assert again.provider == both.provider
     assert again.provider.startswith("torch")
 
@@ -123,9 +123,9 @@ def test_a_job_is_of_these_weights(run: Path, tmp_path: Path) -> None:
     path = scene(tmp_path)
     other = Trained(saved(tmp_path / "run", seed=1), way=EXACT)
     with raster.open_scene(path) as opened:
-        jobs.opened(tmp_path / "job", Trained(run, way=EXACT), opened)
+        jobs.open_job(tmp_path / "job", Trained(run, way=EXACT), opened)
         with pytest.raises(InputError, match="model sha256"):
-            jobs.opened(tmp_path / "job", other, opened)
+            jobs.open_job(tmp_path / "job", other, opened)
 
 
 def test_the_provider_is_said_in_json_and_in_the_file(

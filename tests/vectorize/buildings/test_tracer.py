@@ -20,7 +20,7 @@ from terralink import synthetic
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.vector.rasterize import burn
-from terralink.vectorize import BuildingTracer, trace_buildings
+from terralink.vectorize import BuildingOptions, BuildingTracer, trace_buildings
 from terralink.vectorize.buildings.edges import blurs_px
 
 UTM = CRS.from_epsg(32611)
@@ -103,7 +103,7 @@ def test_rectangles_and_ls_get_their_right_angles_back_however_they_are_turned(
     mask = seen((2000, 1500), *roofs)
     regular, plain = (
         trace_buildings(mask).geometry,
-        trace_buildings(mask, right_angles=False).geometry,
+        trace_buildings(mask, BuildingOptions(right_angles=False)).geometry,
     )
     nearest = shapely.STRtree(roofs).nearest(shapely.centroid(regular))
     truth = roofs[nearest]
@@ -200,10 +200,10 @@ def test_shapes_come_back_with_their_corners_however_blurred_and_turned(
 def test_the_tolerance_is_of_the_blur_that_is_there_not_of_the_threshold() -> None:
     prob, truth = blurred(rectangle, 3)
     for threshold in (0.35, 0.65):
-        found = trace_buildings(prob, threshold=threshold).geometry
+        found = trace_buildings(prob, BuildingOptions(threshold=threshold)).geometry
         assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
     faint = Raster((prob.array * np.float32(0.8 / 255)), prob.grid)
-    found = trace_buildings(faint, threshold=0.4).geometry
+    found = trace_buildings(faint, BuildingOptions(threshold=0.4)).geometry
     assert np.mean([len(shape.exterior.coords) == 5 for shape in found]) >= 0.95
     assert len(found) == len(truth)
 
@@ -251,7 +251,7 @@ def test_a_round_roof_stays_round() -> None:
 def test_no_building_of_a_town_gets_worse_and_most_get_better() -> None:
     mask, truth = drawn_town()
     table = trace_buildings(mask)
-    outlines = trace_buildings(mask, right_angles=False)
+    outlines = trace_buildings(mask, BuildingOptions(right_angles=False))
     assert len(table) == len(outlines)
     nearest = np.asarray(truth.geometry)[
         shapely.STRtree(truth.geometry).nearest(shapely.point_on_surface(table.geometry))
@@ -282,7 +282,7 @@ def test_roofs_that_touch_are_told_apart_at_a_neck() -> None:
     table = trace_buildings(seen((100, 100), one, other))
     assert len(table) == 2
     assert table.geometry.iloc[0].intersection(table.geometry.iloc[1]).area < 1e-6
-    assert len(trace_buildings(seen((100, 100), one, other), neck=0)) == 1
+    assert len(trace_buildings(seen((100, 100), one, other), BuildingOptions(neck=0))) == 1
 
 
 def test_roofs_that_touch_along_a_wall_are_told_apart_by_their_border() -> None:
@@ -299,7 +299,7 @@ def test_small_buildings_go_and_small_holes_are_filled() -> None:
     table = trace_buildings(seen((50, 60), court, speck))
     assert table.area_m2.tolist() == [900]
     table = trace_buildings(
-        seen((50, 60), court, speck), min_area_m2=1, min_hole_m2=1, simplify_m=0
+        seen((50, 60), court, speck), BuildingOptions(min_area_m2=1, min_hole_m2=1, simplify_m=0)
     )
     assert table.area_m2.tolist() == [896, 9]
 
@@ -311,7 +311,7 @@ def test_whatever_the_mask_shapes_are_valid_apart_and_the_same_in_bands(seed: in
     coarse = rng.random((12, 12)) < rng.random()
     mask = np.kron(coarse, np.ones((5, 7))) * (rng.random((60, 84)) < 0.98)
     prob = Raster(mask.astype(np.float32), grid((60, 84)))
-    table = trace_buildings(prob, min_area_m2=4, min_hole_m2=2)
+    table = trace_buildings(prob, BuildingOptions(min_area_m2=4, min_hole_m2=2))
     assert shapely.is_valid(table.geometry).all()
     assert (shapely.get_type_id(table.geometry) == 3).all()
     if len(table):
@@ -346,7 +346,7 @@ def test_a_mask_that_is_all_building_is_one() -> None:
 def test_one_pixel_is_a_square_when_that_is_enough() -> None:
     one = Raster(np.ones((1, 1), np.float32), grid((1, 1)))
     assert len(trace_buildings(one)) == 0
-    assert trace_buildings(one, min_area_m2=1).area_m2.tolist() == [1]
+    assert trace_buildings(one, BuildingOptions(min_area_m2=1)).area_m2.tolist() == [1]
 
 
 def test_degrees_become_metres() -> None:
@@ -365,9 +365,9 @@ def test_what_cannot_be_a_probability_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="two"):
         trace_buildings(Raster(np.zeros((3, 4, 4), np.uint8), grid((4, 4))))
     with pytest.raises(InputError, match="threshold"):
-        BuildingTracer(threshold=0)
+        BuildingTracer(BuildingOptions(threshold=0))
     with pytest.raises(InputError, match="neck"):
-        BuildingTracer(neck=2)
+        BuildingTracer(BuildingOptions(neck=2))
     tracer = BuildingTracer()
     tracer.add(Raster(np.zeros((4, 4)), grid((4, 4))))
     with pytest.raises(InputError, match="does not follow"):

@@ -19,7 +19,7 @@ from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics import match_centrelines
 from terralink.raster import Grid, Raster
-from terralink.vectorize import RoadTracer, trace_roads
+from terralink.vectorize import RoadOptions, RoadTracer, trace_roads
 from terralink.vectorize.roads.strips import StripBuffer
 
 PIXELS = Affine.identity()
@@ -114,13 +114,13 @@ def test_two_ways_around_a_tree_are_one_road() -> None:
 def test_a_spur_shorter_than_the_road_is_wide_is_pruned() -> None:
     road = [(10.0, 60.0), (190, 60)]
     mask = streets((120, 200), road, [(100, 60), (100, 82)], wide_px=24)
-    assert len(trace_roads(raster(mask), min_spur_m=0)) == 1
+    assert len(trace_roads(raster(mask), RoadOptions(min_spur_m=0))) == 1
 
 
 def test_a_side_street_is_kept_when_it_is_long_enough() -> None:
     mask = streets((120, 200), [(10, 60), (190, 60)], [(100, 60), (100, 84)])
-    assert len(trace_roads(raster(mask), min_spur_m=15)) == 3
-    assert len(trace_roads(raster(mask), min_spur_m=40)) == 1
+    assert len(trace_roads(raster(mask), RoadOptions(min_spur_m=15))) == 3
+    assert len(trace_roads(raster(mask), RoadOptions(min_spur_m=40))) == 1
 
 
 def test_the_end_of_a_road_that_forks_stays_one_end() -> None:
@@ -132,8 +132,8 @@ def test_the_end_of_a_road_that_forks_stays_one_end() -> None:
 
 def test_a_gap_between_two_ends_is_bridged() -> None:
     mask = streets((60, 200), [(10, 30), (80, 30)], [(104, 33), (190, 33)])
-    assert len(trace_roads(raster(mask), max_gap_m=30)) == 1
-    assert len(trace_roads(raster(mask), max_gap_m=10)) == 2
+    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=30))) == 1
+    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=10))) == 2
 
 
 def test_ends_that_do_not_point_at_each_other_are_not_bridged() -> None:
@@ -158,20 +158,22 @@ def broken(between: float, gap_px: int, *, shape: tuple[int, int] = (60, 200)) -
 def test_a_gap_is_bridged_as_far_as_the_probability_between_goes(
     between: float, gap_px: int, roads_left: int
 ) -> None:
-    assert len(trace_roads(broken(between, gap_px), max_gap_m=30)) == roads_left
+    assert len(trace_roads(broken(between, gap_px), RoadOptions(max_gap_m=30))) == roads_left
 
 
 def test_what_lies_between_counts_against_the_weak_threshold() -> None:
-    graph = trace_roads(broken(0.25, 48), threshold=0.7, weak_threshold=0.3, max_gap_m=30)
+    graph = trace_roads(
+        broken(0.25, 48), RoadOptions(threshold=0.7, weak_threshold=0.3, max_gap_m=30)
+    )
     assert len(graph) == 1
-    assert len(trace_roads(broken(0.25, 48), threshold=0.7, max_gap_m=30)) == 2
+    assert len(trace_roads(broken(0.25, 48), RoadOptions(threshold=0.7, max_gap_m=30))) == 2
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
 def test_a_mask_bridges_by_direction_and_distance_alone(kind: Callable[[int], Any]) -> None:
     mask = broken(0.0, 20).array > 0.5
     full = kind(255 if kind is np.uint8 else 1)
-    assert len(trace_roads(raster(np.where(mask, full, kind(0))), max_gap_m=30)) == 1
+    assert len(trace_roads(raster(np.where(mask, full, kind(0))), RoadOptions(max_gap_m=30))) == 1
 
 
 @pytest.mark.parametrize(("between", "met"), [(0.0, False), (0.45, True)])
@@ -180,7 +182,7 @@ def test_an_end_meets_the_side_of_a_road_as_far_as_the_probability_goes(
 ) -> None:
     mask = streets((140, 120), [(10, 20), (110, 20)], [(60, 20), (60, 130)])
     mask[24:64, 50:70] *= np.float32(between)
-    graph = trace_roads(raster(np.maximum(mask, np.float32(0.01))), max_gap_m=30)
+    graph = trace_roads(raster(np.maximum(mask, np.float32(0.01))), RoadOptions(max_gap_m=30))
     assert (3 in graph.degree) == met
 
 
@@ -197,7 +199,7 @@ def test_what_is_masked_speaks_for_no_road() -> None:
     prob = broken(0.45, 48)
     hidden = np.ones(prob.array.shape, bool)
     hidden[:, 76:124] = False
-    assert len(trace_roads(Raster(prob.array, prob.grid, hidden), max_gap_m=30)) == 2
+    assert len(trace_roads(Raster(prob.array, prob.grid, hidden), RoadOptions(max_gap_m=30))) == 2
 
 
 def test_an_end_that_points_at_the_side_of_a_road_meets_it() -> None:
@@ -216,8 +218,8 @@ def test_two_gaps_that_cross_become_a_crossing() -> None:
 
 def test_a_short_piece_that_hangs_together_with_nothing_is_no_road() -> None:
     mask = streets((100, 200), [(10, 20), (190, 20)], [(90, 80), (112, 80)])
-    assert len(trace_roads(raster(mask), max_gap_m=0)) == 1
-    assert len(trace_roads(raster(mask), max_gap_m=0, min_piece_m=10)) == 2
+    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=0))) == 1
+    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=0, min_piece_m=10))) == 2
 
 
 def test_steps_of_pixels_are_gone() -> None:
@@ -291,7 +293,9 @@ def test_noise_makes_a_map(seed: int, share: float, grain: int) -> None:
     rng = np.random.default_rng(seed)
     noise = rng.random((rng.integers(1, 40), rng.integers(1, 40))) < share
     mask = np.kron(noise, np.ones((grain, grain), bool))
-    graph = trace_roads(raster(mask), min_spur_m=1, max_gap_m=9, min_piece_m=0, simplify_m=2)
+    graph = trace_roads(
+        raster(mask), RoadOptions(min_spur_m=1, max_gap_m=9, min_piece_m=0, simplify_m=2)
+    )
     assert np.isfinite(graph.length_m).all()
 
 
@@ -312,8 +316,8 @@ def test_masked_pixels_are_never_road() -> None:
 def test_weak_road_counts_where_it_hangs_together_with_strong_road() -> None:
     prob = streets((100, 200), [(10, 20), (190, 20)], [(10, 80), (190, 80)]) * np.float32(0.4)
     prob[:50, 90:110] *= 2
-    assert len(trace_roads(raster(prob), threshold=0.6, weak_threshold=0.3)) == 1
-    assert len(trace_roads(raster(prob), threshold=0.3)) == 2
+    assert len(trace_roads(raster(prob), RoadOptions(threshold=0.6, weak_threshold=0.3))) == 1
+    assert len(trace_roads(raster(prob), RoadOptions(threshold=0.3))) == 2
 
 
 def test_lengths_and_widths_are_metres_where_pixels_are_not_square() -> None:
@@ -353,4 +357,4 @@ def test_what_is_no_probability_is_refused(array: NDArray[np.generic], said: str
 @pytest.mark.parametrize("thresholds", [(0.0, None), (1.5, None), (0.3, 0.5)])
 def test_thresholds_that_make_no_sense_are_refused(thresholds: tuple[float, float | None]) -> None:
     with pytest.raises(InputError, match="weak_threshold <= threshold"):
-        RoadTracer(threshold=thresholds[0], weak_threshold=thresholds[1])
+        RoadTracer(RoadOptions(threshold=thresholds[0], weak_threshold=thresholds[1]))

@@ -15,7 +15,7 @@ from pyproj import CRS
 from terralink.graph import RoadGraph
 from terralink.metrics import apls, match_centrelines
 from terralink.raster import Grid, Raster
-from terralink.vectorize import trace_roads
+from terralink.vectorize import RoadOptions, trace_roads
 
 UTM = CRS.from_epsg(32611)
 SIDE_PX, PIXEL_M = 600, 0.5
@@ -30,7 +30,7 @@ def empty() -> Mask:
 def graph_of(mask: Mask, max_gap_m: float = 30) -> RoadGraph:
     """The map, with x and y in metres from the mask's upper left corner."""
     place = Affine(PIXEL_M, 0, 0, 0, -PIXEL_M, 0)
-    return trace_roads(Raster(mask, Grid(mask.shape, place, UTM)), max_gap_m=max_gap_m)
+    return trace_roads(Raster(mask, Grid(mask.shape, place, UTM)), RoadOptions(max_gap_m=max_gap_m))
 
 
 def street(mask: Mask, begin: tuple[float, float], end: tuple[float, float], wide_m: float) -> None:

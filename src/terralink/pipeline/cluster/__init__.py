@@ -1,18 +1,25 @@
-"""Many machines: scenes as small tasks on a Dask cluster, each of which can be lost.
+"""Many machines: scenes as small tasks on a Dask cluster, each of which may be lost.
 
-    a scene:  look what is missing ─┬─ make some bands ─┬─ merge them to its map
-                                    ├─ make some bands ─┤
-                                    └─ ...              ┘
+    a scene:  plan what is missing ─┬─ compute some bands ─┬─ merge them into its map
+                                    ├─ compute some bands ─┤
+                                    └─ ...                 ┘
 
-All that a task makes goes into the scene's job (``jobs``) on storage that every machine sees; what
-goes over the wire is names. So a task that is lost, or done twice, costs time and nothing else.
-A worker has one task at a time, whatever the number of scenes. A task makes as many bands as keep
-its first row cheap, which is computed for blending alone; when no scene is left to begin, the bands
-that are left are shared out, so that no worker stands still. Needs the extra ``cluster``.
+The results of a task go into the scene's job (``jobs``) on storage that every machine sees; only
+names go over the network. So a task that is lost, or done twice, costs time and nothing else.
+A worker has one task at a time, whatever the number of scenes. A task computes many bands, because
+the first row of tiles of each task is needed for blending alone; when no scene is left to begin,
+the remaining bands are divided, so that no worker is idle. Needs the extra ``cluster``.
 """
 
-from terralink.pipeline.cluster.connect import connected, local_count, threads_at
-from terralink.pipeline.cluster.order import Files, Loadable, Order
-from terralink.pipeline.cluster.run import extracted
+from terralink.pipeline.cluster.scheduler import connect, local_count, run_tasks, threads_per_worker
+from terralink.pipeline.cluster.tasks import ModelSource, ModelSpec, SceneTask
 
-__all__ = ["Files", "Loadable", "Order", "connected", "extracted", "local_count", "threads_at"]
+__all__ = [
+    "ModelSource",
+    "ModelSpec",
+    "SceneTask",
+    "connect",
+    "local_count",
+    "run_tasks",
+    "threads_per_worker",
+]

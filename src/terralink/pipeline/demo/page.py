@@ -13,7 +13,7 @@ import terralink
 from terralink import report
 from terralink.graph import RoadGraph
 from terralink.pipeline.demo.walk import WITHIN_M, Result
-from terralink.raster import Grid, Stretch, open_scene
+from terralink.raster import Grid, SceneOptions, Stretch, open_scene
 from terralink.report import Key, Layer, Table, pictures
 
 _PICTURE_PX = 1400
@@ -45,7 +45,9 @@ def _overview(path: Path, ground: Grid) -> tuple[NDArray[np.uint8], Grid]:
     """A raster (band, row, col) of all of ``ground``, reduced for a picture, and its grid."""
     reduced = max(1.0, max(ground.shape) / _PICTURE_PX)
     size_m = reduced * ground.pixel_size_m[0]
-    with open_scene(path, pixel_size_m=size_m, stretch=Stretch.none(), no_data=()) as raster:
+    with open_scene(
+        path, SceneOptions(stretch=Stretch.none(), no_data=()), pixel_size_m=size_m
+    ) as raster:
         grid = ground.with_pixel_size(size_m)
         return raster.read(0, 0, grid.shape).array, grid
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from terralink import inference, metrics, synthetic
 from terralink.graph import RoadGraph
 from terralink.pipeline import extract
-from terralink.raster import Stretch, open_scene
+from terralink.raster import SceneOptions, Stretch, open_scene
 from terralink.raster.pixel_values import min_positive_value
 
 WITHIN_M = 4.0
@@ -72,9 +72,9 @@ def walk(
         drawn.write(files.scene, lambda done, total: progress(0.7 * done / total))
         drawn.roads.to_file(files.truth)
     with clock.stage("extract its roads"):
-        roads = extract.roads(
+        roads = extract.extract_roads(
             files.scene,
-            model=loaded,
+            loaded,
             out=files.roads,
             progress=lambda part: progress(0.7 + 0.2 * part),
         )
@@ -103,7 +103,9 @@ def _score_pixels(drawn: synthetic.Town, prob: Path, threshold: float) -> metric
     height, width = drawn.grid.shape
     total = metrics.Confusion.zero()
     size_m = drawn.grid.pixel_size_m[0]
-    with open_scene(prob, pixel_size_m=size_m, stretch=Stretch.none(), no_data=()) as scene:
+    with open_scene(
+        prob, SceneOptions(stretch=Stretch.none(), no_data=()), pixel_size_m=size_m
+    ) as scene:
         for row in range(0, height, _ROWS):
             shape = (min(_ROWS, height - row), width)
             pred = scene.read(row, 0, shape)

@@ -27,6 +27,7 @@ from terralink.vectorize.labels import (
     split_at_necks,
     without_small_holes,
 )
+from terralink.vectorize.options import BuildingOptions
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -41,24 +42,11 @@ _SPECK = 0.25  # of the least area: smaller pieces are left out before they are 
 
 def trace_buildings(
     prob: Raster,
-    *,
-    threshold: float = 0.5,
-    neck: float = 0.5,
-    min_area_m2: float = 10,
-    min_hole_m2: float = 5,
-    simplify_m: float = 0.6,
-    right_angles: bool = True,
+    options: BuildingOptions = BuildingOptions(),
 ) -> "gpd.GeoDataFrame":
     """The buildings of a raster of probabilities; see ``BuildingTracer``."""
-    tracer = BuildingTracer(
-        threshold=threshold,
-        neck=neck,
-        min_area_m2=min_area_m2,
-        min_hole_m2=min_hole_m2,
-        simplify_m=simplify_m,
-        right_angles=right_angles,
-    )
-    prob = scaled(prob, threshold=threshold)
+    tracer = BuildingTracer(options)
+    prob = scaled(prob, threshold=options.effective_threshold)
     for start in range(0, max(prob.grid.height, 1), _STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + _STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -67,17 +55,10 @@ def trace_buildings(
 class BuildingTracer:
     """Finds buildings in a scene that comes in bands of whole rows, from top to bottom.
 
-        tracer = BuildingTracer(threshold=0.4)
+        tracer = BuildingTracer(BuildingOptions(threshold=0.4))
         for band in inference.bands(model, scene):
             tracer.add(band)
         table = tracer.finish()
-
-    threshold     pixels of this probability and more are building
-    neck          roofs that hang together by less than this share of their width are two; 0: never
-    min_area_m2   smaller buildings are noise
-    min_hole_m2   smaller holes are filled
-    simplify_m    shapes stay about this close to the pixels, or a pixel where that is more
-    right_angles  False leaves outlines as they are, simplified
 
     A raster of two bands is the probability of building and that of the border between buildings
     that touch; such are then cut there, and at necks only where no border is.
@@ -87,25 +68,15 @@ class BuildingTracer:
     number are never building.
     """
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.5,
-        neck: float = 0.5,
-        min_area_m2: float = 10,
-        min_hole_m2: float = 5,
-        simplify_m: float = 0.6,
-        right_angles: bool = True,
-    ) -> None:
+    def __init__(self, options: BuildingOptions = BuildingOptions()) -> None:
+        threshold, neck = options.effective_threshold, options.neck
         if not 0 < threshold <= 1:
             raise InputError(f"the threshold is between 0 and 1, not {threshold}")
         if not 0 <= neck < 1:
             raise InputError(f"a neck is a share of a width, 0 to below 1, not {neck}")
         self._least = min_positive_value(threshold)
         self._reader = ProbabilityReader(threshold)
-        self._neck = neck
-        self._min_area_m2, self._min_hole_m2 = min_area_m2, min_hole_m2
-        self._simplify_m, self._right_angles = simplify_m, right_angles
+        self._options = options
         self._bands: Bands | None = None
         self._found: list[_Found] = []
 
@@ -120,7 +91,7 @@ class BuildingTracer:
             self._bands, self._held = Bands(band.grid), _Held.none(band.grid.width)
             # of the first row alone: the bands must not matter
             across, down = band.grid.window(0, 0, (1, band.grid.width)).pixel_size_m
-            self._speck_px = _SPECK * self._min_area_m2 / (across * down)
+            self._speck_px = _SPECK * self._options.min_area_m2 / (across * down)
         self._bands.follow(band.grid)
         level = self._reader.read(replace(band, array=prob))
         building, border = level[0], level[-1] if len(level) == 2 else np.zeros_like(level[0])
@@ -166,22 +137,22 @@ class BuildingTracer:
         border = piece & (kind == _BORDER)
         if border.any():
             return split_at_borders(piece, border, least_px=self._speck_px)
-        return split_at_necks(piece, neck=self._neck, least_px=self._speck_px)
+        return split_at_necks(piece, neck=self._options.neck, least_px=self._speck_px)
 
     def _polygons(self, found: "_Found", grid: Grid) -> "gpd.GeoDataFrame":
         raw = shapely.transform(
             found.outline, lambda xy: np.column_stack(grid.metric_xy(xy[:, 0], xy[:, 1]))
         )
-        raw = without_small_holes(raw, self._min_hole_m2)
-        large = shapely.area(raw) >= self._min_area_m2
+        raw = without_small_holes(raw, self._options.min_hole_m2)
+        large = shapely.area(raw) >= self._options.min_area_m2
         stair_m = max(grid.pixel_size_m)
         shapes = fitted(
             raw[large],
             found.piece[large],
             blur_m=found.blur_px[large] * stair_m,
-            simplify_m=max(self._simplify_m, _LEAST_PX * stair_m),
+            simplify_m=max(self._options.simplify_m, _LEAST_PX * stair_m),
             stair_m=stair_m,
-            right_angles=self._right_angles,
+            right_angles=self._options.right_angles,
         )
         return _table(shapes, found.prob[large], grid)
 

@@ -16,7 +16,6 @@ Rules 1 to 4 are here, 5, 6 and 13 in ``junctions``, 7 to 12 in ``ends``, 14 to 
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -29,6 +28,7 @@ from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
+from terralink.vectorize.options import RoadOptions
 from terralink.vectorize.roads.ends import NOTHING_SEEN, SceneFacts, Seen, bridged, extend_ends
 from terralink.vectorize.roads.holes import fill_holes
 from terralink.vectorize.roads.junctions import (
@@ -61,24 +61,11 @@ _CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
 
 def trace_roads(
     prob: Raster,
-    *,
-    threshold: float = 0.5,
-    weak_threshold: float | None = None,
-    min_spur_m: float = 15,
-    max_gap_m: float = 30,
-    min_piece_m: float = 30,
-    simplify_m: float = 1,
+    options: RoadOptions = RoadOptions(),
 ) -> RoadGraph:
     """The road graph of a raster of probabilities; see ``RoadTracer``."""
-    tracer = RoadTracer(
-        threshold=threshold,
-        weak_threshold=weak_threshold,
-        min_spur_m=min_spur_m,
-        max_gap_m=max_gap_m,
-        min_piece_m=min_piece_m,
-        simplify_m=simplify_m,
-    )
-    prob = scaled(prob, threshold=threshold if weak_threshold is None else weak_threshold)
+    tracer = RoadTracer(options)
+    prob = scaled(prob, threshold=options.effective_weak_threshold)
     for start in range(0, max(prob.grid.height, 1), STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -87,42 +74,18 @@ def trace_roads(
 class RoadTracer:
     """Traces roads through a scene that comes in bands of whole rows, from top to bottom.
 
-        tracer = RoadTracer(threshold=0.4)
+        tracer = RoadTracer(RoadOptions(threshold=0.4))
         for band in inference.bands(model, scene):
             tracer.add(band)
         graph = tracer.finish()
 
-    threshold       pixels of this probability and more are road
-    weak_threshold  pixels down to this are road too where they hang together with such a one
-    min_spur_m      dead ends shorter than this, or than the road they leave is wide, are noise
-    max_gap_m       dead ends that point at each other, or at a road, are joined over this distance;
-                    over twice that where the probability between is just below the threshold, over
-                    half where it is nothing; a mask of 0 and 255 knows nothing of its gaps
-    min_piece_m     pieces of road that hang together with no other and are shorter are noise
-    simplify_m      lines stay this close to the smoothed centre line
-
-    Lengths are on the ground; where there is no CRS they are in the unit of the grid. Pixels that
-    are not valid are never road.
+    Pixels that are not valid are never road. Raises ``InputError`` for thresholds that are not in
+    order.
     """
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.5,
-        weak_threshold: float | None = None,
-        min_spur_m: float = 15,
-        max_gap_m: float = 30,
-        min_piece_m: float = 30,
-        simplify_m: float = 1,
-    ) -> None:
-        self._strong = threshold
-        self._weak = threshold if weak_threshold is None else weak_threshold
-        if not 0 < self._weak <= self._strong <= 1:
-            raise InputError(
-                f"thresholds are 0 < weak_threshold <= threshold <= 1, not {self._weak} and "
-                f"{self._strong}"
-            )
-        self._rules = Rules(min_spur_m, max_gap_m, min_piece_m, simplify_m)
+    def __init__(self, options: RoadOptions = RoadOptions()) -> None:
+        self._options = options
+        self._strong, self._weak = options.effective_threshold, options.effective_weak_threshold
         self._reader = ProbabilityReader(self._strong, self._weak)
         self._tracing: _Tracing | None = None
 
@@ -158,7 +121,7 @@ class RoadTracer:
         seen = Seen(partial(subthreshold.mean_share, grid=grid), partial(mask.trim_road, grid=grid))
         graph = _strong(traced.graph, traced.peak, least=min_positive_value(self._strong)).joined()
         del traced  # what is left out need not be held while the rest is cleaned
-        return clean(graph, self._rules, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
+        return clean(graph, self._options, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
 
 
 class _Tracing:
@@ -227,20 +190,16 @@ BLOB_WIDTHS = 2.0
 _CHUNK_ROADS = 2048  # smoothed at a time: in between a line has a point a pixel
 
 
-class Rules(NamedTuple):
-    """Lengths that decide what is road, see ``RoadTracer``."""
-
-    min_spur_m: float
-    max_gap_m: float
-    min_piece_m: float
-    simplify_m: float
-
-
 def clean(
-    graph: RoadGraph, rules: Rules, scene: SceneFacts, *, pixel_m: float, seen: Seen = NOTHING_SEEN
+    graph: RoadGraph,
+    options: RoadOptions,
+    scene: SceneFacts,
+    *,
+    pixel_m: float,
+    seen: Seen = NOTHING_SEEN,
 ) -> RoadGraph:
     """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
-    min_spur_m, max_gap_m, min_piece_m, simplify_m = rules
+    min_spur_m, min_piece_m = options.min_spur_m, options.min_piece_m
     for step in (
         partial(pruned, min_spur_m=min_spur_m, scene=scene),
         partial(merge_junctions, clearance=scene.clearance),
@@ -248,15 +207,15 @@ def clean(
         settled,
         merge_crossings,
         partial(extend_ends, scene=scene, pixel_m=pixel_m),
-        partial(smoothed, pixel_m=pixel_m, simplify_m=simplify_m),
+        partial(smoothed, pixel_m=pixel_m, simplify_m=options.simplify_m),
         partial(without_pieces, min_piece_m=min(min_spur_m, min_piece_m)),
-        partial(bridged, max_gap_m=max_gap_m, seen=seen),
+        partial(bridged, max_gap_m=options.max_gap_m, seen=seen),
         partial(merge_junctions, clearance=scene.clearance),
         partial(pruned, min_spur_m=min_spur_m, scene=scene, extended=True),
         partial(without_pieces, min_piece_m=min_piece_m),
     ):
         graph = step(graph)
-    simplified = graph.polylines.changed(partial(_simplified, simplify_m=simplify_m))
+    simplified = graph.polylines.changed(partial(_simplified, simplify_m=options.simplify_m))
     return replace(graph, polylines=simplified)
 
 

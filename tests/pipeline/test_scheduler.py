@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terralink import raster
-from terralink.pipeline.cluster import order as work
-from terralink.pipeline.cluster import run
-from terralink.pipeline.cluster.order import Files, Order
+from terralink.pipeline.cluster import scheduler, tasks
+from terralink.pipeline.cluster.tasks import ModelSpec, Plan, SceneTask
 
 # Seconds on one core, 12,000 px wide: a row of tiles, the merge of a band, a look at a scene.
 HEAVY = (6.5, 1.1, 1.5)  # D-LinkNet34 in bf16, 0.5 s a tile
@@ -50,18 +49,18 @@ class Pretended:
     def cancel(self, futures: list[Any]) -> None:
         assert futures == []
 
-    def submit(self, _told: Any, does: Any, order: Order, *span: int, pure: bool) -> Done:
+    def submit(self, _call: Any, work: Any, task: SceneTask, *span: int, pure: bool) -> Done:
         assert not pure
         assert len(self._running) < self.workers  # a task that waits could not be divided any more
         row_s, merge_s, took_s = self.seconds
-        left = list(work.even(0, self.bands, most=work.BANDS_A_TASK))
-        value: Any = {"stretch": raster.Stretch.none(), "no_data": raster.NoData()}, left, []
-        if does is work.made:
+        left = list(tasks.divide_evenly(0, self.bands, most=tasks.BANDS_PER_STEP))
+        value: Any = Plan(raster.SceneOptions(), left, [])
+        if work is tasks.compute:
             first, stop = span
-            self.made += [(order.scene, band) for band in range(first, stop)]
+            self.made += [(task.scene, band) for band in range(first, stop)]
             value, took_s = None, row_s * (stop - first + (first > 0))
-        elif does is work.merged:
-            assert len({band for scene, band in self.made if scene == order.scene}) == self.bands
+        elif work is tasks.merge:
+            assert len({band for scene, band in self.made if scene == task.scene}) == self.bands
             value, took_s = [], merge_s * self.bands
         future = Done(value)
         heapq.heappush(self._running, (self.now_s + took_s, id(future), future))
@@ -78,13 +77,13 @@ def took_s(workers: int, scenes: int, bands: int, seconds: tuple[float, float, f
     client = Pretended(workers, seconds, bands)
     dask: Any = ModuleType("distributed")
     dask.wait, dask.KilledWorker = client.wait, RuntimeError
-    orders = [
-        Order(Path(f"{i}.tif"), Path(f"{i}.gpkg"), Path(f"{i}"), Files(("roads",)))
+    scene_tasks = [
+        SceneTask(Path(f"{i}.tif"), Path(f"{i}.gpkg"), Path(f"{i}"), ModelSpec(("roads",)))
         for i in range(scenes)
     ]
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "distributed", dask)
-        assert set(run.extracted(orders, client)) == set(orders)
+        assert set(scheduler.run_tasks(scene_tasks, client)) == set(scene_tasks)
     assert len(client.made) == len(set(client.made)) == scenes * bands
     return client.now_s
 
@@ -113,7 +112,7 @@ def test_each_band_is_made_once_before_the_merge(workers: int, scenes: int, band
 
 @given(bands=st.integers(1, 60), most=st.integers(1, 20))
 def test_a_span_is_divided_evenly(bands: int, most: int) -> None:
-    spans = list(work.even(5, 5 + bands, most=most))
+    spans = list(tasks.divide_evenly(5, 5 + bands, most=most))
     assert [band for span in spans for band in range(*span)] == list(range(5, 5 + bands))
     lengths = [stop - first for first, stop in spans]
     assert max(lengths) <= most
