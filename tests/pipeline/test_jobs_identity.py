@@ -77,7 +77,7 @@ MAP: dict[MapKind, dict[str, Any]] = {
         "weak_threshold": 0.1,
         "min_spur_m": 20.0,
         "max_gap_m": 20.0,
-        "min_piece_m": 20.0,
+        "min_component_m": 20.0,
         "simplify_m": 2.0,
     },
     MapKind.BUILDINGS: {

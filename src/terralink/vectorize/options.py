@@ -44,7 +44,7 @@ class RoadOptions(_ThresholdOptions):
     max_gap_m       dead ends that point at each other, or at a road, are joined over this distance;
                     over twice that where the probability between is just below the threshold, over
                     half where it is zero; a mask of 0 and 255 has no probabilities in its gaps
-    min_piece_m     connected components of roads whose total length is shorter are removed
+    min_component_m     connected components of roads whose total length is shorter are removed
     simplify_m      lines stay this close to the smoothed centre line
     """
 
@@ -53,7 +53,7 @@ class RoadOptions(_ThresholdOptions):
     weak_threshold: float | None = None
     min_spur_m: float = 15.0
     max_gap_m: float = 30.0
-    min_piece_m: float = 30.0
+    min_component_m: float = 30.0
     simplify_m: float = 1.0
 
     @property

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from terralink import synthetic
-from terralink.vectorize.roads.skeleton import Pixels, Traces, centre_pixels, measure_widths, trace
+from terralink.vectorize.roads.skeleton import (
+    CentrePixels,
+    PixelChains,
+    find_centre_pixels,
+    measure_widths,
+    trace_chains,
+)
 from terralink.vectorize.roads.strips import Strip
 
 
@@ -57,7 +63,7 @@ def test_a_straight_street_is_as_wide_as_it_is_drawn(wide_px: int, turned: bool)
     size = (0.5, 2.0)
     if turned:
         mask, size = mask.T.copy(), (2.0, 0.5)
-    pixels = centre_pixels(strip_of(mask), pixel_size_m=size)
+    pixels = find_centre_pixels(strip_of(mask), pixel_size_m=size)
     assert np.median(pixels.width_m) == pytest.approx(wide_px * 2.0, rel=0.02)
 
 
@@ -67,7 +73,7 @@ def test_an_oblique_street_is_about_as_wide_as_it_is_drawn(degrees: float) -> No
     across = np.cos(np.radians(degrees)) * rows - np.sin(np.radians(degrees)) * cols
     for wide_px in (6, 9, 14):
         mask = np.abs(across) <= wide_px / 2
-        pixels = centre_pixels(strip_of(mask), pixel_size_m=(1, 1))
+        pixels = find_centre_pixels(strip_of(mask), pixel_size_m=(1, 1))
         inside = (np.abs(pixels.rows - 150) < 60) & (np.abs(pixels.cols - 150) < 60)
         assert pixels.width_m[inside].mean() == pytest.approx(wide_px, abs=0.6)
 
@@ -88,13 +94,13 @@ def test_what_lies_above_and_below_a_strip_within_a_scene_is_not_background() ->
     assert width_m[0] == pytest.approx(40, abs=1)
 
 
-def of_chunks(strip: Strip, chunk_px: int) -> Pixels:
+def of_chunks(strip: Strip, chunk_px: int) -> CentrePixels:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("terralink.vectorize.roads.skeleton.CHUNK_PX", chunk_px)
-        return centre_pixels(strip, pixel_size_m=(0.5, 0.8))
+        return find_centre_pixels(strip, pixel_size_m=(0.5, 0.8))
 
 
-def assert_same(found: Pixels, wanted: Pixels) -> None:
+def assert_same(found: CentrePixels, wanted: CentrePixels) -> None:
     for column, of_whole in zip(vars(found).values(), vars(wanted).values(), strict=True):
         np.testing.assert_array_equal(column, of_whole)
 
@@ -140,30 +146,32 @@ def drawn(picture: str) -> Mask:
     return np.pad(mask, 1)  # so that no drawn row is the last one, where chains stop
 
 
-def pixels(mask: Mask, first: int, stop: int) -> Pixels:
+def pixels(mask: Mask, first: int, stop: int) -> CentrePixels:
     rows, cols = np.nonzero(mask[first:stop])
     count = len(rows)
     metres = np.ones(count, np.float32)
-    return Pixels(rows + first, cols, metres, metres, np.full(count, 255, np.uint8))
+    return CentrePixels(rows + first, cols, metres, metres, np.full(count, 255, np.uint8))
 
 
-def traced(mask: Mask, strips: list[int]) -> Traces:
-    """Traces of strips that end at the given rows."""
-    parts, above, first = [], Pixels.none(), 0
+def traced(mask: Mask, strips: list[int]) -> PixelChains:
+    """Chains of strips that end at the given rows."""
+    parts, above, first = [], CentrePixels.empty(), 0
     for stop in [*strips, len(mask)]:
         own = pixels(mask, first, stop)
-        parts.append(trace(above + own, seams=(first - 1, stop - 1), pixel_size_m=(1.0, 1.0)))
-        above, first = own.in_row(stop - 1), stop
+        parts.append(
+            trace_chains(above + own, seams=(first - 1, stop - 1), pixel_size_m=(1.0, 1.0))
+        )
+        above, first = own.select_row(stop - 1), stop
     columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Traces(*(np.concatenate(column) for column in columns))
+    return PixelChains(*(np.concatenate(column) for column in columns))
 
 
-def links(traces: Traces) -> list[tuple[tuple[int, int], ...]]:
+def links(chains: PixelChains) -> list[tuple[tuple[int, int], ...]]:
     """Every link between two pixels that some chain walks."""
-    stops = np.cumsum(traces.counts)
-    places = list(zip(traces.rows.tolist(), traces.cols.tolist(), strict=True))
+    stops = np.cumsum(chains.counts)
+    places = list(zip(chains.rows.tolist(), chains.cols.tolist(), strict=True))
     found = []
-    for start, stop in zip(stops - traces.counts, stops, strict=True):
+    for start, stop in zip(stops - chains.counts, stops, strict=True):
         way = places[start:stop]
         found += [tuple(sorted(pair)) for pair in pairwise(way)]
     return sorted(found)
@@ -184,7 +192,7 @@ def naive_links(mask: Mask) -> list[tuple[tuple[int, int], ...]]:
 
 
 @pytest.mark.parametrize(
-    ("picture", "chains"),
+    ("picture", "count"),
     [
         ("#####", 1),
         ("#.. .#. ..#", 1),  # corner to corner
@@ -198,13 +206,13 @@ def naive_links(mask: Mask) -> list[tuple[tuple[int, int], ...]]:
         ("...", 0),
     ],
 )
-def test_a_skeleton_has_its_chains(picture: str, chains: int) -> None:
-    assert len(traced(drawn(picture), []).counts) == chains
+def test_a_skeleton_has_its_chains(picture: str, count: int) -> None:
+    assert len(traced(drawn(picture), []).counts) == count
 
 
 def test_two_ways_between_the_same_branchings_are_two_chains() -> None:
-    traces = traced(drawn("...##... ..#..#.. ##....## ..#..#.. ...##..."), [])
-    assert sorted(traces.counts.tolist()) == [2, 2, 6, 6]
+    chains = traced(drawn("...##... ..#..#.. ##....## ..#..#.. ...##..."), [])
+    assert sorted(chains.counts.tolist()) == [2, 2, 6, 6]
 
 
 @settings(max_examples=150, deadline=None)
@@ -217,9 +225,9 @@ def test_each_link_is_walked_once_whatever_the_strips(mask: Mask, cuts: list[int
     assert links(traced(mask, strips)) == naive_links(mask)
 
 
-def test_traces_that_were_packed_are_the_same_unpacked() -> None:
-    traces = traced(drawn("##### #...# ####."), [3])
-    again = Traces.unpacked(traces.packed())
-    for name, column in vars(traces).items():
+def test_chains_survive_bytes() -> None:
+    chains = traced(drawn("##### #...# ####."), [3])
+    again = PixelChains.from_bytes(chains.to_bytes())
+    for name, column in vars(chains).items():
         assert np.array_equal(column, getattr(again, name))
         assert column.dtype == getattr(again, name).dtype

@@ -20,7 +20,7 @@ def test_a_plain_skeleton_has_the_same_nodes_and_length() -> None:
     skeleton = np.zeros((60, 60), bool)
     skeleton[30, 5:55] = skeleton[5:55, 20] = skeleton[5:31, 40] = True
     theirs = sknw.build_sknw(skeleton.astype(np.uint16))
-    tracer = RoadTracer(RoadOptions(min_spur_m=0, max_gap_m=0, min_piece_m=0))
+    tracer = RoadTracer(RoadOptions(min_spur_m=0, max_gap_m=0, min_component_m=0))
     tracer.add(Raster(skeleton, Grid(skeleton.shape, Affine.identity())))
     ours = tracer.finish()
     assert len(ours.junctions) == theirs.number_of_nodes()
@@ -35,7 +35,7 @@ def test_two_ways_between_two_junctions_are_both_kept_where_sknw_drops_one() -> 
     skeleton[10:31, 20] = skeleton[10:31, 59] = True
     skeleton = skeletonize(skeleton)  # type: ignore[no-untyped-call]
     theirs = sknw.build_sknw(skeleton.astype(np.uint16))
-    tracer = RoadTracer(RoadOptions(min_spur_m=0, max_gap_m=0, min_piece_m=0))
+    tracer = RoadTracer(RoadOptions(min_spur_m=0, max_gap_m=0, min_component_m=0))
     tracer.add(Raster(skeleton, Grid(skeleton.shape, Affine.identity())))
     assert theirs.number_of_edges() == 3
     assert len(tracer.finish()) == 4

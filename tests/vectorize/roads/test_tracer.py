@@ -219,7 +219,7 @@ def test_two_gaps_that_cross_become_a_crossing() -> None:
 def test_a_short_piece_that_hangs_together_with_nothing_is_no_road() -> None:
     mask = streets((100, 200), [(10, 20), (190, 20)], [(90, 80), (112, 80)])
     assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=0))) == 1
-    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=0, min_piece_m=10))) == 2
+    assert len(trace_roads(raster(mask), RoadOptions(max_gap_m=0, min_component_m=10))) == 2
 
 
 def test_steps_of_pixels_are_gone() -> None:
@@ -294,7 +294,7 @@ def test_noise_makes_a_map(seed: int, share: float, grain: int) -> None:
     noise = rng.random((rng.integers(1, 40), rng.integers(1, 40))) < share
     mask = np.kron(noise, np.ones((grain, grain), bool))
     graph = trace_roads(
-        raster(mask), RoadOptions(min_spur_m=1, max_gap_m=9, min_piece_m=0, simplify_m=2)
+        raster(mask), RoadOptions(min_spur_m=1, max_gap_m=9, min_component_m=0, simplify_m=2)
     )
     assert np.isfinite(graph.length_m).all()
 

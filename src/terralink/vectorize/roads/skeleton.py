@@ -1,11 +1,11 @@
 """From a strip of a mask to the pixels of its centre lines, and to chains of these pixels.
 
-The skeleton costs a few bytes a pixel of the strip, a chunk of its columns at a time; distances are
-looked up at centre pixels only. The result does not depend on the chunks.
+The skeleton needs a few bytes for each pixel of the strip, and is computed in chunks of columns.
+Distances are measured at skeleton pixels only. The result does not depend on the chunks.
 
-Two skeleton pixels are linked when they touch, unless they touch at a corner only and a third one
-touches both by its sides. Each link belongs to the strip of its lower pixel, so that every link of
-a scene is in exactly one strip, whatever the strips are.
+Two skeleton pixels are linked if they touch, unless they touch at a corner only and a third one
+touches both by its sides. Each link belongs to the strip of its lower pixel, so every link of a
+scene is in exactly one strip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,17 +27,17 @@ from terralink.vectorize.roads.strips import Strip
 Ints = NDArray[np.int64]
 Floats32 = NDArray[np.float32]
 
-# Distances up and down are counted in a signed byte: no road is wider than twice this
-FARTHEST_PX = 127
-# So wide are chunks at most: most scenes are one, and the halo of others is little of them
+# Distances up and down are counted in a signed byte: widths are measured up to twice this
+MAX_DISTANCE_PX = 127
+# The largest width of a chunk: most scenes are one chunk, and the halo of others is small beside it
 CHUNK_PX = 1 << 14
-_CHUNK_POINTS = 1 << 18  # are brought to metres at a time
-_ROWS = 64  # runs along rows are looked for in so many at a time
+_CHUNK_POINTS = 1 << 18  # points converted to metres at a time
+_CHUNK_ROWS = 64  # rows whose runs are searched at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
-    """Skeleton pixels in row order, and what is known of the mask there.
+class CentrePixels:
+    """Skeleton pixels in row order, and the mask at each.
 
     width_m   width of the mask
     radius_m  distance to the nearest background
@@ -53,47 +53,47 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, below: "Pixels") -> "Pixels":
+    def __add__(self, below: "CentrePixels") -> "CentrePixels":
         columns = zip(vars(self).values(), vars(below).values(), strict=True)
-        return Pixels(*(np.concatenate(pair) for pair in columns))
+        return CentrePixels(*(np.concatenate(pair) for pair in columns))
 
     @classmethod
-    def none(cls) -> "Pixels":
-        no_place, no_length = np.empty(0, np.int64), np.empty(0, np.float32)
-        return cls(no_place, no_place, no_length, no_length, np.empty(0, np.uint8))
+    def empty(cls) -> "CentrePixels":
+        places, lengths = np.empty(0, np.int64), np.empty(0, np.float32)
+        return cls(places, places, lengths, lengths, np.empty(0, np.uint8))
 
-    def in_row(self, row: int) -> "Pixels":
-        here = slice(*np.searchsorted(self.rows, [row, row + 1]))
-        return Pixels(*(column[here] for column in vars(self).values()))
+    def select_row(self, row: int) -> "CentrePixels":
+        part = slice(*np.searchsorted(self.rows, [row, row + 1]))
+        return CentrePixels(*(column[part] for column in vars(self).values()))
 
 
-def centre_pixels(strip: Strip, *, pixel_size_m: tuple[float, float]) -> Pixels:
+def find_centre_pixels(strip: Strip, *, pixel_size_m: tuple[float, float]) -> CentrePixels:
     """The skeleton in the strip's own rows, numbered as in the scene.
 
-    Thinning is that of Zhang and Suen (1984) in scikit-image: a mask that is shifted has a
-    skeleton that is shifted. Outside the scene is background: a road along the scene's border has
-    its own middle line, and a road that leaves the scene ends there.
+    Thinning is that of Zhang and Suen (1984) in scikit-image: a shifted mask has a shifted
+    skeleton. Outside the scene is background: a road along the border of the scene has its own
+    centre line, and a road that leaves the scene ends there.
     """
-    rows, cols = _thinned(strip)
+    rows, cols = _thin(strip)
     width_m, radius_m = measure_widths(strip, rows, cols, pixel_size_m=pixel_size_m)
-    return Pixels(rows + strip.top, cols, width_m, radius_m, strip.prob[rows, cols])
+    return CentrePixels(rows + strip.top, cols, width_m, radius_m, strip.prob[rows, cols])
 
 
-def _thinned(strip: Strip) -> tuple[Ints, Ints]:
+def _thin(strip: Strip) -> tuple[Ints, Ints]:
     """Rows and columns of the skeleton in the strip's own rows, in row order.
 
-    A round of thinning sees two pixels far, and there are no more rounds than what is thinned is
-    high by half. So a halo of columns as wide as the strip is high is all that a chunk can see.
+    A round of thinning depends on pixels up to two away, and there are no more rounds than half the
+    height of the strip. So a halo as wide as the strip is high is enough for a chunk of columns.
     """
-    found = [_thinned_chunk(strip, chunk) for chunk in _chunks(strip.prob.shape[1])]
-    rows, cols = (np.concatenate(places) for places in zip(*found, strict=True))
-    if len(found) > 1:
+    parts = [_thin_chunk(strip, chunk) for chunk in _split_columns(strip.prob.shape[1])]
+    rows, cols = (np.concatenate(places) for places in zip(*parts, strict=True))
+    if len(parts) > 1:
         order = np.argsort(rows * strip.prob.shape[1] + cols)
         rows, cols = rows[order], cols[order]
     return rows, cols
 
 
-def _thinned_chunk(strip: Strip, chunk: slice) -> tuple[Ints, Ints]:
+def _thin_chunk(strip: Strip, chunk: slice) -> tuple[Ints, Ints]:
     """The skeleton in a chunk of columns."""
     height = len(strip.prob)
     first = max(chunk.start - height, 0)
@@ -109,50 +109,50 @@ def measure_widths(
 ) -> tuple[Floats32, Floats32]:
     """Width of the mask at given road pixels in row order, and their distance to the background.
 
-    A straight strip of width w, however it is turned, is cut by its column in a chord V and by its
-    row in a chord H with 1/w^2 = 1/V^2 + 1/H^2. Where roads meet, chords run along the other road;
-    so it is never more than twice the distance to the nearest background, a pixel more because that
-    is how far the skeleton runs beside the middle. Outside the scene is background; what lies above
-    and below the strip is not known and counts as road. ``pixel_size_m`` is (width, height).
+    A straight road of width w, at any angle, has a vertical chord V and a horizontal chord H with
+    1/w^2 = 1/V^2 + 1/H^2. At junctions chords run along the other road, so the width is limited to
+    twice the distance to the nearest background, plus a pixel, because the skeleton may be a pixel
+    beside the middle. Outside the scene is background; rows above and below the strip are unknown
+    and count as road. ``pixel_size_m`` is (width, height).
     """
     across, along = pixel_size_m
-    row_m = _chord_px(strip, rows, cols) * across
+    row_m = _measure_chords(strip, rows, cols) * across
     column_m, radius_m = np.empty(len(rows)), np.empty(len(rows))
-    for chunk in _chunks(strip.prob.shape[1]):
-        here = np.flatnonzero((cols >= chunk.start) & (cols < chunk.stop))
-        first = max(chunk.start - FARTHEST_PX, 0)
-        mask = strip.mask(cols=slice(first, chunk.stop + FARTHEST_PX))
-        place = rows[here], cols[here] - first
-        above = _run_from_top(mask, known=strip.begins_scene)
-        below = _run_from_top(mask[::-1], known=strip.ends_scene)[::-1]
-        up, down = (run[place].astype(np.int64) for run in (above, below))
-        column_m[here] = (up + down - 1) * along
+    for chunk in _split_columns(strip.prob.shape[1]):
+        in_chunk = np.flatnonzero((cols >= chunk.start) & (cols < chunk.stop))
+        first = max(chunk.start - MAX_DISTANCE_PX, 0)
+        mask = strip.mask(cols=slice(first, chunk.stop + MAX_DISTANCE_PX))
+        position = rows[in_chunk], cols[in_chunk] - first
+        above = _count_from_top(mask, known=strip.begins_scene)
+        below = _count_from_top(mask[::-1], known=strip.ends_scene)[::-1]
+        up, down = (run[position].astype(np.int64) for run in (above, below))
+        column_m[in_chunk] = (up + down - 1) * along
         near = np.minimum(above, below, out=above)
-        radius_m[here] = _distance_m(near, *place, across, along)
+        radius_m[in_chunk] = _measure_distance(near, *position, across, along)
     chord_m = column_m * row_m / np.hypot(column_m, row_m)
     width_m = np.minimum(chord_m, 2 * (radius_m + max(pixel_size_m)))
     return width_m.astype(np.float32), radius_m.astype(np.float32)
 
 
-def _chunks(width: int) -> Iterator[slice]:
-    """Columns in chunks of one size, or nearly."""
+def _split_columns(width: int) -> Iterator[slice]:
+    """Chunks of columns of nearly the same size."""
     count = max(-(-width // CHUNK_PX), 1)
     bounds = [width * nth // count for nth in range(count + 1)]
     return (slice(*bound) for bound in pairwise(bounds))
 
 
-def _distance_m(
+def _measure_distance(
     near: NDArray[np.int8], rows: Ints, cols: Ints, across: float, along: float
 ) -> NDArray[np.float64]:
-    """Exact Euclidean distance to the nearest background (in the manner of Saito, Toriwaki 1994).
+    """Exact Euclidean distance to the nearest background (after Saito and Toriwaki 1994).
 
-    ``near`` is the distance up or down, in pixels, for all pixels; from there it is searched
-    sideways, but only from the pixels asked for and only as far as a nearer one can be. Columns
-    outside are background.
+    ``near`` is the distance up or down of every pixel, in pixels. From there the search goes
+    sideways, only from the given pixels and only as far as a nearer one can be. Columns outside are
+    background.
     """
     best_m = near[rows, cols] * float(along)
     active = np.arange(len(rows))
-    for step in range(1, FARTHEST_PX + 1):
+    for step in range(1, MAX_DISTANCE_PX + 1):
         active = active[step * across < best_m[active]]
         if not len(active):
             break
@@ -166,35 +166,35 @@ def _distance_m(
     return np.asarray(best_m, dtype=np.float64)
 
 
-def _chord_px(strip: Strip, rows: Ints, cols: Ints) -> Ints:
-    """Road pixels in one run along the row, with each given one."""
+def _measure_chords(strip: Strip, rows: Ints, cols: Ints) -> Ints:
+    """Road pixels in the run along the row that each given pixel is in."""
     runs = np.empty(len(rows), np.int64)
-    for start in range(0, len(strip.prob), _ROWS):
-        here = slice(*np.searchsorted(rows, [start, start + _ROWS]))
-        mask = strip.mask(rows=slice(start, start + _ROWS))
-        runs[here] = _runs_px(mask, rows[here] - start, cols[here])
+    for start in range(0, len(strip.prob), _CHUNK_ROWS):
+        chunk = slice(*np.searchsorted(rows, [start, start + _CHUNK_ROWS]))
+        mask = strip.mask(rows=slice(start, start + _CHUNK_ROWS))
+        runs[chunk] = _measure_runs(mask, rows[chunk] - start, cols[chunk])
     return runs
 
 
-def _runs_px(mask: NDArray[np.bool_], rows: Ints, cols: Ints) -> Ints:
+def _measure_runs(mask: NDArray[np.bool_], rows: Ints, cols: Ints) -> Ints:
     width = mask.shape[1]
-    changes = np.flatnonzero(mask.ravel()[1:] != mask.ravel()[:-1]) + 1  # a run's first pixel
-    place = rows * width + cols
-    after = np.searchsorted(changes, place, side="right")
+    changes = np.flatnonzero(mask.ravel()[1:] != mask.ravel()[:-1]) + 1  # the first pixel of a run
+    position = rows * width + cols
+    after = np.searchsorted(changes, position, side="right")
     edges = np.concatenate([[0], changes, [mask.size]])
     first, stop = edges[after], edges[after + 1]
     return np.asarray(np.minimum(stop, (rows + 1) * width) - np.maximum(first, rows * width))
 
 
-def _run_from_top(mask: NDArray[np.bool_], *, known: bool) -> NDArray[np.int8]:
-    """How many road pixels end in each pixel from above.
+def _count_from_top(mask: NDArray[np.bool_], *, known: bool) -> NDArray[np.int8]:
+    """The length of the vertical run of road that ends at each pixel, from above.
 
-    Before the first row is background where that is ``known``, else road without an end.
+    Above the first row is background if that is ``known``, else road.
     """
     runs = np.empty(mask.shape, np.int8)
-    before = np.full(mask.shape[1], 0 if known else FARTHEST_PX, np.int8)
+    before = np.full(mask.shape[1], 0 if known else MAX_DISTANCE_PX, np.int8)
     for row, run in zip(mask, runs, strict=True):
-        np.minimum(before, FARTHEST_PX - 1, out=run)
+        np.minimum(before, MAX_DISTANCE_PX - 1, out=run)
         run += 1
         run *= row
         before = run
@@ -202,13 +202,13 @@ def _run_from_top(mask: NDArray[np.bool_], *, known: bool) -> NDArray[np.int8]:
 
 
 @dataclass(frozen=True, eq=False)
-class Traces:
-    """Chains of pixels, one after the other, with what is known of each.
+class PixelChains:
+    """Chains of pixels, one after the other, and the mask along each.
 
-    rows, cols (p,)  pixels in walking order
+    rows, cols (p,)  pixels in order along the chain
     counts (k,)      pixels of each chain
     width_m, prob    (k,) means along the chain; probabilities are 0..255
-    peak (k,)        the chain's highest probability
+    peak (k,)        the highest probability of the chain
     radius_m (k, 2)  distance to the nearest background at its first and last pixel
     """
 
@@ -221,31 +221,31 @@ class Traces:
     radius_m: NDArray[np.float32]
 
     @classmethod
-    def together(cls, strips: Sequence["Traces"]) -> "Traces":
-        """All chains of one strip or more."""
+    def concat(cls, strips: Sequence["PixelChains"]) -> "PixelChains":
+        """The chains of several strips."""
         columns = zip(*(vars(strip).values() for strip in strips), strict=True)
         return cls(*(np.concatenate(column) for column in columns))
 
-    def packed(self) -> bytes:
-        """The same as bytes, to be put away."""
+    def to_bytes(self) -> bytes:
         file = BytesIO()
         np.savez(file, **vars(self))
         return file.getvalue()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> "Traces":
-        """What was ``packed``."""
+    def from_bytes(cls, data: bytes) -> "PixelChains":
         with np.load(BytesIO(data)) as columns:
             return cls(**columns)
 
 
-def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, float]) -> Traces:
-    """Chains from one branching or ending pixel to the next, or to a seam.
+def trace_chains(
+    pixels: CentrePixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, float]
+) -> PixelChains:
+    """Chains from one branching or end to the next, or to a seam.
 
-    ``pixels`` are those of the strip and of the last row above it; ``seams`` are that row and the
-    strip's own last one, where chains end for now: their other halves are in the next strips.
+    ``pixels`` are those of the strip and of the last row above it. ``seams`` are that row and the
+    last row of the strip: chains end there and continue in the neighbouring strip.
     """
-    links = _links(pixels, above=seams[0])
+    links = _link_pixels(pixels, above=seams[0])
     on_seam = (pixels.rows == seams[0]) | (pixels.rows == seams[1])
     chains = link_chains(links, stop=on_seam)
     nodes, starts = chains.nodes(links)
@@ -262,52 +262,54 @@ def trace(pixels: Pixels, *, seams: tuple[int, int], pixel_size_m: tuple[float, 
     peak = np.maximum.reduceat(pixels.prob[nodes], starts[:-1]) if len(chains) else pixels.prob[:0]
     rows, cols = (column[nodes].astype(np.int32) for column in (pixels.rows, pixels.cols))
     radius_m = pixels.radius_m[nodes[np.column_stack([starts[:-1], starts[1:] - 1])]]
-    return Traces(rows, cols, np.diff(starts), width_m, prob, peak, radius_m)
+    return PixelChains(rows, cols, np.diff(starts), width_m, prob, peak, radius_m)
 
 
-def straightened(traces: Traces) -> Traces:
-    """The same traces with only the pixels where they bend; the others are within half a pixel.
+def simplify_chains(chains: PixelChains) -> PixelChains:
+    """The same chains with the pixels where they bend only; the others are within half a pixel.
 
-    That is what keeps the map of a huge scene small until it is whole.
+    This keeps memory small in a huge scene.
     """
-    of_chain = np.repeat(np.arange(len(traces.counts)), traces.counts)
-    dense = shapely.linestrings(traces.cols, traces.rows, indices=of_chain)
+    owner = np.repeat(np.arange(len(chains.counts)), chains.counts)
+    dense = shapely.linestrings(chains.cols, chains.rows, indices=owner)
     lines = shapely.simplify(dense, 0.5, preserve_topology=False)
     cols, rows = shapely.get_coordinates(lines).astype(np.int32).T
-    return replace(traces, rows=rows, cols=cols, counts=shapely.get_num_coordinates(lines))
+    return replace(chains, rows=rows, cols=cols, counts=shapely.get_num_coordinates(lines))
 
 
-def _links(pixels: Pixels, *, above: int) -> Ints:
+def _link_pixels(pixels: CentrePixels, *, above: int) -> Ints:
     """(m, 2) numbers of linked pixels; links inside the row ``above`` belong to the strip above."""
-    stride = int(pixels.cols.max(initial=0)) + 2  # a column to spare: rows do not touch around it
+    stride = (
+        int(pixels.cols.max(initial=0)) + 2
+    )  # one more column, so that the end of a row does not touch the next row
     keys = pixels.rows * stride + pixels.cols
-    east = _at(keys, keys + 1)
-    south, southeast, southwest = (_at(keys, keys + stride + aside) for aside in (0, 1, -1))
+    east = _find_keys(keys, keys + 1)
+    south, southeast, southwest = (_find_keys(keys, keys + stride + aside) for aside in (0, 1, -1))
     west = np.zeros(len(keys), bool)
     west[east[east >= 0]] = True
-    alone = south < 0
-    kept = (
+    no_south = south < 0
+    neighbours = (
         np.where(pixels.rows > above, east, -1),
         south,
-        np.where(alone & (east < 0), southeast, -1),
-        np.where(alone & ~west, southwest, -1),
+        np.where(no_south & (east < 0), southeast, -1),
+        np.where(no_south & ~west, southwest, -1),
     )
-    there = [np.flatnonzero(other >= 0) for other in kept]
-    pairs = [np.column_stack([i, other[i]]) for i, other in zip(there, kept, strict=True)]
+    linked = [np.flatnonzero(other >= 0) for other in neighbours]
+    pairs = [np.column_stack([i, other[i]]) for i, other in zip(linked, neighbours, strict=True)]
     return np.concatenate(pairs).astype(np.int64)
 
 
-def _at(keys: Ints, wanted: Ints) -> Ints:
-    """The position of each wanted key among the sorted keys, or -1."""
-    where = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[where] == wanted, where, -1) if len(keys) else where
+def _find_keys(keys: Ints, searched: Ints) -> Ints:
+    """The position of each searched key among the sorted keys, or -1."""
+    position = np.minimum(np.searchsorted(keys, searched), len(keys) - 1)
+    return np.where(keys[position] == searched, position, -1) if len(keys) else position
 
 
 class RawGraph(NamedTuple):
-    """The raw graph of a scene.
+    """The graph of a scene before it is cleaned.
 
     peak (m,)      the highest probability of each road, 0..255
-    radius_m (n,)  how far the background is from each junction
+    radius_m (n,)  distance to the nearest background at each junction
     """
 
     graph: RoadGraph
@@ -315,33 +317,33 @@ class RawGraph(NamedTuple):
     radius_m: NDArray[np.float32]
 
 
-def build_graph(strips: Sequence[Traces], grid: Grid) -> RawGraph:
-    """A road a trace; traces that were cut at a seam meet in one junction there."""
+def build_raw_graph(strips: Sequence[PixelChains], grid: Grid) -> RawGraph:
+    """A road for each chain; chains that end at a seam meet in one junction there."""
     if not strips:
-        none = RoadGraph.empty(grid.metric_crs)
-        return RawGraph(none, np.empty(0, np.uint8), np.empty(0, np.float32))
-    traces = Traces.together(strips)
-    polylines = _polylines(traces, grid)
-    pixels = _tip_pixels(traces, grid)
-    _, tip_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
-    junctions = polylines.tips().reshape(-1, 2)[tip_of_junction]
-    columns = ends.reshape(-1, 2), polylines, traces.width_m, traces.prob / 255
+        empty = RoadGraph.empty(grid.metric_crs)
+        return RawGraph(empty, np.empty(0, np.uint8), np.empty(0, np.float32))
+    chains = PixelChains.concat(strips)
+    polylines = _to_polylines(chains, grid)
+    pixels = _find_end_pixels(chains, grid)
+    _, end_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
+    junctions = polylines.tips().reshape(-1, 2)[end_of_junction]
+    columns = ends.reshape(-1, 2), polylines, chains.width_m, chains.prob / 255
     graph = RoadGraph(junctions, *columns, grid.metric_crs)
-    return RawGraph(graph, traces.peak, traces.radius_m.ravel()[tip_of_junction])
+    return RawGraph(graph, chains.peak, chains.radius_m.ravel()[end_of_junction])
 
 
-def _tip_pixels(traces: Traces, grid: Grid) -> NDArray[np.int64]:
-    """(k, 2) the numbers of the pixels that each trace begins and ends at."""
-    stops = np.cumsum(traces.counts)
-    tip = np.column_stack([stops - traces.counts, stops - 1])
-    return traces.rows[tip].astype(np.int64) * grid.width + traces.cols[tip]
+def _find_end_pixels(chains: PixelChains, grid: Grid) -> NDArray[np.int64]:
+    """(k, 2) the numbers of the pixels that each chain begins and ends at."""
+    stops = np.cumsum(chains.counts)
+    end = np.column_stack([stops - chains.counts, stops - 1])
+    return chains.rows[end].astype(np.int64) * grid.width + chains.cols[end]
 
 
-def _polylines(traces: Traces, grid: Grid) -> Polylines:
-    """Lines through the middles of the pixels, in metres."""
+def _to_polylines(chains: PixelChains, grid: Grid) -> Polylines:
+    """Lines through the centres of the pixels, in metres."""
 
-    def middles(cols: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float64]:
+    def to_metres(cols: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float64]:
         return np.column_stack(grid.metric_xy(cols + 0.5, rows + 0.5))
 
-    xy = map_chunks(middles, traces.cols, traces.rows, rows=_CHUNK_POINTS)
-    return Polylines.counted(xy, traces.counts)
+    xy = map_chunks(to_metres, chains.cols, chains.rows, rows=_CHUNK_POINTS)
+    return Polylines.counted(xy, chains.counts)

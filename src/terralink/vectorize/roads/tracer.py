@@ -2,16 +2,17 @@
 
     rows -> mask -> strips with a halo -> skeleton -> chains of pixels -> raw graph -> clean graph
 
-The strips are counted from the scene's first row and do not depend on the rows that arrive at a
-time, so neither does the graph. Memory depends on the width of the scene, and on the roads found.
+Strips are counted from the first row of the scene and do not depend on how many rows arrive at a
+time, so neither does the graph. Memory depends on the width of the scene and on the roads in it.
 
-    RULE 1: a dead end shorter than the road it leaves is wide is noise of the mask's edge; one that
-            is shorter than ``min_spur_m`` too, unless it is the scene's border that cuts it
-    RULE 2: two ways around less ground than the road's width squared are one road with a hole
-    RULE 3: where a road ends in a fork, its longest end stays
-    RULE 4: a component that is short, or a blob, is no road
+    RULE 1: a dead end is noise of the mask's edge if it is shorter than ``min_spur_m``, or shorter
+            than the width of the road that it leaves. If the border of the scene cuts the road,
+            only the width counts
+    RULE 2: two paths around an area smaller than the width squared are one road with a hole
+    RULE 3: if a road ends in a fork, only its longest end stays
+    RULE 4: a component that is short, or hardly longer than wide, is no road
 
-Rules 1 to 4 are here, 5, 6 and 13 in ``junctions``, 7 to 12 in ``ends``, 14 to 16 in ``holes``.
+Rules 5, 6 and 13 are in ``junctions``, 7 to 12 in ``ends``, and 14 to 16 in ``holes``.
 """
 
 from dataclasses import replace
@@ -23,29 +24,35 @@ from numpy.typing import NDArray
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Floats, Lines, Polylines, map_chunks
+from terralink.graph.polylines import Bools, Floats, Lines, Polylines, map_chunks
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
 from terralink.vectorize.options import RoadOptions
-from terralink.vectorize.roads.ends import NOTHING_SEEN, SceneFacts, Seen, bridged, extend_ends
+from terralink.vectorize.roads.ends import (
+    UNKNOWN_GAPS,
+    GapQueries,
+    MaskQueries,
+    bridge_gaps,
+    extend_ends,
+)
 from terralink.vectorize.roads.holes import fill_holes
 from terralink.vectorize.roads.junctions import (
     Clearance,
+    measure_max_width,
     merge_crossings,
     merge_junctions,
-    settled,
-    widest_m,
+    straighten_junctions,
 )
 from terralink.vectorize.roads.skeleton import (
-    Pixels,
+    CentrePixels,
+    PixelChains,
     RawGraph,
-    Traces,
-    build_graph,
-    centre_pixels,
-    straightened,
-    trace,
+    build_raw_graph,
+    find_centre_pixels,
+    simplify_chains,
+    trace_chains,
 )
 from terralink.vectorize.roads.strips import (
     STRIP_ROWS,
@@ -56,13 +63,15 @@ from terralink.vectorize.roads.strips import (
     SubthresholdStore,
 )
 
-_CHUNK_ROWS = 64  # probabilities are brought to bytes in so many rows at a time
+# Lines are smoothed by a mean over this many pixels to either side
+SMOOTH_PX = 5
+# A component must be longer than so many times its width
+MIN_LENGTH_WIDTHS = 2.0
+_CHUNK_ROWS = 64  # rows whose probabilities are converted to bytes at a time
+_CHUNK_ROADS = 2048  # roads smoothed at a time: a line temporarily has a point every pixel
 
 
-def trace_roads(
-    prob: Raster,
-    options: RoadOptions = RoadOptions(),
-) -> RoadGraph:
+def trace_roads(prob: Raster, options: RoadOptions = RoadOptions()) -> RoadGraph:
     """The road graph of a raster of probabilities; see ``RoadTracer``."""
     tracer = RoadTracer(options)
     prob = scaled(prob, threshold=options.effective_weak_threshold)
@@ -72,11 +81,11 @@ def trace_roads(
 
 
 class RoadTracer:
-    """Traces roads through a scene that comes in bands of whole rows, from top to bottom.
+    """Traces roads through a scene whose rows arrive from top to bottom.
 
         tracer = RoadTracer(RoadOptions(threshold=0.4))
-        for band in inference.bands(model, scene):
-            tracer.add(band)
+        for rows in inference.bands(model, scene):
+            tracer.add(rows)
         graph = tracer.finish()
 
     Pixels that are not valid are never road. Raises ``InputError`` for thresholds that are not in
@@ -87,210 +96,212 @@ class RoadTracer:
         self._options = options
         self._strong, self._weak = options.effective_threshold, options.effective_weak_threshold
         self._reader = ProbabilityReader(self._strong, self._weak)
-        self._tracing: _Tracing | None = None
+        self._scene: _SceneState | None = None
 
-    def add(self, band: Raster) -> None:
-        """Take the next rows. Raises ``InputError`` when they do not follow those before."""
-        if band.array.ndim == 3 and len(band.array) == 1:
-            band = replace(band, array=band.array[0])
-        if band.array.ndim != 2:
+    def add(self, rows: Raster) -> None:
+        """Add the next rows; raises ``InputError`` when they do not follow the ones before."""
+        if rows.array.ndim == 3 and len(rows.array) == 1:
+            rows = replace(rows, array=rows.array[0])
+        if rows.array.ndim != 2:
             raise InputError(
-                f"one band of probabilities is wanted, not an array of {band.array.shape}"
+                f"expected one band of probabilities, not an array of {rows.array.shape}"
             )
-        if self._tracing is None:
-            self._tracing = _Tracing(band.grid, weakest=self._weak)
-        self._tracing.bands.follow(band.grid)
-        for start in range(0, band.grid.height, _CHUNK_ROWS):
-            rows = band.rows(start, start + _CHUNK_ROWS)
-            self._tracing.add(self._reader.read(rows))
+        if self._scene is None:
+            self._scene = _SceneState(rows.grid, weak_threshold=self._weak)
+        self._scene.rows.follow(rows.grid)
+        for start in range(0, rows.grid.height, _CHUNK_ROWS):
+            self._scene.add(self._reader.read(rows.rows(start, start + _CHUNK_ROWS)))
 
     def finish(self) -> RoadGraph:
-        """The graph of all rows that came in."""
-        if self._tracing is None:
+        """The graph of all rows."""
+        if self._scene is None:
             return RoadGraph.empty()
         self._reader.check()
-        grid = self._tracing.bands.grid
-        traced = self._tracing.finish()
-        subthreshold, mask = self._tracing.subthreshold, self._tracing.mask
-        clearance = Clearance(traced.graph.junctions, traced.radius_m.astype(np.float64))
-        facts = SceneFacts(
+        grid = self._scene.rows.grid
+        raw = self._scene.finish()
+        mask, subthreshold = self._scene.mask, self._scene.subthreshold
+        clearance = Clearance(raw.graph.junctions, raw.radius_m.astype(np.float64))
+        queries = MaskQueries(
             clearance,
-            partial(_at_border, clearance=clearance, grid=grid),
+            partial(_is_at_border, clearance=clearance, grid=grid),
             partial(mask.measure_road, grid=grid),
         )
-        seen = Seen(partial(subthreshold.mean_share, grid=grid), partial(mask.trim_road, grid=grid))
-        graph = _strong(traced.graph, traced.peak, least=min_positive_value(self._strong)).joined()
-        del traced  # what is left out need not be held while the rest is cleaned
-        return clean(graph, self._options, facts, pixel_m=max(grid.pixel_size_m), seen=seen)
-
-
-class _Tracing:
-    """What is known of a scene so far: the rows that wait, and the traces of those that went."""
-
-    def __init__(self, first: Grid, *, weakest: float) -> None:
-        self.bands = Bands(first)
-        top_row = first.window(0, 0, (1, first.width))  # the same whatever the bands
-        self.subthreshold = SubthresholdStore(
-            threshold=weakest * 255, pixel_m=max(top_row.pixel_size_m)
+        gaps = GapQueries(
+            partial(subthreshold.mean_share, grid=grid), partial(mask.trim_road, grid=grid)
         )
-        self.mask = MaskStore(width_px=first.width)
-        self._first = first  # the grid of the first band
-        self._strips = StripBuffer(first.width, threshold=min_positive_value(weakest))
-        self._above = Pixels.none()  # the skeleton in the last row of the strip before
-        self._traces = SpillBuffer()
+        graph = _select_strong(raw, min_peak=min_positive_value(self._strong)).joined()
+        del raw  # frees the weak roads before the graph is cleaned
+        return clean_graph(graph, self._options, queries, pixel_m=max(grid.pixel_size_m), gaps=gaps)
 
-    def add(self, levels: NDArray[np.uint8]) -> None:
-        for strip in self._strips.add(levels):
+
+class _SceneState:
+    """What is stored of the rows so far: the ones of no strip yet, and the chains of the others."""
+
+    def __init__(self, first_rows: Grid, *, weak_threshold: float) -> None:
+        self.rows = Bands(first_rows)
+        top_row = first_rows.window(0, 0, (1, first_rows.width))  # the same whatever the rows
+        self.subthreshold = SubthresholdStore(
+            threshold=weak_threshold * 255, pixel_m=max(top_row.pixel_size_m)
+        )
+        self.mask = MaskStore(width_px=first_rows.width)
+        self._first_rows = first_rows
+        self._strips = StripBuffer(first_rows.width, threshold=min_positive_value(weak_threshold))
+        self._above = CentrePixels.empty()  # in the last row of the previous strip
+        self._chains = SpillBuffer()
+
+    def add(self, prob: NDArray[np.uint8]) -> None:
+        for strip in self._strips.add(prob):
             self._trace(strip)
 
-    def finish(self) -> "RawGraph":
-        """The raw graph of all rows that came in."""
+    def finish(self) -> RawGraph:
+        """The raw graph of all rows."""
         for strip in self._strips.flush():
             self._trace(strip)
-        return build_graph([Traces.unpacked(data) for data in self._traces], self.bands.grid)
+        chains = [PixelChains.from_bytes(data) for data in self._chains]
+        return build_raw_graph(chains, self.rows.grid)
 
     def _trace(self, strip: Strip) -> None:
         first_row, last_row = strip.top + strip.core.start, strip.top + strip.core.stop - 1
-        shape = (last_row + 1 - first_row, self._first.width)
-        pixel_size_m = self._first.window(first_row, 0, shape).pixel_size_m
+        shape = (last_row + 1 - first_row, self._first_rows.width)
+        pixel_size_m = self._first_rows.window(first_row, 0, shape).pixel_size_m
         fill_holes(strip, pixel_size_m=pixel_size_m)
         self.subthreshold.add(strip)
         self.mask.add(strip)
-        pixels = centre_pixels(strip, pixel_size_m=pixel_size_m)
+        pixels = find_centre_pixels(strip, pixel_size_m=pixel_size_m)
         seams = (first_row - 1, last_row)
-        traces = trace(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
-        if len(traces.counts):
-            self._traces.append(straightened(traces).packed())
-        self._above = pixels.in_row(last_row)
+        chains = trace_chains(self._above + pixels, seams=seams, pixel_size_m=pixel_size_m)
+        if len(chains.counts):
+            self._chains.append(simplify_chains(chains).to_bytes())
+        self._above = pixels.select_row(last_row)
 
 
-def _at_border(xy: NDArray[np.float64], *, clearance: Clearance, grid: Grid) -> NDArray[np.bool_]:
-    """(k,) whether no background is nearer to points (k, 2) than the scene's border."""
+def _is_at_border(xy: Floats, *, clearance: Clearance, grid: Grid) -> Bools:
+    """(k,) whether the border of the scene is nearer to points (k, 2) than any background."""
     if not len(xy):
         return np.zeros(0, bool)
     cols, rows = grid.metric_colrow(*xy.T)
     border_px = np.minimum.reduce([cols, rows, grid.width - cols, grid.height - rows])
     pixel_m = max(grid.pixel_size_m)
-    return np.asarray(border_px * pixel_m <= clearance.at(xy) + pixel_m)
+    return np.asarray(border_px * pixel_m <= clearance.query(xy) + pixel_m)
 
 
-def _strong(graph: RoadGraph, peak: NDArray[np.uint8], *, least: int) -> RoadGraph:
-    """Only what hangs together with a road whose highest probability is strong."""
-    strong = peak >= least
+def _select_strong(raw: RawGraph, *, min_peak: int) -> RoadGraph:
+    """The components with a road whose highest probability is ``min_peak`` or more."""
+    graph, strong = raw.graph, raw.peak >= min_peak
     if strong.all():
         return graph
-    piece = graph.pieces()[graph.ends[:, 0]]
-    return graph.select(np.isin(piece, piece[strong]))
+    component = graph.pieces()[graph.ends[:, 0]]
+    return graph.select(np.isin(component, component[strong]))
 
 
-# Steps of a pixel's size go away under a mean over this many pixels to either side
-SMOOTH_PX = 5
-# A piece of less than so many times its width is a blob
-BLOB_WIDTHS = 2.0
-_CHUNK_ROADS = 2048  # smoothed at a time: in between a line has a point a pixel
-
-
-def clean(
+def clean_graph(
     graph: RoadGraph,
     options: RoadOptions,
-    scene: SceneFacts,
+    mask: MaskQueries,
     *,
     pixel_m: float,
-    seen: Seen = NOTHING_SEEN,
+    gaps: GapQueries = UNKNOWN_GAPS,
 ) -> RoadGraph:
-    """The graph of a skeleton of pixels of ``pixel_m`` made into a map."""
-    min_spur_m, min_piece_m = options.min_spur_m, options.min_piece_m
+    """The raw graph of a skeleton, without noise and with its gaps bridged.
+
+    Each step takes a graph and returns a new one. Lengths are in the unit of the graph, metres.
+    """
+    min_spur_m, simplify_m = options.min_spur_m, options.simplify_m
     for step in (
-        partial(pruned, min_spur_m=min_spur_m, scene=scene),
-        partial(merge_junctions, clearance=scene.clearance),
-        partial(pruned, min_spur_m=min_spur_m, scene=scene),
-        settled,
+        partial(prune_spurs, min_spur_m=min_spur_m, mask=mask),
+        partial(merge_junctions, clearance=mask.clearance),
+        partial(prune_spurs, min_spur_m=min_spur_m, mask=mask),
+        straighten_junctions,
         merge_crossings,
-        partial(extend_ends, scene=scene, pixel_m=pixel_m),
-        partial(smoothed, pixel_m=pixel_m, simplify_m=options.simplify_m),
-        partial(without_pieces, min_piece_m=min(min_spur_m, min_piece_m)),
-        partial(bridged, max_gap_m=options.max_gap_m, seen=seen),
-        partial(merge_junctions, clearance=scene.clearance),
-        partial(pruned, min_spur_m=min_spur_m, scene=scene, extended=True),
-        partial(without_pieces, min_piece_m=min_piece_m),
+        partial(extend_ends, mask=mask, pixel_m=pixel_m),
+        partial(smooth_lines, pixel_m=pixel_m, simplify_m=simplify_m),
+        partial(drop_small_components, min_length_m=min(min_spur_m, options.min_component_m)),
+        partial(bridge_gaps, max_gap_m=options.max_gap_m, gaps=gaps),
+        partial(merge_junctions, clearance=mask.clearance),
+        partial(prune_spurs, min_spur_m=min_spur_m, mask=mask, extended=True),
+        partial(drop_small_components, min_length_m=options.min_component_m),
     ):
         graph = step(graph)
-    simplified = graph.polylines.changed(partial(_simplified, simplify_m=options.simplify_m))
+    simplified = graph.polylines.changed(partial(_simplify, simplify_m=simplify_m))
     return replace(graph, polylines=simplified)
 
 
-def pruned(
-    graph: RoadGraph, *, min_spur_m: float, scene: SceneFacts, extended: bool = False
+def prune_spurs(
+    graph: RoadGraph, *, min_spur_m: float, mask: MaskQueries, extended: bool = False
 ) -> RoadGraph:
-    """Without dead ends shorter than ``min_spur_m`` or than the road there is wide (RULES 1, 3).
+    """The graph without dead ends shorter than ``min_spur_m`` or than the road's width.
 
-    Their lengths are those of the mask, which goes on beyond the ends of a skeleton that were not
-    ``extended`` yet. Ways around a hole are one before anything is taken for a dead end.
+    Before ``extend_ends`` the mask continues beyond the dead ends of the skeleton, and that counts
+    for their length; ``extended`` says that it has been done. Paths around a hole become one first,
+    because the other one is no dead end (RULES 1 to 3).
     """
     while True:
-        holes = _around_holes(graph)
-        noise = holes if holes.any() else _spurs(graph, min_spur_m, scene, extended=extended)
+        noise = _find_paths_around_holes(graph)
+        if not noise.any():
+            noise = _find_spurs(graph, min_spur_m, mask, extended=extended)
         if not noise.any():
             return graph
         graph = graph.joined(~noise)
 
 
-def smoothed(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
-    """Lines without the steps of pixels, and with points only where they bend; their ends stay."""
+def smooth_lines(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
+    """Lines without the steps of pixels, with points only where they bend. Their ends stay."""
 
     def smooth(lines: Polylines) -> Polylines:
-        return _simplified(_smoothed(lines, pixel_m), simplify_m)
+        return _simplify(_average(lines, pixel_m), simplify_m)
 
     if not len(graph):
         return graph
     return replace(graph, polylines=graph.polylines.changed(smooth, rows=_CHUNK_ROADS))
 
 
-def without_pieces(graph: RoadGraph, *, min_piece_m: float) -> RoadGraph:
-    """Without what hangs together with less than ``min_piece_m`` of road, or is a blob (RULE 4)."""
-    if min_piece_m <= 0 or not len(graph):
+def drop_small_components(graph: RoadGraph, *, min_length_m: float) -> RoadGraph:
+    """The graph without components shorter than ``min_length_m``, or hardly longer than wide."""
+    if min_length_m <= 0 or not len(graph):
         return graph
-    piece = graph.pieces()[graph.ends[:, 0]]
-    width_m = np.zeros(piece.max() + 1)
-    np.fmax.at(width_m, piece, graph.width_m)
-    least_m = np.maximum(min_piece_m, BLOB_WIDTHS * width_m)
-    return graph.select((np.bincount(piece, graph.length_m) >= least_m)[piece])
+    component = graph.pieces()[graph.ends[:, 0]]
+    width_m = np.zeros(component.max() + 1)
+    np.fmax.at(width_m, component, graph.width_m)
+    # RULE 4
+    required_m = np.maximum(min_length_m, MIN_LENGTH_WIDTHS * width_m)
+    return graph.select((np.bincount(component, graph.length_m) >= required_m)[component])
 
 
-def _smoothed(lines: Polylines, pixel_m: float) -> Polylines:
-    """A moving mean along each line, over less and less towards its ends."""
+def _average(lines: Polylines, pixel_m: float) -> Polylines:
+    """A moving mean along each line, over fewer points towards its ends."""
     dense = Polylines.of(shapely.segmentize(lines.drawn(), pixel_m))
     points, owner = dense.points, dense.owner
-    at = np.arange(len(points))
-    nearer_end = np.minimum(at - dense.starts[owner], dense.starts[owner + 1] - 1 - at)
-    reach = np.minimum(SMOOTH_PX, nearer_end)
-    origin = points.mean(axis=0)  # sums of large coordinates lose digits
+    number = np.arange(len(points))
+    nearer_end = np.minimum(number - dense.starts[owner], dense.starts[owner + 1] - 1 - number)
+    radius = np.minimum(SMOOTH_PX, nearer_end)
+    origin = points.mean(axis=0)  # sums of large coordinates would lose digits
     sums = np.concatenate([np.zeros((1, 2)), np.cumsum(points - origin, axis=0)])
-    mean = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)[:, None] + origin
-    return replace(dense, points=np.where(reach[:, None] > 0, mean, points))
+    mean = (sums[number + radius + 1] - sums[number - radius]) / (2 * radius + 1)[:, None] + origin
+    return replace(dense, points=np.where(radius[:, None] > 0, mean, points))
 
 
-def _simplified(polylines: Polylines, simplify_m: float) -> Polylines:
-    """Lines at most ``simplify_m`` aside with as few points (Douglas and Peucker 1973)."""
+def _simplify(polylines: Polylines, simplify_m: float) -> Polylines:
+    """As few points as lines within ``simplify_m`` need (Douglas and Peucker 1973)."""
     lines: Lines = polylines.drawn()
-    fewer = shapely.simplify(lines, simplify_m, preserve_topology=False)
+    simple = shapely.simplify(lines, simplify_m, preserve_topology=False)
     loop = shapely.is_closed(lines)
-    fewer[loop] = shapely.simplify(lines[loop], simplify_m, preserve_topology=True)
-    return Polylines.of(np.where(shapely.length(fewer) > 0, fewer, lines))
+    simple[loop] = shapely.simplify(lines[loop], simplify_m, preserve_topology=True)
+    return Polylines.of(np.where(shapely.length(simple) > 0, simple, lines))
 
 
-def _spurs(
-    graph: RoadGraph, min_spur_m: float, scene: SceneFacts, *, extended: bool
-) -> NDArray[np.bool_]:
-    """(m,) short dead ends; of those at one junction the longest stay until two roads are left."""
+def _find_spurs(graph: RoadGraph, min_spur_m: float, mask: MaskQueries, *, extended: bool) -> Bools:
+    """(m,) short dead ends; at each junction the longest stay until two roads are left."""
     degree = graph.degree[graph.ends]
     dead_end = np.flatnonzero((degree.min(axis=1) == 1) & (degree.max(axis=1) > 2))
     root = np.where(degree[:, 0] == 1, graph.ends[:, 1], graph.ends[:, 0])
     tip = graph.junctions[graph.ends[dead_end].sum(axis=1) - root[dead_end]]
-    beyond_m = 0 if extended or not len(tip) else scene.clearance.at(tip)
-    length_m, width_m = graph.length_m[dead_end] + beyond_m, widest_m(graph)[root[dead_end]]
-    least_m = np.where(scene.at_border(tip), width_m, np.maximum(min_spur_m, width_m))
-    spurs = dead_end[length_m < least_m]
+    # RULE 1
+    beyond_m = 0 if extended or not len(tip) else mask.clearance.query(tip)
+    length_m = graph.length_m[dead_end] + beyond_m
+    width_m = measure_max_width(graph)[root[dead_end]]
+    required_m = np.where(mask.at_border(tip), width_m, np.maximum(min_spur_m, width_m))
+    spurs = dead_end[length_m < required_m]
+    # RULE 3
     spurs = spurs[np.lexsort((-graph.length_m[spurs], root[spurs]))]
     _, start, count = np.unique(root[spurs], return_index=True, return_counts=True)
     rank = np.arange(len(spurs)) - np.repeat(start, count)
@@ -300,25 +311,25 @@ def _spurs(
     return noise
 
 
-def _around_holes(graph: RoadGraph) -> NDArray[np.bool_]:
-    """(m,) loops, and the longer ones of parallel roads, around next to nothing (RULE 2)."""
+def _find_paths_around_holes(graph: RoadGraph) -> Bools:
+    """(m,) loops, and the longer ones of parallel roads, around hardly any area (RULE 2)."""
     low, high = np.sort(graph.ends, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
-    swept_m2 = map_chunks(_swept_m2, graph.polylines)
+    swept_m2 = map_chunks(_measure_swept_area, graph.polylines)
     swept = np.where(graph.ends[:, 0] == low, 1, -1) * swept_m2
     pairs = np.column_stack([low, high])[order]
     is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
     loop = low[order] == high[order]
-    around_m2 = np.abs(swept[order] - np.where(loop, 0, swept[order[first]]))
-    width_m = widest_m(graph)[pairs].max(axis=1, initial=0)
+    enclosed_m2 = np.abs(swept[order] - np.where(loop, 0, swept[order[first]]))
+    width_m = measure_max_width(graph)[pairs].max(axis=1, initial=0)
     noise = np.zeros(len(graph), bool)
-    noise[order] = (around_m2 < width_m**2) & (loop | ~is_first)
+    noise[order] = (enclosed_m2 < width_m**2) & (loop | ~is_first)
     return noise
 
 
-def _swept_m2(lines: Polylines) -> Floats:
-    """(m,) signed area between each line and the straight way back to its start."""
+def _measure_swept_area(lines: Polylines) -> Floats:
+    """(m,) signed area between each line and the straight line between its ends."""
     owner = lines.owner
     points = lines.points - lines.points[lines.starts[owner]]
     cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
