@@ -7,9 +7,9 @@ Scenes of that side become maps by `cluster.run_tasks` on local processes: by 1 
 the others are compared, then by more. In the last run the process of a worker, drawn by chance, is
 killed every so often (0: there is no such run). Cores are the same for one worker and for many, so
 in place of a network there is one that sleeps, S seconds a tile of 1,024 px (0.5: D-LinkNet34 in
-bf16 on two cores), and hands its image on, which is the shipped model's answer to a drawn town. All
-else is done in earnest. `--model` takes a network that computes, with half of the cores for each
-worker. Clocks start when the workers are there. Needs the extra 'cluster'.
+bf16 on two cores), and returns its image, which is the bundled model's prediction of a drawn town.
+All else is real work. `--model` takes a network that computes, with half of the cores for each
+worker. Clocks start when the workers are up. Needs the extra 'cluster'.
 """
 
 import argparse
@@ -25,8 +25,7 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
-from scenes import answered, drawn
-from sleeper import Sleeper
+from scenes import SleepingModel, draw_predicted_scene, draw_scene
 from survival import content
 
 from terralink import raster
@@ -121,10 +120,15 @@ def _work(wanted: argparse.Namespace, folder: Path) -> Work:
     shape = (wanted.side, wanted.side)
     if wanted.model is None:
         options = raster.SceneOptions(stretch=raster.Stretch.none())
-        return Work(answered(folder, shape), wanted.scenes, Sleeper(wanted.tile_s), options)
+        return Work(
+            draw_predicted_scene(folder, shape),
+            wanted.scenes,
+            SleepingModel(wanted.tile_s),
+            options,
+        )
     half = cluster.threads_per_worker("local:2")
     spec = cluster.ModelSpec((wanted.model,), threads=half)
-    return Work(drawn(folder, shape), wanted.scenes, spec, raster.SceneOptions())
+    return Work(draw_scene(folder, shape), wanted.scenes, spec, raster.SceneOptions())
 
 
 if __name__ == "__main__":

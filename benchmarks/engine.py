@@ -23,7 +23,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 import torch
-from scenes import drawn
+from scenes import draw_scene
 from torch.utils.flop_counter import FlopCounterMode
 
 from terralink import inference, models, raster
@@ -177,7 +177,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as scratch:
-        path = drawn(wanted.folder or Path(scratch), (wanted.side, wanted.side))
+        path = draw_scene(wanted.folder or Path(scratch), (wanted.side, wanted.side))
         files = [inference.load("roads")]
         for name in wanted.networks:
             files += [written(name, path.parent, int8=int8) for int8 in (True, False)]

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from scenes import answered, drawn
+from scenes import draw_predicted_scene, draw_scene
 
 from terralink.export import Metadata
 
@@ -69,7 +69,7 @@ def main() -> None:
             first_mb = 0.0
             for shape in wanted.shapes:
                 height, width = (int(side) for side in shape.split("x"))
-                make = answered if wanted.stand_in else drawn
+                make = draw_predicted_scene if wanted.stand_in else draw_scene
                 scene = make(folder, (height, width), style="suburb")
                 given = [str(scene), f"{scratch}/out", str(model), *["tta"] * wanted.tta]
                 peak_mb, roads, took_s = measured(_START + _WORK[work] + _PEAK, given)

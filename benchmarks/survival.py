@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from scenes import drawn
+from scenes import draw_scene
 
 # What the work calls at each step of its end, and how long after that it is killed.
 _STEPS = {"copy": ("terralink.raster.writer._copy", 0.05),
@@ -115,7 +115,7 @@ def main() -> None:
     wanted = parser.parse_args()
     print("| start | s | bands kept | half-written | same |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
-        scene = drawn(wanted.folder or Path(scratch), (wanted.side, wanted.side))
+        scene = draw_scene(wanted.folder or Path(scratch), (wanted.side, wanted.side))
         whole, work = (Work(scene, wanted.model, Path(scratch) / name) for name in ("t", "w"))
         took_s = whole.run()
         print(f"| never killed | {took_s:.1f} | {whole.state} | |", flush=True)

@@ -1,4 +1,4 @@
-"""Every benchmark runs in its smallest form, so that none dies unseen; no figure is judged."""
+"""Every benchmark runs in its smallest form, so that none breaks unseen; no figure is judged."""
 
 import importlib.util
 import itertools
@@ -28,7 +28,7 @@ SMALLEST: dict[str, tuple[list[str], dict[str, Any]]] = {
     "seams": (["--side", "200", "--tile", "384"], {"_SEEDS": (0,)}),
     "towns": (["2", "--side-px", "400", "--sample", "9"], {}),
 }
-EXTRAS = {"cluster": "distributed"}  # what else it needs
+EXTRAS = {"cluster": "distributed"}  # what else a benchmark needs
 WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
     "augment": ([], {"_ROUNDS": 1}),
     "depthwise": ([], {"_ROUNDS": 1, "_SHAPES": [(8, 16, 3, 2)]}),
@@ -47,7 +47,7 @@ WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
 }
 
 
-def loaded(name: str) -> ModuleType:
+def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -61,7 +61,7 @@ def run(
     name: str, arguments: list[str], small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))  # as python does for a script
-    module = loaded(name)
+    module = load(name)
     for constant, value in small.items():
         assert hasattr(module, constant)
         monkeypatch.setattr(module, constant, value)
@@ -97,13 +97,16 @@ def test_a_benchmark_of_networks_prints_something(
 def test_the_road_model_is_scored_on_an_image_of_each_set(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = loaded("road_model")
-    whole = module.held_out
-    monkeypatch.setattr(module, "held_out", lambda *given: itertools.islice(whole(*given), 1))
+    monkeypatch.syspath_prepend(FOLDER)
+    module = load("road_model")
+    read_pictures = module.road_sets.read_pictures
+    monkeypatch.setattr(
+        module.road_sets, "read_pictures", lambda *args: itertools.islice(read_pictures(*args), 1)
+    )
     monkeypatch.setattr(sys, "argv", ["road_model", os.fspath(data_root)])
     module.main()
-    told = capsys.readouterr().out
-    assert all(f"| roads | {name} | " in told for name in [*module.SETS, module.SCENE])
+    table = capsys.readouterr().out
+    assert all(f"| roads | {name} | " in table for name in [*module.road_sets.SETS, module.SCENE])
 
 
 @pytest.mark.data
@@ -112,13 +115,12 @@ def test_a_scene_that_is_moved_is_compared_with_itself(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(FOLDER)
-    wanted = ["--set", "vegas", "--count", "1", "--shifts", "0,32"]
-    monkeypatch.setattr(sys, "argv", ["shifts", os.fspath(data_root), *wanted])
-    module = loaded("shifts")
-    found = module.figures(
-        {0: module.Agreement.of(np.eye(100, dtype=bool), np.eye(100, dtype=bool))}
-    )
-    assert found["least"] == found["least inside"] == 1
+    arguments = ["--set", "vegas", "--count", "1", "--shifts", "0,32"]
+    monkeypatch.setattr(sys, "argv", ["shifts", os.fspath(data_root), *arguments])
+    module = load("shifts")
+    eye = np.eye(100, dtype=bool)
+    figures = module.Agreements({0: module.Agreement.of(eye, eye)}).figures()
+    assert figures["least"] == figures["least inside"] == 1
     module.main()
     assert "| roads | vegas | " in capsys.readouterr().out
 
@@ -140,12 +142,12 @@ def test_fractions_of_labels_are_read_from_runs_and_drawn(
     curve = tmp_path / "curve.png"
     run_of = ["label_fractions", *stages, "--out", str(curve)]
     monkeypatch.setattr(sys, "argv", run_of)
-    loaded("label_fractions").main()
+    load("label_fractions").main()
     assert capsys.readouterr().out.splitlines()[2:] == ["| 10 | 0.500 | 0.700 | +0.200 |"]
     assert curve.read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_benchmark_is_left_out() -> None:
-    there = {path.stem for path in FOLDER.glob("*.py")}
-    shared = {"scenes", "sleeper"}  # what others draw with
-    assert there - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model", "shifts"}
+    names = {path.stem for path in FOLDER.glob("*.py")}
+    shared = {"scenes", "road_sets"}  # what others import
+    assert names - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model", "shifts"}
