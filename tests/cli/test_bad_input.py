@@ -250,7 +250,7 @@ def test_bands_of_different_sizes(
     item = tmp_path / "item.json"
     item.write_text(json.dumps({"assets": {name: {"href": f"{name}.tif"} for name in names}}))
     line = refused(item)
-    assert "bands of one size and place were wanted" in line
+    assert "the bands of a scene must have one size and position" in line
     assert "green.tif" in line
 
 

@@ -53,3 +53,18 @@ def test_a_cut_off_png_in_a_vrt_is_refused(png: Path) -> None:
     png.write_bytes(png.read_bytes()[:-300])
     with pytest.raises(SceneError, match=r"a\.png has no end"), open_source(vrt):
         pass
+
+
+def test_entities_of_a_vrt_are_not_expanded(png: Path) -> None:
+    vrt = png.with_suffix(".vrt")
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    vrt.write_text(
+        f'<!DOCTYPE VRTDataset [<!ENTITY e0 "a">{entities}]>'
+        '<VRTDataset rasterXSize="64" rasterYSize="64"><Metadata><MDI key="x">&e9;</MDI></Metadata>'
+        '<VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        '<SourceFilename relativeToVRT="1">a.png</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with open_source(vrt) as source:
+        assert source.dataset.tags().get("x", "") == ""
+        assert source.read((0, 64), (0, 64))[0].any()

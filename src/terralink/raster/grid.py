@@ -171,6 +171,21 @@ def parse_crs(text: CRS | str) -> CRS:
     return crs
 
 
+def set_pixel_size(transform: Affine, size: float) -> Affine:
+    """The same origin, rotation and shape of a pixel; the mean side is ``size``.
+
+    >>> set_pixel_size(Affine(2, 0, 100, 0, -2, 900), 0.5)
+    Affine(0.5, 0.0, 100.0,
+           0.0, -0.5, 900.0)
+    """
+    side = float(np.sqrt(abs(transform.determinant)))
+    if side == 0 or abs(size / side - 1) < _PIXEL_SIZE_TOLERANCE:
+        return transform
+    a, b, c, d, e, f = transform[:6]
+    ratio = size / side
+    return Affine(a * ratio, b * ratio, c, d * ratio, e * ratio, f)
+
+
 @cache
 def _utm(west: int, south: int) -> CRS:
     """The UTM zone of a cell of one degree; the limits of zones are whole degrees.

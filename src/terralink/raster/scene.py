@@ -146,7 +146,7 @@ def open_scene(
         measured = source.grid.crs is not None or options.assumed_pixel_size_m is not None
         readable = MaskedSource(source) if options.mask_corrupt_blocks else source
         known = NoDataSource(readable, options.no_data)
-        if source.unlikely_alpha:
+        if source.false_alpha:
             warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
         scene = Scene(
             known,
@@ -306,7 +306,7 @@ class Scene:
 
 
 def _describe_alpha(source: Source) -> str:
-    told = ", ".join(map(str, source.unlikely_alpha))
+    told = ", ".join(map(str, source.false_alpha))
     return (
         f"band {told} of {source.path} is tagged as alpha but holds many levels, as near infrared "
         "does: it is read as a band and masks nothing"
