@@ -36,7 +36,7 @@ def row(seed: int, side_px: int, sample: int) -> str:
     found, whole = vectorize.trace_roads(mask), in_one_piece(mask)
 
     def score(node: Noding) -> float:
-        truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node=node)
+        truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, noding=node)
         return metrics.apls(truth, found, sample=sample).score
 
     apart_m = cKDTree(whole.junctions).query(found.junctions)[0].max()

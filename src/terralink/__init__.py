@@ -3,7 +3,7 @@
     import terralink
 
     roads = terralink.extract_roads("vegas.tif", out="vegas.gpkg")
-    truth = terralink.RoadGraph.from_file("truth.geojson", node="vertices")
+    truth = terralink.RoadGraph.from_file("truth.geojson", noding="vertices")
     print(terralink.apls(truth, roads).score)
 
 ``__all__`` is the public API; docs/api.md describes it. A name is imported when it is first used,

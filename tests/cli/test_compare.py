@@ -264,7 +264,7 @@ def pbf(tmp_path: Path) -> Path:
 def test_openstreetmaps_binary_form_is_read_as_roads_and_as_buildings(
     pbf: Path, figures: Run, terralink: Run, tmp_path: Path
 ) -> None:
-    graph = RoadGraph.from_file(pbf, node="vertices")
+    graph = RoadGraph.from_file(pbf, noding="vertices")
     assert sorted(graph.degree.tolist()) == [1, 1, 1, 3]
     pred = tmp_path / "pred"
     pred.mkdir()

@@ -163,7 +163,7 @@ def test_rasters_of_two_crs_are_brought_together_as_lines_and_refused_as_pixels(
 def roads(path: Path, scale: float, crs: CRS | None = None, east: float = 0) -> Path:
     lines = [[(0, 100), (200, 100)], [(50, 0), (50, 100)], [(50, 100), (50, 200)]]
     placed = [LineString(np.array(line) * scale + (east, 0)) for line in lines]
-    RoadGraph.from_lines(placed, crs, node="crossings").to_file(path)
+    RoadGraph.from_lines(placed, crs, noding="crossings").to_file(path)
     return path
 
 

@@ -112,21 +112,21 @@ CROSS = [
 
 
 def test_shared_vertices_become_junctions_where_asked() -> None:
-    graph = RoadGraph.from_lines(CROSS, None, node="vertices", width_m=[7, 6, 5])
+    graph = RoadGraph.from_lines(CROSS, None, noding="vertices", width_m=[7, 6, 5])
     assert sorted(graph.degree.tolist()) == [1] * 6 + [4]
     assert sorted(graph.width_m.tolist()) == [5, 6, 6, 7, 7]
     assert graph.length_m.sum() == 50
 
 
 def test_crossings_become_junctions_where_asked() -> None:
-    graph = RoadGraph.from_lines(CROSS, None, node="crossings")
+    graph = RoadGraph.from_lines(CROSS, None, noding="crossings")
     assert sorted(graph.degree.tolist()) == [1] * 6 + [4, 4]
     assert graph.length_m.sum() == 50
 
 
 def test_a_place_that_is_no_word_for_joining_is_refused() -> None:
     with pytest.raises(GraphError, match="'ends', 'vertices' or 'crossings'"):
-        RoadGraph.from_lines(CROSS, None, node="middle")  # type: ignore[arg-type]
+        RoadGraph.from_lines(CROSS, None, noding="middle")  # type: ignore[arg-type]
 
 
 def test_osmnx_has_each_road_both_ways() -> None:

@@ -24,7 +24,9 @@ UTM = CRS.from_epsg(32611)
 
 def straight(count: int) -> Polylines:
     """Lines of 10 m, one above the other."""
-    return Polylines.of(shapely.linestrings([[(0, y), (4, y), (10, y)] for y in range(count)]))
+    return Polylines.from_shapely(
+        shapely.linestrings([[(0, y), (4, y), (10, y)] for y in range(count)])
+    )
 
 
 @given(
@@ -54,8 +56,8 @@ def test_lines_are_cut_at_the_places_and_the_others_stay(
         if len(marks) == 2:
             assert np.array_equal(found.points, lines[np.array([number])].points)
     before, after = pieces[beside[:, 0]], pieces[beside[:, 1]]
-    assert np.array_equal(before.tips()[:, 1], np.column_stack([along, line]))
-    assert np.array_equal(after.tips()[:, 0], np.column_stack([along, line]))
+    assert np.array_equal(before.endpoints()[:, 1], np.column_stack([along, line]))
+    assert np.array_equal(after.endpoints()[:, 0], np.column_stack([along, line]))
 
 
 FIJI = [[(179.98, -16.8), (180, -16.8)], [(-180, -16.8), (-179.98, -16.81)]]
@@ -109,7 +111,7 @@ def test_both_sides_of_180_degrees_are_compared_with_one(tmp_path: Path) -> None
 
 
 Line = Sequence[tuple[float, float]]
-NODES: list[Noding] = ["ends", "vertices", "crossings"]
+NODINGS: list[Noding] = ["ends", "vertices", "crossings"]
 
 
 def drawn(*lines: Line) -> Lines:
@@ -118,9 +120,9 @@ def drawn(*lines: Line) -> Lines:
     return result
 
 
-def graph(*lines: Line, node: Noding = "vertices", east: float = 5e5) -> RoadGraph:
+def graph(*lines: Line, noding: Noding = "vertices", east: float = 5e5) -> RoadGraph:
     placed = [LineString(np.add(line, (east, 4e6))) for line in lines]
-    return RoadGraph.from_lines(placed, UTM, node=node)
+    return RoadGraph.from_lines(placed, UTM, noding=noding)
 
 
 def same(one: RoadGraph, other: RoadGraph) -> bool:
@@ -145,7 +147,7 @@ RING_FROM_ELSEWHERE: Line = [(90, 90), (90, 0), (0, 0), (0, 90), (90, 90)]
 PART: Line = [(30, 2.5), (120, 10), (185, 5)]
 
 
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("noding", NODINGS)
 @pytest.mark.parametrize(
     "more",
     [
@@ -163,19 +165,19 @@ PART: Line = [(30, 2.5), (120, 10), (185, 5)]
 )
 @pytest.mark.parametrize("first", [False, True])
 def test_copies_of_roads_or_of_parts_of_them_change_nothing(
-    more: list[Line], first: bool, node: Noding
+    more: list[Line], first: bool, noding: Noding
 ) -> None:
     lines = [*more, *TOWN] if first else [*TOWN, *more]
-    assert graph(*lines, node=node).length_m.sum() == pytest.approx(
-        graph(*TOWN, node=node).length_m.sum(), abs=1e-3
+    assert graph(*lines, noding=noding).length_m.sum() == pytest.approx(
+        graph(*TOWN, noding=noding).length_m.sum(), abs=1e-3
     )
-    if more != [PART[:2], PART[1:]] or node != "ends":  # these end where another road ends
-        assert same(graph(*lines, node=node), graph(*TOWN, node=node))
+    if more != [PART[:2], PART[1:]] or noding != "ends":  # these end where another road ends
+        assert same(graph(*lines, noding=noding), graph(*TOWN, noding=noding))
 
 
 @pytest.mark.parametrize("copy", [RING, RING[::-1], RING_FROM_ELSEWHERE])
 def test_a_ring_drawn_twice_is_a_ring(copy: Line) -> None:
-    once = graph(RING, copy, node="ends")
+    once = graph(RING, copy, noding="ends")
     assert (len(once), once.length_m.sum()) == (1, 360)
 
 
@@ -189,34 +191,34 @@ def test_a_ring_drawn_twice_is_a_ring(copy: Line) -> None:
         ([*RING, (90, 0), (200, 0)], 470),
     ],
 )
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("noding", NODINGS)
 def test_a_line_that_runs_back_along_itself_is_there_once(
-    line: Line, length: float, node: Noding
+    line: Line, length: float, noding: Noding
 ) -> None:
-    once = graph(line, node=node)
+    once = graph(line, noding=noding)
     assert once.length_m.sum() == pytest.approx(length)
     assert measure_connectivity(once).count == 1
 
 
 def test_two_lines_that_share_a_part_are_joined_at_its_ends() -> None:
-    for node in NODES:
+    for noding in NODINGS:
         once = graph(
-            [(0, 0), (100, 0), (100, 90)], [(-40, 70), (30, 0), (80, 0), (160, -50)], node=node
+            [(0, 0), (100, 0), (100, 90)], [(-40, 70), (30, 0), (80, 0), (160, -50)], noding=noding
         )
         assert sorted(once.degree.tolist()) == [1, 1, 1, 1, 3, 3]
         assert measure_connectivity(once).count == 1
 
 
 def test_what_was_joined_to_a_copy_is_joined_to_the_road() -> None:
-    for node in NODES:
+    for noding in NODINGS:
         lines: list[Line] = [[(0, 0), (100, 0)], [(30, 0), (70, 0)], [(70, 0), (70, 60)]]
-        once = graph(*lines, node=node)
+        once = graph(*lines, noding=noding)
         assert sorted(once.degree.tolist()) == [1, 1, 1, 3]
 
 
 def test_true_parallel_carriageways_stay_two() -> None:
     for apart_m in (0.5, 2.0, 12.0):
-        two = graph([(0, 0), (200, 0)], [(200, apart_m), (0, apart_m)], node="ends")
+        two = graph([(0, 0), (200, 0)], [(200, apart_m), (0, apart_m)], noding="ends")
         assert len(two) == 2
         joined = graph([(0, 0), (50, apart_m), (200, 0)], [(0, 0), (50, -apart_m), (200, 0)])
         assert len(joined) == 2
@@ -237,7 +239,7 @@ def test_copies_that_are_a_centimetre_off_are_copies(turn: float) -> None:
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     off = np.array(PART) @ turned + np.array([0.01, -0.005])
     once = RoadGraph.from_lines(
-        [LineString(np.array(STREET) @ turned), LineString(off)], UTM, node="vertices"
+        [LineString(np.array(STREET) @ turned), LineString(off)], UTM, noding="vertices"
     )
     assert once.length_m.sum() == pytest.approx(LineString(STREET).length, abs=0.05)
 
@@ -258,7 +260,7 @@ def test_points_closer_than_the_tolerance_are_no_copies_of_each_other() -> None:
 
 def test_widths_go_with_their_lines() -> None:
     lines = [LineString(line) for line in (SIDE, STREET, SIDE)]
-    once = RoadGraph.from_lines(lines, None, width_m=[4, 9, 4], node="ends")
+    once = RoadGraph.from_lines(lines, None, width_m=[4, 9, 4], noding="ends")
     assert once.width_m.tolist() == [4, 9]
 
 
@@ -281,13 +283,13 @@ def test_random_lines_are_as_long_as_their_union_and_hang_together_as_it(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(polyline, min_size=1, max_size=5), st.data(), st.sampled_from(NODES))
+@given(st.lists(polyline, min_size=1, max_size=5), st.data(), st.sampled_from(NODINGS))
 def test_random_copies_change_no_score_of_lines(
-    lines: list[Line], data: st.DataObject, node: Noding
+    lines: list[Line], data: st.DataObject, noding: Noding
 ) -> None:
-    base = graph(*lines, node=node)
+    base = graph(*lines, noding=noding)
     copies = data.draw(st.lists(st.sampled_from([*lines, *(each[::-1] for each in lines)])))
-    twice = graph(*lines, *copies, node=node)
+    twice = graph(*lines, *copies, noding=noding)
     assert twice.length_m.sum() == pytest.approx(base.length_m.sum())
     assert measure_connectivity(twice).length_m == pytest.approx(
         measure_connectivity(base).length_m

@@ -28,7 +28,9 @@ MARKED = LINES.flatmap(with_marks)
 
 
 def same(found: Polylines, wanted: Lines) -> bool:
-    return len(found) == len(wanted) and bool(shapely.equals_exact(found.drawn(), wanted).all())
+    return len(found) == len(wanted) and bool(
+        shapely.equals_exact(found.to_shapely(), wanted).all()
+    )
 
 
 @given(MARKED, st.lists(st.integers(0, 99)), st.integers(0, 9), st.integers(0, 9))
@@ -36,12 +38,12 @@ def test_some_of_them_are_the_same_lines(
     marked: tuple[Lines, NDArray[np.bool_]], numbers: list[int], first: int, stop: int
 ) -> None:
     wanted, mask = marked
-    given_lines = Polylines.of(wanted)
+    given_lines = Polylines.from_shapely(wanted)
     chosen = np.array(numbers, np.int64) % len(wanted)
     assert same(given_lines, wanted)
     for rows in (mask, chosen, slice(first, stop)):
         assert same(given_lines[rows], wanted[rows])
-    assert same(Polylines.together([given_lines[mask], given_lines[~mask]]), np.concatenate(
+    assert same(Polylines.concat([given_lines[mask], given_lines[~mask]]), np.concatenate(
         [wanted[mask], wanted[~mask]]
     ))  # fmt: skip
 
@@ -51,15 +53,15 @@ def test_lengths_and_places_are_those_of_shapely(
     lines: list[list[tuple[float, float]]], rows: int
 ) -> None:
     wanted = drawn(lines)
-    found = Polylines.of(wanted)
+    found = Polylines.from_shapely(wanted)
     assert found.length().tolist() == shapely.length(wanted).tolist()
-    along, length = found.measured()
+    along, length = found.measure()
     assert np.allclose(length, shapely.length(wanted))
     assert np.array_equal(along[found.starts[:-1]], np.zeros(len(lines)))
     assert np.allclose(along[found.starts[1:] - 1], length)
     row = np.arange(len(lines))[::-1]
     halfway = shapely.line_interpolate_point(wanted[row], length[row] / 2)
-    assert np.array_equal(found.at(row, length[row] / 2), shapely.get_coordinates(halfway))
+    assert np.array_equal(found.interpolate(row, length[row] / 2), shapely.get_coordinates(halfway))
     assert np.array_equal(map_chunks(Polylines.length, found, rows=rows), found.length())
 
 
@@ -68,22 +70,22 @@ def test_those_that_are_replaced_or_changed_keep_their_place(
     marked: tuple[Lines, NDArray[np.bool_]],
 ) -> None:
     wanted, mask = marked
-    found = Polylines.of(wanted)
+    found = Polylines.from_shapely(wanted)
     others = drawn([[(0, 0), (1, 1), (5, 5)]] * len(wanted))
-    replaced = found.replaced(mask, Polylines.of(others[mask]))
+    replaced = found.replace_rows(mask, Polylines.from_shapely(others[mask]))
     assert same(replaced, np.where(mask, others, wanted))
 
     def aside(some: Polylines, by: NDArray[np.float64]) -> Polylines:
-        return Polylines(some.points + by[some.owner, None], some.starts)
+        return Polylines(some.points + by[some.line_index, None], some.starts)
 
     by = np.arange(len(wanted), dtype=float)
-    assert np.array_equal(found.changed(aside, by, rows=2).points, aside(found, by).points)
+    assert np.array_equal(found.map(aside, by, rows=2).points, aside(found, by).points)
 
 
 def test_lines_are_strung_through_points_that_two_share() -> None:
     lines = drawn([[(0, 0), (1, 0)], [(3, 0), (2, 1), (1, 0)], [(3, 0), (4, 0)], [(7, 7), (8, 8)]])
     chains = link_chains(np.array([[0, 1], [2, 1], [2, 3], [4, 5]]))
-    strung = Polylines.of(lines).strung(chains).drawn()
+    strung = Polylines.from_shapely(lines).merge(chains).to_shapely()
     wanted = drawn([[(0, 0), (1, 0), (2, 1), (3, 0), (4, 0)], [(7, 7), (8, 8)]])
     assert all(any(line.equals(other) for other in strung) for line in wanted)
     assert len(strung) == 2
@@ -91,7 +93,13 @@ def test_lines_are_strung_through_points_that_two_share() -> None:
 
 
 def test_no_lines_are_no_lines() -> None:
-    nothing = Polylines.of(np.empty(0, object))
-    assert len(nothing) == len(nothing.drawn()) == len(nothing.length()) == len(nothing.tips()) == 0
-    assert len(nothing.changed(lambda lines: lines)) == 0
-    assert all(len(part) == 0 for part in nothing.measured())
+    nothing = Polylines.from_shapely(np.empty(0, object))
+    assert (
+        len(nothing)
+        == len(nothing.to_shapely())
+        == len(nothing.length())
+        == len(nothing.endpoints())
+        == 0
+    )
+    assert len(nothing.map(lambda lines: lines)) == 0
+    assert all(len(part) == 0 for part in nothing.measure())

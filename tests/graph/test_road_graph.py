@@ -123,7 +123,7 @@ def test_a_line_that_ends_beside_its_junction_is_refused() -> None:
         RoadGraph(
             np.array([[0.0, 0], [1, 0]]),
             np.array([[0, 1]]),
-            Polylines.of(np.array([LineString([(0, 0), (1, 1e-9)])], dtype=object)),
+            Polylines.from_shapely(np.array([LineString([(0, 0), (1, 1e-9)])], dtype=object)),
             np.array([np.nan]),
             np.array([np.nan]),
         )
@@ -136,7 +136,7 @@ def test_joining_leaves_no_junction_of_two_ends_but_one_a_ring() -> None:
         LineString([(3, 0), (6, 0)]),
     ]
     ring = [LineString([(0, 5), (9, 5)]), LineString([(0, 5), (5, 9), (9, 5)])]
-    graph = RoadGraph.from_lines(chain + ring, None, width_m=[6, 3, 9, np.nan, 4]).joined()
+    graph = RoadGraph.from_lines(chain + ring, None, width_m=[6, 3, 9, np.nan, 4]).merge_degree2()
     assert sorted(line.wkt for line in graph.lines if not line.is_closed) == [
         "LINESTRING (0 0, 1 0, 3 0, 6 0)"
     ]
@@ -151,7 +151,7 @@ def test_roads_are_cut_at_new_junctions() -> None:
     cut = graph.split(np.array([0, 1, 0]), np.array([7.0, 4, 2]))
     assert cut.length_m.tolist() == [2, 5, 3, 4, 5]
     assert cut.junctions[-3:].tolist() == [[7, 0], [10, 4], [2, 0]]
-    assert cut.joined().length_m.tolist() == graph.joined().length_m.tolist() == [19]
+    assert cut.merge_degree2().length_m.tolist() == graph.merge_degree2().length_m.tolist() == [19]
 
 
 @settings(max_examples=60, deadline=None)
@@ -161,7 +161,7 @@ def test_chains_walk_every_edge_once_through_nodes_of_degree_two(
 ) -> None:
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     chains = link_chains(ends)
-    assert sorted(chains.edges.tolist()) == list(range(len(ends)))
+    assert sorted(chains.edge.tolist()) == list(range(len(ends)))
     nodes, starts = chains.nodes(ends) if len(ends) else (ends.ravel(), chains.starts)
     degree = np.bincount(ends.ravel(), minlength=8)
     walked = []
@@ -209,7 +209,7 @@ def test_a_geopackage_has_both_layers_and_their_styles(tmp_path: Path) -> None:
     assert columns[1].tolist() == town().degree.tolist()
     meta, _, _, columns = raw.read(path, layer="roads")
     assert meta["fields"].tolist() == ["u", "v", "length_m", "width_m", "prob"]
-    assert np.column_stack(columns[:2]).tolist() == town().ends.tolist()
+    assert np.column_stack(columns[:2]).tolist() == town().edges.tolist()
     with sqlite3.connect(path) as base:
         styles = base.execute("SELECT f_table_name, useAsDefault FROM layer_styles").fetchall()
     base.close()

@@ -62,7 +62,7 @@ def with_points(roads: RoadGraph, points: list[Point], within_m: float) -> nx.Mu
             stops.setdefault(road, []).append((roads.lines[road].project(point), ("point", i)))
     cut = nx.MultiGraph()
     for road, line in enumerate(roads.lines):
-        u, v = (("junction", int(end)) for end in roads.ends[road])
+        u, v = (("junction", int(end)) for end in roads.edges[road])
         on_road = [(0.0, u), *sorted(stops.get(road, [])), (line.length, v)]
         for (x, a), (y, b) in pairwise(on_road):
             cut.add_edge(a, b, weight=y - x)

@@ -36,7 +36,7 @@ def bent(network: list[tuple[int, int, int]]) -> RoadGraph:
 def cut_graph(graph: RoadGraph, places: NetworkPoints) -> nx.MultiGraph:
     """Nodes ("junction", i) and ("place", i), and the pieces of road between them."""
     cut = nx.MultiGraph()
-    for road, (u, v) in enumerate(graph.ends):
+    for road, (u, v) in enumerate(graph.edges):
         length = graph.length_m[road]
         here = [i for i in range(len(places)) if places.road[i] == road]
         here.sort(key=lambda i: places.share[i])

@@ -32,7 +32,7 @@ def naive_points(
     """Points around a start, road by road, with the start as a node of a networkx graph."""
     network = nx.MultiGraph()
     for number, line in enumerate(roads.lines):
-        u, v = roads.ends[number]
+        u, v = roads.edges[number]
         marks = [(0.0, u), (at_m, "start"), (line.length, v)]
         for (a, begin), (b, end) in pairwise(marks if number == road else marks[::2]):
             network.add_edge(begin, end, weight=b - a, stretch=(line, a, b, begin, end))

@@ -115,7 +115,7 @@ def test_random_roads_against_themselves_are_all_matched(
     lines: list[list[tuple[float, float]]], node: Literal["ends", "vertices", "crossings"]
 ) -> None:
     drawn = [LineString(HERE + np.array(each)) for each in lines]
-    graph = RoadGraph.from_lines(drawn, UTM, node=node)
+    graph = RoadGraph.from_lines(drawn, UTM, noding=node)
     for changes in (diff.roads(graph, graph), diff._within_box(graph, graph, 8.0)):
         assert changes.count["new"] == changes.count["gone"] == 0
         assert changes.size["matched"] == pytest.approx(graph.length_m.sum())

@@ -110,9 +110,9 @@ def test_buildings_are_valid_apart_and_off_the_roads(style: str) -> None:
 def test_nearly_all_roads_hang_together(style: str) -> None:
     drawn = synthetic.draw((1200, 1200), seed=2, pixel_size_m=1, style=style)
     roads = drawn.roads
-    labels = roads.pieces()
+    labels = roads.components()
     # Beyond the edge of the scene pieces are joined that are apart within it; motorways are apart.
-    longest = np.bincount(labels[roads.ends[:, 0]], weights=roads.length_m).max()
+    longest = np.bincount(labels[roads.edges[:, 0]], weights=roads.length_m).max()
     assert longest > 0.6 * roads.length_m.sum()
     assert (roads.degree[roads.degree > 2] <= 5).all()
 
@@ -137,7 +137,7 @@ def test_a_motorway_is_two_lines_that_main_roads_cross_without_a_junction() -> N
     others = roads.lines[roads.width_m != 11.5]
     assert len(carriageways) % 2 == 0
     crossings = shapely.intersects(carriageways[:, None], others[None, :])
-    met = np.intersect1d(roads.ends[roads.width_m == 11.5], roads.ends[roads.width_m != 11.5])
+    met = np.intersect1d(roads.edges[roads.width_m == 11.5], roads.edges[roads.width_m != 11.5])
     assert not len(met)
     assert crossings.sum() <= 2 * len(others)
 

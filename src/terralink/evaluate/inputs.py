@@ -101,7 +101,7 @@ def roads(pair: Pair, rules: Rules) -> tuple[Side[RoadGraph], Side[RoadGraph]]:
     """
 
     def read(path: Path) -> RoadGraph:
-        return RoadGraph.from_file(path, node="vertices")
+        return RoadGraph.from_file(path, noding="vertices")
 
     return _sides(pair, rules, read, vectorize.RoadTracer)
 

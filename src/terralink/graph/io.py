@@ -48,7 +48,7 @@ class GraphArrays(Protocol):
     @property
     def junctions(self) -> NDArray[np.float64]: ...
     @property
-    def ends(self) -> NDArray[np.int64]: ...
+    def edges(self) -> NDArray[np.int64]: ...
     @property
     def lines(self) -> NDArray[np.object_]: ...
     @property
@@ -112,8 +112,8 @@ def write_graph(path: str | os.PathLike[str], graph: GraphArrays) -> None:
 def roads_layer(graph: GraphArrays) -> layers.Layer:
     """The roads with their columns, as files have them."""
     columns = {
-        "u": graph.ends[:, 0],
-        "v": graph.ends[:, 1],
+        "u": graph.edges[:, 0],
+        "v": graph.edges[:, 1],
         "length_m": graph.length_m,
         "width_m": graph.width_m,
         "prob": graph.prob,
@@ -135,7 +135,7 @@ def to_networkx(graph: GraphArrays) -> "nx.MultiGraph":
     result.add_nodes_from(_nodes(graph))
     names = ("length_m", "width_m", "prob", "geometry")
     columns = (graph.length_m.tolist(), graph.width_m.tolist(), graph.prob.tolist(), graph.lines)
-    for (u, v), *values in zip(graph.ends.tolist(), *columns, strict=True):
+    for (u, v), *values in zip(graph.edges.tolist(), *columns, strict=True):
         result.add_edge(u, v, **dict(zip(names, values, strict=True)))
     return result
 
@@ -149,7 +149,7 @@ def to_osmnx(graph: GraphArrays) -> "nx.MultiDiGraph":
     nx.set_node_attributes(result, dict(enumerate(graph.degree.tolist())), "street_count")
     columns = (graph.length_m.tolist(), graph.width_m.tolist(), graph.prob.tolist())
     both = graph.lines, shapely.reverse(graph.lines)
-    roads = zip(graph.ends.tolist(), *both, *columns, strict=True)
+    roads = zip(graph.edges.tolist(), *both, *columns, strict=True)
     for number, ((u, v), ahead, back, length_m, width_m, prob) in enumerate(roads):
         values = {"osmid": number, "highway": "road", "oneway": False, "length": length_m}
         known = {"width": width_m, "prob": prob}
@@ -218,7 +218,7 @@ def write_osm_xml(path: str | os.PathLike[str], graph: GraphArrays) -> None:
     lonlat = reproject(graph.lines, graph.crs, WGS84)
     places: dict[int, tuple[float, float]] = {}
     ways: dict[int, tuple[list[int], Tags]] = {}
-    for road, ((u, v), line) in enumerate(zip(graph.ends.tolist(), lonlat, strict=True)):
+    for road, ((u, v), line) in enumerate(zip(graph.edges.tolist(), lonlat, strict=True)):
         points = shapely.get_coordinates(line).tolist()
         inner = range(-len(graph.junctions) - len(places) - 1, -(1 << 62), -1)
         nodes = [-1 - u, *inner[: len(points) - 2], -1 - v]

@@ -1,9 +1,9 @@
-"""Line geometries made the lines of a graph: single parts, drawn once, cut where they are joined.
+"""From line geometries to the lines of a graph, which meet at junctions only.
 
-    geometries -> single lines -> each stretch once (``drop_repeats``) -> cut -> junctions
+    geometries -> single lines -> without copies (``drop_repeats``) -> cut -> junctions
 
-A copy is a stretch whose points lie on another line, so near that no map means two roads by it:
-parallel carriageways are metres apart.
+A copy is a part of a line whose points lie on another line, within 5 cm. No map means two roads by
+that: parallel carriageways are metres apart.
 """
 
 import logging
@@ -22,100 +22,106 @@ from terralink.graph.polylines import Bools, Floats, Ints, Lines, Polylines
 Noding: TypeAlias = Literal["ends", "vertices", "crossings"]
 
 _log = logging.getLogger(__name__)
-_TOUCH_M = 1e-3  # what meets nearer to a line's end meets that end
+_TOUCH_M = 1e-3  # a point nearer to the end of a line is that end
 _LINE_TYPES = (1, 2)  # GEOS: LineString, LinearRing
-_SAME_M = 0.05  # files of longitude and latitude round to a centimetre
-_SAME_SHARE = 1e-5  # of the extent, where nothing says that the unit is a metre
-_AT_ONCE = 1 << 22  # points of pairs of lines in memory
+_SAME_M = 0.05  # files in longitude and latitude are rounded to a centimetre
+_SAME_SHARE = 1e-5  # of the extent, where the unit may not be a metre
+_BLOCK_POINTS = 1 << 22  # points of pairs of lines in memory
 
 
-def explode_lines(given: Lines) -> tuple[Lines, Ints]:
-    """Single flat lines, and the row of ``given`` that each comes from.
+def explode_lines(geometries: Lines) -> tuple[Lines, Ints]:
+    """The parts (m,) of line geometries (k,) without heights, and the row (m,) of each in these.
 
     Raises ``GraphError`` for points and areas.
     """
-    there = np.flatnonzero(~shapely.is_missing(given))
-    single, index = shapely.get_parts(shapely.force_2d(given[there]), return_index=True)
+    present = np.flatnonzero(~shapely.is_missing(geometries))
+    single, index = shapely.get_parts(shapely.force_2d(geometries[present]), return_index=True)
     is_line = np.isin(shapely.get_type_id(single), _LINE_TYPES)
     if not is_line.all():
         kinds = sorted({part.geom_type for part in single[~is_line]})
         raise GraphError(f"a road graph is made of lines, not of {', '.join(kinds)}")
-    if len(there) < len(given):
-        _log.warning("%d of %d lines are missing: left out", len(given) - len(there), len(given))
-    return np.asarray(single, dtype=object), there[index]
+    if len(present) < len(geometries):
+        missing = len(geometries) - len(present)
+        _log.warning("%d of %d lines are missing: left out", missing, len(geometries))
+    return np.asarray(single, dtype=object), present[index]
 
 
-def find_junctions(ends: Floats) -> tuple[Floats, Ints]:
-    """Different points (n, 2), and the numbers (m, 2) of those that the tips (m, 2, 2) are."""
-    places, numbers = _unique_points(ends.reshape(-1, 2))
-    return places, numbers.reshape(-1, 2)
+def find_junctions(endpoints: Floats) -> tuple[Floats, Ints]:
+    """The different points (n, 2) among endpoints (m, 2, 2), and their numbers (m, 2)."""
+    junctions, numbers = _unique_points(endpoints.reshape(-1, 2))
+    return junctions, numbers.reshape(-1, 2)
 
 
 def _unique_points(points: Floats) -> tuple[Floats, Ints]:
-    """Different points (n, 2), and the number (k,) of that which each of ``points`` (k, 2) is."""
+    """The different points (n, 2) among ``points`` (k, 2), and their numbers (k,)."""
     as_complex = np.ascontiguousarray(points + 0.0).view(np.complex128).ravel()  # no -0.0
     unique, inverse = np.unique(as_complex, return_inverse=True)
     return unique.view(np.float64).reshape(-1, 2), inverse.astype(np.int64)
 
 
-def cut_at_nodes(lines: Lines, node: Noding) -> tuple[Polylines, Ints]:
-    """The lines cut where ``node`` says that they are joined, and the line (p,) of each piece."""
-    if node == "vertices":
+def cut_at_nodes(lines: Lines, noding: Noding) -> tuple[Polylines, Ints]:
+    """Cut lines (m,) where they are joined: the pieces (p), and the line (p,) of each piece.
+
+    Raises ``GraphError`` for an unknown ``noding``.
+    """
+    if noding == "vertices":
         return cut_at_vertices(lines)
-    if node == "crossings":
+    if noding == "crossings":
         return cut_at_crossings(lines)
-    if node == "ends":
-        return Polylines.of(lines), np.arange(len(lines))
-    raise GraphError(f"lines are joined at 'ends', 'vertices' or 'crossings', not {node!r}")
+    if noding == "ends":
+        return Polylines.from_shapely(lines), np.arange(len(lines))
+    raise GraphError(f"lines are joined at 'ends', 'vertices' or 'crossings', not {noding!r}")
 
 
 def cut_at_vertices(lines: Lines) -> tuple[Polylines, Ints]:
-    """Lines cut at their points that are there twice, and the line (p,) of each piece."""
-    whole = Polylines.of(shapely.remove_repeated_points(lines))
-    owner, (along, length) = whole.owner, whole.measured()
-    numbers = _unique_points(whole.points)[1]
-    inside = (along > 0) & (along < length[owner])
+    """Cut lines at points that occur twice; the pieces, and the line (p,) of each piece."""
+    polylines = Polylines.from_shapely(shapely.remove_repeated_points(lines))
+    line, (along, length) = polylines.line_index, polylines.measure()
+    numbers = _unique_points(polylines.points)[1]
+    inside = (along > 0) & (along < length[line])
     at = np.flatnonzero(inside & (np.bincount(numbers)[numbers] > 1))
-    return _cut_and_clean(whole, owner[at], along[at], whole.points[at])
+    return _cut_and_clean(polylines, line[at], along[at], polylines.points[at])
 
 
 def cut_at_crossings(lines: Lines) -> tuple[Polylines, Ints]:
-    """Lines cut wherever they meet one another, and the line (p,) of each piece.
+    """Cut lines wherever they meet another line; the pieces, and the line (p,) of each piece.
 
-    Where two run along each other they are cut at both ends of that stretch; a line that crosses
-    itself is not.
+    Two lines that share a stretch are cut at both ends of it. A line that crosses itself is not
+    cut there.
     """
-    rounded = np.round(shapely.get_coordinates(lines), 6)  # a micrometre: both get one point
+    rounded = np.round(shapely.get_coordinates(lines), 6)  # to a micrometre: both get one point
     lines = np.asarray(shapely.set_coordinates(lines.copy(), rounded), dtype=object)
     one, other = shapely.STRtree(lines).query(lines, predicate="intersects")
     one, other = one[one < other], other[one < other]
-    met = shapely.get_parts(shapely.intersection(lines[one], lines[other]), return_index=True)
-    places, pair = shapely.get_coordinates(met[0], return_index=True)
-    places, pair = np.round(places, 6), met[1][pair]
-    line, xy = np.concatenate([one[pair], other[pair]]), np.concatenate([places, places])
+    shared = shapely.get_parts(shapely.intersection(lines[one], lines[other]), return_index=True)
+    points, pair = shapely.get_coordinates(shared[0], return_index=True)
+    points, pair = np.round(points, 6), shared[1][pair]
+    line, xy = np.concatenate([one[pair], other[pair]]), np.concatenate([points, points])
     along = shapely.line_locate_point(lines[line], shapely.points(xy))
     length = shapely.length(lines)[line]
     rows = np.column_stack([line, along, xy])
     rows = rows[(along > _TOUCH_M) & (along < length - _TOUCH_M)]
     rows = np.unique(rows, axis=0)
-    return _cut_and_clean(Polylines.of(lines), rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:])
+    return _cut_and_clean(
+        Polylines.from_shapely(lines), rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:]
+    )
 
 
 def _cut_and_clean(
     lines: Polylines, line: Ints, along: Floats, xy: Floats
 ) -> tuple[Polylines, Ints]:
-    """Lines cut, and the line of each piece; a cut at a point of a line leaves that in once."""
+    """As ``cut_at_points``; a cut at a point of a line does not repeat that point."""
     pieces, source, _ = cut_at_points(lines, line, along, xy)
-    return Polylines.of(shapely.remove_repeated_points(pieces.drawn())), source
+    return Polylines.from_shapely(shapely.remove_repeated_points(pieces.to_shapely())), source
 
 
 def cut_at_points(
     lines: Polylines, line: Ints, along: Floats, xy: Floats
 ) -> tuple[Polylines, Ints, Ints]:
-    """Lines cut at points ``xy`` (k, 2), which lie on ``line`` (k,) at ``along`` (k,).
+    """Cut lines at points ``xy`` (k, 2), which lie on ``line`` (k,) at ``along`` (k,).
 
-    Gives the pieces in the order of the lines, the line (p,) that each comes from, and (k, 2) the
-    pieces before and after each cut.
+    Returns the pieces in the order of the lines, the line (p,) of each piece, and (k, 2) the pieces
+    before and after each cut.
     """
     count = 1 + np.bincount(line, minlength=len(lines))
     source = np.repeat(np.arange(len(lines)), count)
@@ -123,91 +129,94 @@ def cut_at_points(
     in_cut = np.isin(source, is_cut)
     pieces, before = _cut_all(lines[is_cut], number, along, xy)
     before = np.flatnonzero(in_cut)[before]
-    return lines[source].replaced(in_cut, pieces), source, np.column_stack([before, before + 1])
+    return lines[source].replace_rows(in_cut, pieces), source, np.column_stack([before, before + 1])
 
 
 def _cut_all(lines: Polylines, line: Ints, along: Floats, xy: Floats) -> tuple[Polylines, Ints]:
-    """Pieces of lines that are all cut, and (k,) the piece before each cut."""
-    owner, (measure, _) = lines.owner, lines.measured()
-    # each cut ends one piece and begins the next: it is there twice
-    all_owner = np.concatenate([owner, line, line])
-    all_measure = np.concatenate([measure, along, along])
-    begins = np.zeros(len(all_owner), np.int64)
-    begins[len(owner) + len(line) :] = 1
-    order = np.lexsort((begins, all_measure, all_owner))
-    new_piece = (np.diff(all_owner[order], prepend=-1) > 0) | (begins[order] == 1)
+    """The pieces of lines that all have a cut, and (k,) the piece before each cut."""
+    own_line, (own_along, _) = lines.line_index, lines.measure()
+    # each cut ends one piece and begins the next, so its point occurs twice
+    all_lines = np.concatenate([own_line, line, line])
+    all_along = np.concatenate([own_along, along, along])
+    begins = np.zeros(len(all_lines), np.int64)
+    begins[len(own_line) + len(line) :] = 1
+    order = np.lexsort((begins, all_along, all_lines))
+    new_piece = (np.diff(all_lines[order], prepend=-1) > 0) | (begins[order] == 1)
     piece = np.cumsum(new_piece) - 1
     points = np.concatenate([lines.points, xy, xy])[order]
-    place = np.empty(len(order), np.int64)
-    place[order] = piece
-    pieces = Polylines.counted(points, np.bincount(piece))
-    return pieces, place[len(owner) : len(owner) + len(line)]
+    piece_of_point = np.empty(len(order), np.int64)
+    piece_of_point[order] = piece
+    pieces = Polylines.from_counts(points, np.bincount(piece))
+    return pieces, piece_of_point[len(own_line) : len(own_line) + len(line)]
 
 
 def drop_repeats(lines: Lines, *, metric: bool) -> tuple[Lines, Ints]:
-    """The lines (m,) with every stretch once, and the line (p,) that each of them comes from.
+    """Lines (m,) without copies: lines (p,), and the row (p,) of each in the first ones.
 
-    RULE 1: a stretch that lies within 5 cm on another line is there once. The longest line keeps
-    it, of equal ones the first; what is left of the other line ends there.
-    RULE 2: what was joined stays joined: where a stretch that is left out began or ended, the line
-    that it lay on is cut if another one ends there, and has a point if another one has.
-    RULE 3: of lines that touch so, points within 5 cm of each other are one point.
+    RULE 1: a part of a line within 5 cm of another line is a copy. The longest line keeps it, of
+    equally long ones the first; the rest of the other line ends there.
+    RULE 2: what was connected stays connected: where a copy began or ended, the line that it lay on
+    is cut if another line ends there, and gets a point if another line has one.
+    RULE 3: points of such lines within 5 cm of each other become one point.
 
-    Lines have some length. Without repeats they are returned as they are. ``metric`` False is for
-    lines whose unit is not known to be a metre.
+    All lines need some length. Lines without copies are returned as they are. ``metric`` is False
+    where the unit may not be a metre: then the tolerance is a share of the extent, 5 cm at most.
 
     >>> lines = shapely.linestrings([[(0, 0), (9, 0)], [(12, 0), (6, 0)]])
-    >>> once, line = drop_repeats(lines, metric=True)
-    >>> shapely.length(once).tolist(), line.tolist()
+    >>> unique, line = drop_repeats(lines, metric=True)
+    >>> shapely.length(unique).tolist(), line.tolist()
     ([9.0, 3.0], [0, 1])
     """
-    within = _SAME_M
+    tolerance = _SAME_M
     if not metric and len(lines):
         left, bottom, right, top = shapely.total_bounds(lines)
-        within = min(_SAME_M, _SAME_SHARE * max(right - left, top - bottom))
-    whole = Polylines.of(lines)
-    place = _unique_points(whole.points)[1]
-    doubtful = _touch_twice(lines, whole, place, within)
-    if not doubtful.any():
+        tolerance = min(_SAME_M, _SAME_SHARE * max(right - left, top - bottom))
+    polylines = Polylines.from_shapely(lines)
+    node = _unique_points(polylines.points)[1]
+    touching = _find_touching_twice(lines, polylines, node, tolerance)
+    if not touching.any():
         return lines, np.arange(len(lines))
-    steps = _Segments.of(whole, place, doubtful, within)
-    first = steps.first(whole.length())
-    if np.array_equal(first, np.arange(len(first))):
+    segments = _Segments.from_lines(polylines, node, touching, tolerance)
+    original = segments.find_originals(polylines.length())
+    if np.array_equal(original, np.arange(len(original))):
         return lines, np.arange(len(lines))
-    once, line = steps.without_repeats(first)
-    return once.drawn(), line
+    unique, line = segments.drop_copies(original)
+    return unique.to_shapely(), line
 
 
-def _touch_twice(drawn: Lines, lines: Polylines, place: Ints, within: float) -> Bools:
-    """(m,) the lines that touch one another, or themselves, in two places or more.
+def _find_touching_twice(
+    geometries: Lines, lines: Polylines, node: Ints, tolerance: float
+) -> Bools:
+    """(m,) the lines that touch another line, or themselves, at two nodes or more.
 
-    Where two run along each other, both ends of that stretch are points of the one or the other.
+    Where two lines share a stretch, each end of it is a point of one of them.
     """
-    bounds = shapely.bounds(drawn) + np.array([-within, -within, within, within])
-    one, other = shapely.STRtree(drawn).query(shapely.box(*bounds.T))
-    kept = (one != other) | ~shapely.is_simple(drawn)[one]
-    one, other = one[kept], other[kept]
-    shapely.prepare(drawn)
-    points_of = np.unique(place * len(lines) + lines.owner)  # one number a place and a line
+    margin = np.array([-tolerance, -tolerance, tolerance, tolerance])
+    bounds = shapely.bounds(geometries) + margin
+    one, other = shapely.STRtree(geometries).query(shapely.box(*bounds.T))
+    candidate = (one != other) | ~shapely.is_simple(geometries)[one]
+    one, other = one[candidate], other[candidate]
+    shapely.prepare(geometries)
+    node_and_line = np.unique(node * len(lines) + lines.line_index)
     touches = []
-    block = np.cumsum(lines.counts[one]) // _AT_ONCE
+    block = np.cumsum(lines.counts[one]) // _BLOCK_POINTS
     for part in np.split(np.arange(len(one)), np.flatnonzero(np.diff(block)) + 1):
         point, line = _points_in_boxes(lines, one[part], other[part], bounds)
-        owner = lines.owner[point]
-        touch = _is_in_sorted(place[point] * len(lines) + line, points_of) & (owner != line)
+        own_line = lines.line_index[point]
+        touch = _is_in_sorted(node[point] * len(lines) + line, node_and_line) & (own_line != line)
         rest = np.flatnonzero(~touch)
-        near_to = shapely.points(lines.points[point[rest]])
-        touch[rest] = shapely.dwithin(drawn[line[rest]], near_to, within)
-        pair = np.minimum(owner, line) * len(lines) + np.maximum(owner, line)
-        touches.append(np.column_stack([pair, place[point]])[touch])
+        rest_points = shapely.points(lines.points[point[rest]])
+        touch[rest] = shapely.dwithin(geometries[line[rest]], rest_points, tolerance)
+        pair = np.minimum(own_line, line) * len(lines) + np.maximum(own_line, line)
+        touches.append(np.column_stack([pair, node[point]])[touch])
     pair, at = np.concatenate(touches).T
     order = np.lexsort((at, pair))
     pair, at = pair[order], at[order]
-    # a pair that comes twice, the second time at another place
+    # pairs that occur again, at another node
     twice = pair[1:][(np.diff(pair) == 0) & (np.diff(at) != 0)]
-    doubtful = np.zeros(len(lines), bool)
-    doubtful[np.concatenate(np.divmod(twice, len(lines)))] = True
-    return doubtful
+    touching = np.zeros(len(lines), bool)
+    touching[np.concatenate(np.divmod(twice, len(lines)))] = True
+    return touching
 
 
 def _is_in_sorted(numbers: Ints, sorted_numbers: Ints) -> Bools:
@@ -216,7 +225,7 @@ def _is_in_sorted(numbers: Ints, sorted_numbers: Ints) -> Bools:
 
 
 def _points_in_boxes(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -> tuple[Ints, Ints]:
-    """(k,) points of lines ``one`` (n,) and the lines ``other`` (n,) in whose box they lie."""
+    """(k,) points of lines ``one`` (n,), and the lines of ``other`` (n,) in whose box they lie."""
     count = lines.counts[one]
     pair = np.repeat(np.arange(len(one)), count)
     point = lines.starts[one][pair] + np.arange(len(pair)) - (np.cumsum(count) - count)[pair]
@@ -228,138 +237,143 @@ def _points_in_boxes(lines: Polylines, one: Ints, other: Ints, bounds: Floats) -
 
 @dataclass(frozen=True, eq=False)
 class _Segments:
-    """Segments of lines, in their order, cut at points of other lines that lie on them.
+    """Segments (k,) of lines in their order, cut at points of other lines that lie on them.
 
-    line (k,)      the line of each
-    place (k, 2)   the places that it begins and ends at
-    xy (k, 2, 2)   the coordinates of both
-    own (k,)       whether it ends at a point of its line, and not at one of another
+    line (k,)         the line of each segment
+    node (k, 2)       the nodes that it begins and ends at; equal points are one node
+    xy (k, 2, 2)      the coordinates of both
+    own_end (k,)      whether it ends at a point of its own line
     """
 
     line: Ints
-    place: Ints
+    node: Ints
     xy: Floats
-    own: Bools
+    own_end: Bools
 
     @classmethod
-    def of(cls, lines: Polylines, place: Ints, doubtful: Bools, within: float) -> "_Segments":
-        """Those of all lines; only ``doubtful`` (m,) ones cut each other."""
-        place = _merge_nodes(lines, place, doubtful, within)
-        owner = lines.owner
-        first = np.flatnonzero(owner[1:] == owner[:-1])
-        some = np.flatnonzero(doubtful[owner])
-        segment, cut, along = _find_cuts(
-            lines.points, place, first, doubtful[owner[first]], some, within
+    def from_lines(
+        cls, lines: Polylines, node: Ints, touching: Bools, tolerance: float
+    ) -> "_Segments":
+        """The segments of all lines; only lines that ``touching`` (m,) marks cut each other."""
+        node = _merge_nodes(lines, node, touching, tolerance)
+        line = lines.line_index
+        first = np.flatnonzero(line[1:] == line[:-1])
+        candidates = np.flatnonzero(touching[line])
+        cut_segment, cut_point, cut_along = _find_cuts(
+            lines.points, node, first, touching[line[first]], candidates, tolerance
         )
-        of = np.concatenate([segment, np.arange(len(first))])
-        at = np.concatenate([cut, first + 1])
-        order = np.lexsort((np.concatenate([along, np.full(len(first), np.inf)]), of))
-        of, at = of[order], at[order]
-        begins = np.diff(of, prepend=-1) > 0
-        ends = np.column_stack([np.where(begins, first[of], np.roll(at, 1)), at])
-        own = order >= len(cut)
-        return cls(owner[first[of]], place[ends], lines.points[ends], own)
+        segment = np.concatenate([cut_segment, np.arange(len(first))])
+        end = np.concatenate([cut_point, first + 1])
+        along = np.concatenate([cut_along, np.full(len(first), np.inf)])
+        order = np.lexsort((along, segment))
+        segment, end = segment[order], end[order]
+        is_first = np.diff(segment, prepend=-1) > 0
+        points = np.column_stack([np.where(is_first, first[segment], np.roll(end, 1)), end])
+        own_end = order >= len(cut_point)
+        return cls(line[first[segment]], node[points], lines.points[points], own_end)
 
-    def first(self, length: Floats) -> Ints:
-        """(k,) for each step the one between the same places that stays: itself, or another.
+    def find_originals(self, length: Floats) -> Ints:
+        """(k,) for each segment the one between the same nodes that is kept (RULE 1).
 
-        It is that of the longest line, of equal ones the first (RULE 1). Steps that do not leave
-        their place are themselves.
+        That is the segment of the longest line, of equally long ones the first. A segment that
+        begins and ends at one node is its own original.
         """
-        low, high = self.place.min(axis=1), self.place.max(axis=1)
+        low, high = self.node.min(axis=1), self.node.max(axis=1)
         rank = np.empty(len(length), np.int64)
         rank[np.argsort(-length, kind="stable")] = np.arange(len(length))
         order = np.lexsort((rank[self.line], high, low))
         new = (np.diff(low[order], prepend=-1) != 0) | (np.diff(high[order], prepend=-1) != 0)
-        first = np.empty(len(order), np.int64)
-        first[order] = order[new][np.cumsum(new) - 1]
-        return np.where(self.moves, first, np.arange(len(first)))
+        original = np.empty(len(order), np.int64)
+        original[order] = order[new][np.cumsum(new) - 1]
+        return np.where(self.has_length, original, np.arange(len(original)))
 
-    def without_repeats(self, first: Ints) -> tuple[Polylines, Ints]:
-        """Lines of the steps that stay, and the line (p,) that each comes from (RULE 2)."""
-        steps = self._at_one_point()._some(self.moves)
-        number = np.cumsum(self.moves) - 1
-        first = number[first[self.moves]]
-        goes = first != np.arange(len(first))
-        begins = (np.diff(steps.line, prepend=-1) != 0) | np.diff(goes, prepend=goes[0])
+    def drop_copies(self, original: Ints) -> tuple[Polylines, Ints]:
+        """Lines of the segments that are kept, and the line (p,) that each comes from (RULE 2)."""
+        segments = self._merge_points()._select(self.has_length)
+        number = np.cumsum(self.has_length) - 1
+        original = number[original[self.has_length]]
+        is_copy = original != np.arange(len(original))
+        begins = (np.diff(segments.line, prepend=-1) != 0) | np.diff(is_copy, prepend=is_copy[0])
         ends = np.roll(begins, -1)
-        size = int(steps.place.max()) + 1
-        tip = np.zeros(size, bool)
-        tip[steps.place[begins & ~goes, 0]] = tip[steps.place[ends & ~goes, 1]] = True
-        loose = steps._loose(first, begins & goes, ends & goes)
-        begins |= loose & tip[steps.place[:, 0]]
-        held = np.zeros(size, bool)
-        held[steps.place[~goes & steps.own, 1]] = held[steps.place[~goes & begins, 0]] = True
-        begins, line, place, xy = (
-            each[~goes] for each in (begins, steps.line, steps.place, steps.xy)
+        size = int(segments.node.max()) + 1
+        is_endpoint = np.zeros(size, bool)
+        is_endpoint[segments.node[begins & ~is_copy, 0]] = True
+        is_endpoint[segments.node[ends & ~is_copy, 1]] = True
+        at_copy_end = segments._find_copy_ends(original, begins & is_copy, ends & is_copy)
+        begins |= at_copy_end & is_endpoint[segments.node[:, 0]]
+        is_vertex = np.zeros(size, bool)
+        is_vertex[segments.node[~is_copy & segments.own_end, 1]] = True
+        is_vertex[segments.node[~is_copy & begins, 0]] = True
+        begins, line, node, xy = (
+            each[~is_copy] for each in (begins, segments.line, segments.node, segments.xy)
         )
-        shown = (
-            steps.own[~goes] | (np.roll(loose, -1)[~goes] & held[place[:, 1]]) | np.roll(begins, -1)
-        )
-        drawn = np.column_stack([begins, shown])
-        counts = np.bincount(np.cumsum(begins) - 1, weights=drawn.sum(axis=1)).astype(np.int64)
-        return Polylines.counted(xy[drawn], counts), line[begins]
+        end_is_point = segments.own_end[~is_copy] | np.roll(begins, -1)
+        end_is_point |= np.roll(at_copy_end, -1)[~is_copy] & is_vertex[node[:, 1]]
+        is_point = np.column_stack([begins, end_is_point])
+        counts = np.bincount(np.cumsum(begins) - 1, weights=is_point.sum(axis=1)).astype(np.int64)
+        return Polylines.from_counts(xy[is_point], counts), line[begins]
 
-    def _loose(self, first: Ints, begins: Bools, ends: Bools) -> Bools:
-        """(k,) whether a stretch that goes began or ended where a step begins that it lay on."""
-        loose = np.zeros(len(first) + 1, bool)
-        for run, end in ((begins, 0), (ends, 1)):
-            on = first[run]
-            after = self.place[on, 0] != self.place[run, end]
-            loose[on + after] = True
-        return np.asarray(loose[:-1])
+    def _find_copy_ends(self, original: Ints, begins: Bools, ends: Bools) -> Bools:
+        """(k,) whether a segment begins where a copy that lay on its line began or ended."""
+        found = np.zeros(len(original) + 1, bool)
+        for is_end, side in ((begins, 0), (ends, 1)):
+            segment = original[is_end]
+            at_its_end = self.node[segment, 0] != self.node[is_end, side]
+            found[segment + at_its_end] = True
+        return np.asarray(found[:-1])
 
     @property
-    def moves(self) -> Bools:
-        """(k,) whether a step leaves its place."""
-        return np.asarray(self.place[:, 0] != self.place[:, 1])
+    def has_length(self) -> Bools:
+        """(k,) whether a segment ends at another node than it begins at."""
+        return np.asarray(self.node[:, 0] != self.node[:, 1])
 
-    def _some(self, rows: Bools) -> "_Segments":
-        return _Segments(self.line[rows], self.place[rows], self.xy[rows], self.own[rows])
+    def _select(self, rows: Bools) -> "_Segments":
+        return _Segments(self.line[rows], self.node[rows], self.xy[rows], self.own_end[rows])
 
-    def _at_one_point(self) -> "_Segments":
-        """The same steps, with one point for each place."""
-        _, index, number = np.unique(self.place, return_index=True, return_inverse=True)
-        xy = self.xy.reshape(-1, 2)[index][number.reshape(self.place.shape)]
+    def _merge_points(self) -> "_Segments":
+        """The same segments, with one point for each node (RULE 3)."""
+        _, index, number = np.unique(self.node, return_index=True, return_inverse=True)
+        xy = self.xy.reshape(-1, 2)[index][number.reshape(self.node.shape)]
         return replace(self, xy=xy)
 
 
-def _merge_nodes(lines: Polylines, place: Ints, doubtful: Bools, within: float) -> Ints:
-    """(p,) places, of which those of ``doubtful`` (m,) lines that are near each other are one."""
-    some = np.flatnonzero(doubtful[lines.owner])
-    places, index = np.unique(place[some], return_index=True)
-    xy = lines.points[some[index]]
-    pairs = cKDTree(xy).query_pairs(within, output_type="ndarray")
-    size = len(places)
+def _merge_nodes(lines: Polylines, node: Ints, touching: Bools, tolerance: float) -> Ints:
+    """(p,) the node of each point, where near nodes of ``touching`` (m,) lines become one."""
+    points = np.flatnonzero(touching[lines.line_index])
+    nodes, index = np.unique(node[points], return_index=True)
+    xy = lines.points[points[index]]
+    pairs = cKDTree(xy).query_pairs(tolerance, output_type="ndarray")
+    size = len(nodes)
     links = coo_array((np.ones(len(pairs)), pairs.T), shape=(size, size))
     group = connected_components(links, directed=False)[1]
     low, high = np.full((size, 2), np.inf), np.full((size, 2), -np.inf)
     np.minimum.at(low, group, xy)
     np.maximum.at(high, group, xy)
-    long = (np.ptp([low, high], axis=0) > 2 * within).any(axis=1)  # a row of points is no place
+    # a row of dense points is not one node
+    too_wide = (np.ptp([low, high], axis=0) > 2 * tolerance).any(axis=1)
     _, first = np.unique(group, return_index=True)
-    first = np.where(long[group], np.arange(size), first[group])
-    result = place.copy()
-    result[some] = places[first][np.searchsorted(places, place[some])]
+    first = np.where(too_wide[group], np.arange(size), first[group])
+    result = node.copy()
+    result[points] = nodes[first][np.searchsorted(nodes, node[points])]
     return result
 
 
 def _find_cuts(
-    points: Floats, place: Ints, first: Ints, is_cut: Bools, some: Ints, within: float
+    points: Floats, node: Ints, first: Ints, is_cut: Bools, candidates: Ints, tolerance: float
 ) -> tuple[Ints, Ints, Floats]:
-    """(segment, point, metres along it): points ``some`` that lie inside a segment.
+    """(segment, point, metres along it) of the points ``candidates`` that lie inside a segment.
 
-    Segments begin at the points ``first`` (s,); those that ``is_cut`` marks are looked at.
+    Segments begin at the points ``first`` (s,); ``is_cut`` (s,) marks those that may be cut.
     """
     segment = np.flatnonzero(is_cut)
     ends = np.stack([points[first[segment]], points[first[segment] + 1]], axis=1)
-    _, once = np.unique(place[some], return_index=True)
-    some = some[once]
+    _, index = np.unique(node[candidates], return_index=True)
+    candidates = candidates[index]
     at, number = shapely.STRtree(shapely.linestrings(ends)).query(
-        shapely.points(points[some]), predicate="dwithin", distance=within
+        shapely.points(points[candidates]), predicate="dwithin", distance=tolerance
     )
-    begin, span = ends[number, 0], ends[number, 1] - ends[number, 0]
-    length = np.maximum(np.hypot(*span.T), np.finfo(float).tiny)
-    along = ((points[some[at]] - begin) * span).sum(axis=1) / length
-    inside = (along > within) & (along < length - within)
-    return segment[number[inside]], some[at[inside]], along[inside]
+    begin, step = ends[number, 0], ends[number, 1] - ends[number, 0]
+    length = np.maximum(np.hypot(*step.T), np.finfo(float).tiny)
+    along = ((points[candidates[at]] - begin) * step).sum(axis=1) / length
+    inside = (along > tolerance) & (along < length - tolerance)
+    return segment[number[inside]], candidates[at[inside]], along[inside]

@@ -222,7 +222,7 @@ def _measure_similarity(one: Network, other: Network, rules: _Rules) -> PathSimi
 
 def _draw_sources(graph: RoadGraph, points: NetworkPoints, rules: _Rules) -> NDArray[np.int64]:
     """The control points that ways start at, neighbours together: they share their searches."""
-    by_place = np.argsort(graph.ends[points.road, 0], kind="stable")
+    by_place = np.argsort(graph.edges[points.road, 0], kind="stable")
     if rules.sample is None or rules.sample >= len(points):
         return by_place
     drawn = np.random.default_rng(rules.seed).choice(len(points), rules.sample, replace=False)
@@ -255,7 +255,7 @@ def _keep_last_of_junction(snapped: NetworkPoints, graph: RoadGraph) -> NetworkP
     """Of the places that are one junction only the last stays, as when nodes are relabelled."""
     at_end = (snapped.road != OFF_NETWORK) & np.isin(snapped.share, (0, 1))
     held = np.flatnonzero(at_end)
-    junction = graph.ends[snapped.road[held], snapped.share[held].astype(np.int64)]
+    junction = graph.edges[snapped.road[held], snapped.share[held].astype(np.int64)]
     _, last = np.unique(junction[::-1], return_index=True)
     road = snapped.road.copy()
     road[np.delete(held, len(held) - 1 - last)] = OFF_NETWORK

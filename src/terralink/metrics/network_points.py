@@ -47,7 +47,7 @@ class NetworkPoints:
 
 def junction_points(graph: RoadGraph) -> NetworkPoints:
     """Each junction that has a road, once, in the order in which the roads meet them."""
-    _, slot = np.unique(graph.ends.ravel(), return_index=True)
+    _, slot = np.unique(graph.edges.ravel(), return_index=True)
     slot.sort()
     return NetworkPoints(slot // 2, (slot % 2).astype(np.float64))
 
@@ -138,12 +138,12 @@ class Network:
         """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
         cost = self.cost[places.road]
         behind = places.share * cost
-        return self.graph.ends[places.road], np.column_stack([behind, cost - behind])
+        return self.graph.edges[places.road], np.column_stack([behind, cost - behind])
 
     @cached_property
     def _links(self) -> csr_array:
         """(n, n) the cheapest road between each two junctions; loops lead nowhere else."""
-        u, v = np.concatenate([self.graph.ends, self.graph.ends[:, ::-1]]).T
+        u, v = np.concatenate([self.graph.edges, self.graph.edges[:, ::-1]]).T
         cost = np.concatenate([self.cost, self.cost])
         order = np.lexsort((cost, v, u))
         u, v, cost = u[order], v[order], cost[order]

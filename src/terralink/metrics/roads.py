@@ -171,6 +171,6 @@ def measure_connectivity(graph: RoadGraph) -> Components:
     >>> measure_connectivity(RoadGraph.from_lines(map(LineString, ways), None)).length_m.tolist()
     [18.0, 4.0]
     """
-    piece = graph.pieces()[graph.ends[:, 0]]
+    piece = graph.components()[graph.edges[:, 0]]
     length_m = np.bincount(piece, weights=graph.length_m).astype(np.float64)
     return Components(-np.sort(-length_m[length_m > 0]))

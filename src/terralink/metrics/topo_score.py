@@ -122,7 +122,7 @@ class _Intervals:
         """All roads near each start; the road that it is on in two stretches, before and after."""
         number = np.arange(len(starts))
         ways = Network(graph, graph.length_m).to_junctions(starts, up_to=radius_m)
-        to_first, to_last = ways[:, graph.ends[:, 0]], ways[:, graph.ends[:, 1]]
+        to_first, to_last = ways[:, graph.edges[:, 0]], ways[:, graph.edges[:, 1]]
         near = np.minimum(to_first, to_last) < radius_m
         near[number, starts.road] = False
         start, road = np.nonzero(near)

@@ -205,7 +205,7 @@ def of_files(
     both = _kinds_of_both(given, reference)
     changes = []
     if "roads" in both:
-        now, old = (RoadGraph.from_file(path, node="vertices") for path in (given, reference))
+        now, old = (RoadGraph.from_file(path, noding="vertices") for path in (given, reference))
         changes.append(_within_box(now, old, within_m))
     if "buildings" in both:
         changes.append(_buildings_within_box(read_buildings(given), read_buildings(reference), iou))

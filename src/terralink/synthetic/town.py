@@ -259,16 +259,16 @@ def build_graph(roads: Sequence[Road], whole: PixelBlock, grid: Grid) -> RoadGra
 def _merge_degree2(pieces: RoadGraph) -> RoadGraph:
     """Merge roads at junctions where exactly two roads of one width meet."""
     slots = np.repeat(pieces.width_m, 2)
-    nodes = pieces.ends.ravel()
+    nodes = pieces.edges.ravel()
     narrow, wide = np.full((2, len(pieces.junctions)), [[np.inf], [-np.inf]])
     np.minimum.at(narrow, nodes, slots)
     np.maximum.at(wide, nodes, slots)
-    chains = link_chains(pieces.ends, stop=narrow != wide)
+    chains = link_chains(pieces.edges, stop=narrow != wide)
     if not len(chains):
         return pieces
     # A mean of equal widths is one of them, but for rounding.
     widths_m = chains.mean(pieces.width_m, pieces.length_m).round(6)
-    lines = pieces.polylines.strung(chains).drawn()
+    lines = pieces.polylines.merge(chains).to_shapely()
     return RoadGraph.from_lines(lines, pieces.crs, width_m=widths_m)
 
 

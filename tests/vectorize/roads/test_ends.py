@@ -40,7 +40,7 @@ def test_two_ends_with_a_road_of_theirs_between_are_not_joined() -> None:
 def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
     lines = [[(0, -20), (0, 60)], [(40, -20), (40, 60)], [(60, 22), (17, 22)], [(10, 60), (10, 40)]]
     crossed = [LineString(line) for line in [*lines, [(-20, 12), (60, 12)]]]
-    graph = bridge_gaps(RoadGraph.from_lines(crossed, None, node="crossings"), max_gap_m=30)
+    graph = bridge_gaps(RoadGraph.from_lines(crossed, None, noding="crossings"), max_gap_m=30)
     one, _ = shapely.STRtree(graph.lines).query(graph.lines, predicate="crosses")
     assert not len(one)
     assert sorted(graph.degree.tolist()).count(3) == 2
@@ -50,7 +50,7 @@ def test_a_bridge_that_another_would_cross_is_met_by_it() -> None:
 def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ends, "spans", partial(chunk_slices, rows=7))
+    monkeypatch.setattr(ends, "chunk_slices", partial(chunk_slices, rows=7))
     rng = np.random.default_rng(0)
     start = rng.uniform(0, size, (2, 60, 2))
     stop = start + rng.uniform(-40, 40, (2, 60, 2))
@@ -58,7 +58,7 @@ def test_who_meets_whom_is_the_same_however_few_are_looked_at_together(
         np.asarray(shapely.linestrings(np.stack(both, axis=1)))
         for both in zip(start, stop, strict=True)
     )
-    line, road = ends._find_intersecting(lines, Polylines.of(roads))
+    line, road = ends._find_intersecting(lines, Polylines.from_shapely(roads))
     meets = shapely.intersects(lines[:, None], roads)
     assert len(line) > 10
     assert np.array_equal(np.argwhere(meets), np.column_stack([line, road]))

@@ -30,7 +30,7 @@ def test_the_exact_mask_of_a_town_gives_its_graph_back(seed: int) -> None:
     mask = drawn.road_mask(0, 0, (1200, 1200))
     found = vectorize.trace_roads(Raster(mask, drawn.grid))
     # a mask does not tell a bridge from a crossing
-    truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, node="crossings")
+    truth = RoadGraph.from_lines(drawn.roads.lines, drawn.roads.crs, noding="crossings")
     inner = shapely.buffer(shapely.box(*shapely.total_bounds(truth.lines)), -20)
     # at the border the mask shows sides of roads whose middle lines are outside of the scene
     assert metrics.apls(clipped(truth, inner), clipped(found, inner)).score >= 0.95

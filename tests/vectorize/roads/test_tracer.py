@@ -68,7 +68,7 @@ def in_bands(prob: Raster, heights: list[int]) -> RoadGraph:
 
 def same(a: RoadGraph, b: RoadGraph) -> None:
     np.testing.assert_array_equal(a.junctions, b.junctions)
-    np.testing.assert_array_equal(a.ends, b.ends)
+    np.testing.assert_array_equal(a.edges, b.edges)
     assert (a.lines == b.lines).all()
     np.testing.assert_array_equal(a.width_m, b.width_m)
 

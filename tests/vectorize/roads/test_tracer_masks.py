@@ -86,7 +86,7 @@ def test_a_chip_of_streets_is_whole_in_all_eight_views() -> None:
         ends = (4, 296)
         lines += [shapely.LineString([(x, -middle) for x in ends])]
         lines += [shapely.LineString([(middle, -y) for y in ends])]
-    drawn = RoadGraph.from_lines(lines, UTM, node="crossings")
+    drawn = RoadGraph.from_lines(lines, UTM, noding="crossings")
     for turns, flipped in VIEWS:
         found = viewed_back(graph_of(view(mask, turns, flipped)), turns, flipped)
         assert found.length_m.sum() == pytest.approx(6 * 292, abs=12)

@@ -94,10 +94,10 @@ UNKNOWN_GAPS = GapQueries()
 
 def extend_ends(graph: RoadGraph, *, mask: MaskQueries, pixel_m: float) -> RoadGraph:
     """The graph with each dead end at the end of the mask (RULES 11, 12)."""
-    road, side = np.nonzero(graph.degree[graph.ends] == 1)
+    road, side = np.nonzero(graph.degree[graph.edges] == 1)
     if not len(road):
         return graph
-    tip = graph.junctions[graph.ends[road, side]]
+    tip = graph.junctions[graph.edges[road, side]]
     width_m = np.nan_to_num(graph.width_m[road])
     radius_m = np.maximum(mask.clearance.query(tip), width_m / 2)
     ends = _EndGeometry(graph, road, side, width_m, radius_m, mask.measure_road, pixel_m)
@@ -119,7 +119,7 @@ def extend_ends(graph: RoadGraph, *, mask: MaskQueries, pixel_m: float) -> RoadG
     xy, straight_m = graph.junctions.copy(), np.zeros(len(graph.junctions))
     xy[ends.junction] = start + heading * onward_m[:, None]
     straight_m[ends.junction] = np.where(bends, 0, cut_m)
-    polylines = straighten_ends(graph.polylines, graph.ends, xy, straight_m)
+    polylines = straighten_ends(graph.polylines, graph.edges, xy, straight_m)
     return replace(graph, junctions=xy, polylines=polylines)
 
 
@@ -140,7 +140,7 @@ class _EndGeometry:
 
     @property
     def junction(self) -> Ints:
-        return np.asarray(self.graph.ends[self.road, self.side])
+        return np.asarray(self.graph.edges[self.road, self.side])
 
     @property
     def length_m(self) -> Floats:
@@ -149,7 +149,7 @@ class _EndGeometry:
     def locate(self, distance_m: Floats) -> Floats:
         """(k, 2) the points on the roads at a distance from their ends."""
         along_m = np.where(self.side == 0, distance_m, self.length_m - distance_m)
-        return self.graph.polylines.at(self.road, along_m)
+        return self.graph.polylines.interpolate(self.road, along_m)
 
     def measure_heading(self, distance_m: Floats) -> Floats:
         """(k, 2) the direction outward there, measured on the road further in."""
@@ -224,14 +224,14 @@ class DeadEnds(NamedTuple):
 
     @classmethod
     def find(cls, graph: RoadGraph) -> "DeadEnds":
-        road, side = np.nonzero(graph.degree[graph.ends] == 1)
-        junction = graph.ends[road, side]
+        road, side = np.nonzero(graph.degree[graph.edges] == 1)
+        junction = graph.edges[road, side]
         length_m = graph.length_m[road]
         skipped_m = np.minimum(np.nan_to_num(graph.width_m[road]) / 2, length_m / 4)
 
         def locate(distance_m: Floats) -> Floats:
             along_m = np.where(side == 0, distance_m, length_m - distance_m)
-            return graph.polylines.at(road, along_m)
+            return graph.polylines.interpolate(road, along_m)
 
         inside = locate(skipped_m)
         further_in = locate(np.minimum(skipped_m + LAST_STRETCH_M, length_m))
@@ -246,7 +246,7 @@ def bridge_gaps(
     if max_gap_m <= 0 or not len(graph):
         return graph
     graph = _join_ends(graph, max_gap_m, gaps)
-    return _join_sides(graph, max_gap_m, gaps).joined()
+    return _join_sides(graph, max_gap_m, gaps).merge_degree2()
 
 
 def _max_bridge_m(graph: RoadGraph, max_gap_m: float) -> float:
@@ -268,7 +268,7 @@ def _join_ends(graph: RoadGraph, max_gap_m: float, gaps: GapQueries) -> RoadGrap
     clear = nearest[~crosses]
     chosen = clear[_choose_disjoint(np.column_stack([a, b])[clear], bridges[clear])]
     junctions = np.column_stack([ends.junction[a[chosen]], ends.junction[b[chosen]]])
-    return graph.with_roads(junctions, Polylines.of(bridges[chosen]))
+    return graph.with_roads(junctions, Polylines.from_shapely(bridges[chosen]))
 
 
 def _find_facing_pairs(ends: DeadEnds, max_m: float) -> tuple[Ints, Ints]:
@@ -294,7 +294,7 @@ def _cross_roads(bridges: Lines, graph: RoadGraph, from_road: Ints, to_road: Int
     """(k,) RULE 9: whether each bridge meets a road; it may touch the two that it joins."""
     bridge, road = _find_intersecting(bridges, graph.polylines)
     meets = (road != from_road[bridge]) & (road != to_road[bridge])
-    own = graph.polylines[road[~meets]].drawn()
+    own = graph.polylines[road[~meets]].to_shapely()
     meets[~meets] = shapely.crosses(bridges[bridge[~meets]], own)
     crosses = np.zeros(len(bridges), bool)
     crosses[bridge[meets]] = True
@@ -330,7 +330,9 @@ def _join_sides(graph: RoadGraph, max_gap_m: float, gaps: GapQueries) -> RoadGra
     nearest = nearest[np.argsort(gap_m, kind="stable")][: np.count_nonzero(gap_m <= max_gap_m)]
     clear = nearest[_choose_disjoint(ray[nearest][:, None], bridge[nearest])]
     target = shapely.get_point(bridge[clear], 1)
-    along_m = np.round(shapely.line_locate_point(graph.polylines[road[clear]].drawn(), target), 2)
+    along_m = np.round(
+        shapely.line_locate_point(graph.polylines[road[clear]].to_shapely(), target), 2
+    )
     joined = _add_bridges(graph, ends.junction[ray[clear]], road[clear], along_m)
     # RULE 9: what would have crossed a bridge ends at it, now that the bridge is a road
     return joined if len(clear) == len(nearest) else _join_sides(joined, max_gap_m, gaps)
@@ -353,7 +355,7 @@ def _find_intersecting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
     for part in chunk_slices(len(lines)):
         chunk = by_begin[part]
         near = np.flatnonzero((high >= begin[chunk].min()) & (low <= end[chunk].max()))
-        tree = shapely.STRtree(roads[near].drawn())
+        tree = shapely.STRtree(roads[near].to_shapely())
         line, road = tree.query(lines[chunk], predicate="intersects")
         pairs.append(np.column_stack([chunk[line], near[road]]))
     line, road = np.concatenate(pairs).T
@@ -363,7 +365,7 @@ def _find_intersecting(lines: Lines, roads: Polylines) -> tuple[Ints, Ints]:
 
 def _draw_bridges(graph: RoadGraph, ends: DeadEnds, rays: Lines, ray: Ints, road: Ints) -> Lines:
     """From dead ends to where rays meet roads; None where that is only the dead end itself."""
-    shared = shapely.intersection(rays[ray], graph.polylines[road].drawn())
+    shared = shapely.intersection(rays[ray], graph.polylines[road].to_shapely())
     own = road == ends.road[ray]
     around = shapely.buffer(shapely.points(ends.xy[ray[own]]), NEAR_END_M)
     shared[own] = shapely.difference(shared[own], around)
@@ -373,8 +375,8 @@ def _draw_bridges(graph: RoadGraph, ends: DeadEnds, rays: Lines, ray: Ints, road
 def _add_bridges(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) -> RoadGraph:
     """Bridges from junctions to places on roads, or to an end of the road that is near."""
     length_m = graph.length_m[road]
-    target = np.where(along_m < NEAR_END_M, graph.ends[road, 0], -1)
-    target = np.where(along_m > length_m - NEAR_END_M, graph.ends[road, 1], target)
+    target = np.where(along_m < NEAR_END_M, graph.edges[road, 0], -1)
+    target = np.where(along_m > length_m - NEAR_END_M, graph.edges[road, 1], target)
     inside = target < 0
     splits, number = np.unique(
         np.column_stack([road, along_m])[inside], axis=0, return_inverse=True
@@ -384,4 +386,4 @@ def _add_bridges(graph: RoadGraph, junction: Ints, road: Ints, along_m: Floats) 
     ends = np.column_stack([junction, target])
     lines = shapely.linestrings(graph.junctions[ends])
     long = shapely.length(lines) > 0
-    return graph.with_roads(ends[long], Polylines.of(lines[long]))
+    return graph.with_roads(ends[long], Polylines.from_shapely(lines[long]))

@@ -50,16 +50,16 @@ class Clearance:
 
 def merge_junctions(graph: RoadGraph, *, clearance: Clearance) -> RoadGraph:
     """The graph with junctions whose discs overlap merged at their mean position (RULE 5)."""
-    both_branch = (graph.degree[graph.ends] > 2).all(axis=1)
+    both_branch = (graph.degree[graph.edges] > 2).all(axis=1)
     if not both_branch.any():
         return graph
     radius_m = clearance.query(graph.junctions)
-    reach_m = radius_m[graph.ends].sum(axis=1) * OVERLAP
+    reach_m = radius_m[graph.edges].sum(axis=1) * OVERLAP
     short = both_branch & (graph.length_m < reach_m)
     if not short.any():
         return graph
     cluster = _find_clusters(graph, short, radius_m)
-    return _merge_clusters(graph, cluster, reach_m=reach_m).joined()
+    return _merge_clusters(graph, cluster, reach_m=reach_m).merge_degree2()
 
 
 def _find_clusters(graph: RoadGraph, short: Bools, radius_m: Floats) -> Ints:
@@ -69,7 +69,7 @@ def _find_clusters(graph: RoadGraph, short: Bools, radius_m: Floats) -> Ints:
     whose discs overlap its own. So a cluster does not spread over a car park (RULE 5).
     """
     neighbours: dict[int, list[int]] = {}
-    for one, other in graph.ends[short].tolist():
+    for one, other in graph.edges[short].tolist():
         neighbours.setdefault(one, []).append(other)
         neighbours.setdefault(other, []).append(one)
     leader = np.arange(len(graph.junctions))
@@ -98,14 +98,14 @@ def _merge_clusters(graph: RoadGraph, cluster: Ints, *, reach_m: Floats) -> Road
     mean = np.column_stack([np.bincount(cluster, axis) for axis in xy.T]) / size
     radius_m = np.zeros(len(mean))
     np.maximum.at(radius_m, cluster, np.hypot(*(xy - mean[cluster]).T))
-    ends = cluster[graph.ends]
+    ends = cluster[graph.edges]
     lines = straighten_ends(graph.polylines, ends, mean, radius_m)
-    inside = (ends[:, 0] == ends[:, 1]) & (graph.ends[:, 0] != graph.ends[:, 1])
+    inside = (ends[:, 0] == ends[:, 1]) & (graph.edges[:, 0] != graph.edges[:, 1])
     stays = ~(inside & (graph.length_m < reach_m)) & (lines.length() > 0)
     return replace(
         graph,
         junctions=mean,
-        ends=ends[stays],
+        edges=ends[stays],
         polylines=lines[stays],
         width_m=graph.width_m[stays],
         prob=graph.prob[stays],
@@ -116,25 +116,25 @@ def straighten_junctions(graph: RoadGraph) -> RoadGraph:
     """The graph with junctions moved to the point nearest to the lines of their roads (RULE 6)."""
     max_width_m = measure_max_width(graph)
     reach_m = np.where(graph.degree > 2, max_width_m / 2, 0)
-    road, side = np.nonzero(reach_m[graph.ends] > 0)
-    junction, length_m = graph.ends[road, side], graph.length_m[road]
+    road, side = np.nonzero(reach_m[graph.edges] > 0)
+    junction, length_m = graph.edges[road, side], graph.length_m[road]
     near_m = np.minimum(reach_m[junction], length_m / 3)
     far_m = np.minimum(near_m + 1.5 * max_width_m[junction], length_m * 2 / 3)
     near, far = (
-        graph.polylines.at(road, np.where(side == 0, along_m, length_m - along_m))
+        graph.polylines.interpolate(road, np.where(side == 0, along_m, length_m - along_m))
         for along_m in (near_m, far_m)
     )
     xy = _intersect_at_junctions(graph.junctions, junction, near, near - far)
     too_far = np.hypot(*(xy - graph.junctions).T) > max_width_m / 2
     xy[too_far] = graph.junctions[too_far]
-    lines = straighten_ends(graph.polylines, graph.ends, xy, reach_m)
+    lines = straighten_ends(graph.polylines, graph.edges, xy, reach_m)
     return replace(graph, junctions=xy, polylines=lines)
 
 
 def measure_max_width(graph: RoadGraph) -> Floats:
     """(n,) width of the widest road at each junction, 0 where no width is known."""
     max_width_m = np.zeros(len(graph.junctions))
-    np.fmax.at(max_width_m, graph.ends, graph.width_m[:, None])
+    np.fmax.at(max_width_m, graph.edges, graph.width_m[:, None])
     return max_width_m
 
 
@@ -169,22 +169,24 @@ def straighten_ends(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -
 
     Each end of a line has a third of it at most. A line that need not change stays as it is.
     """
-    return lines.changed(partial(_straighten_where_needed, xy=xy, reach_m=reach_m), ends)
+    return lines.map(partial(_straighten_where_needed, xy=xy, reach_m=reach_m), ends)
 
 
 def _straighten_where_needed(
     lines: Polylines, ends: Ints, *, xy: Floats, reach_m: Floats
 ) -> Polylines:
-    changes = (reach_m[ends] > 0).any(axis=1) | (lines.tips() != xy[ends]).any(axis=(1, 2))
-    return lines.replaced(changes, _straighten(lines[changes], ends[changes], xy, reach_m))
+    changes = (reach_m[ends] > 0).any(axis=1) | (lines.endpoints() != xy[ends]).any(axis=(1, 2))
+    return lines.replace_rows(changes, _straighten(lines[changes], ends[changes], xy, reach_m))
 
 
 def _straighten(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Polylines:
-    owner, (along_m, length_m) = lines.owner, lines.measured()
+    owner, (along_m, length_m) = lines.line_index, lines.measure()
     reach = np.minimum(reach_m[ends], length_m[:, None] / 3)
     inner = (along_m > reach[owner, 0]) & (along_m < (length_m - reach[:, 1])[owner])
     bends_m = np.column_stack([reach[:, 0], length_m - reach[:, 1]])
-    bends = shapely.get_coordinates(shapely.line_interpolate_point(lines.drawn()[:, None], bends_m))
+    bends = shapely.get_coordinates(
+        shapely.line_interpolate_point(lines.to_shapely()[:, None], bends_m)
+    )
     each = np.repeat(np.arange(len(lines)), 2)
     beyond_m = np.column_stack([-np.ones(len(lines)), length_m + 1])
     has_bend = (reach > 0).ravel()
@@ -192,7 +194,7 @@ def _straighten(lines: Polylines, ends: Ints, xy: Floats, reach_m: Floats) -> Po
     position_m = np.concatenate([along_m[inner], bends_m.ravel()[has_bend], beyond_m.ravel()])
     points = np.concatenate([lines.points[inner], bends[has_bend], xy[ends].reshape(-1, 2)])
     order = np.lexsort((position_m, owners))
-    return Polylines.counted(points[order], np.bincount(owners, minlength=len(lines)))
+    return Polylines.from_counts(points[order], np.bincount(owners, minlength=len(lines)))
 
 
 class _Arms(NamedTuple):
@@ -213,10 +215,10 @@ class _Arms(NamedTuple):
 
 def merge_crossings(graph: RoadGraph) -> RoadGraph:
     """The graph with each crossing at a small angle as one junction (RULE 13)."""
-    width_m = measure_max_width(graph)[graph.ends].max(axis=1, initial=0)
-    three = (graph.degree[graph.ends] == 3).all(axis=1)
+    width_m = measure_max_width(graph)[graph.edges].max(axis=1, initial=0)
+    three = (graph.degree[graph.edges] == 3).all(axis=1)
     link = np.flatnonzero(
-        three & (graph.ends[:, 0] != graph.ends[:, 1]) & (graph.length_m < MAX_WIDTHS * width_m)
+        three & (graph.edges[:, 0] != graph.edges[:, 1]) & (graph.length_m < MAX_WIDTHS * width_m)
     )
     if not len(link):
         return graph
@@ -229,9 +231,9 @@ def merge_crossings(graph: RoadGraph) -> RoadGraph:
 
 
 def _find_arms(graph: RoadGraph, link: Ints, width_m: Floats) -> _Arms:
-    slots_by_junction = np.argsort(graph.ends.ravel(), kind="stable")
+    slots_by_junction = np.argsort(graph.edges.ravel(), kind="stable")
     begins = np.cumsum(graph.degree) - graph.degree
-    slots = slots_by_junction[begins[graph.ends[link]][:, :, None] + np.arange(3)]  # (k, 2, 3)
+    slots = slots_by_junction[begins[graph.edges[link]][:, :, None] + np.arange(3)]  # (k, 2, 3)
     own = slots == (2 * link[:, None] + np.arange(2))[:, :, None]
     others = np.argsort(own, axis=2, kind="stable")[:, :, :2]
     slots = np.take_along_axis(slots, others, axis=2)
@@ -242,7 +244,7 @@ def _find_arms(graph: RoadGraph, link: Ints, width_m: Floats) -> _Arms:
 
     def locate(distance_m: Floats) -> Floats:
         along_m = np.where(side == 0, distance_m, length_m - distance_m)
-        return graph.polylines.at(road.ravel(), along_m.ravel()).reshape(*road.shape, 2)
+        return graph.polylines.interpolate(road.ravel(), along_m.ravel()).reshape(*road.shape, 2)
 
     near = locate(near_m)
     return _Arms(road, side, near, normalize(locate(far_m) - near), near_m)
@@ -284,7 +286,7 @@ def _choose_links(graph: RoadGraph, link: Ints, crosses: Bools) -> Ints:
     used: set[int] = set()
     chosen = []
     for number in np.flatnonzero(crosses)[np.argsort(graph.length_m[link[crosses]])].tolist():
-        pair = graph.ends[link[number]].tolist()
+        pair = graph.edges[link[number]].tolist()
         if used.isdisjoint(pair):
             used.update(pair)
             chosen.append(number)
@@ -296,13 +298,13 @@ def _merge_links(graph: RoadGraph, link: Ints, xy: Floats, straight_m: Floats) -
     if not len(link):
         return graph
     target = np.arange(len(graph.junctions))
-    first, second = graph.ends[link].T
+    first, second = graph.edges[link].T
     target[second] = first
     junctions, reach_m = graph.junctions.copy(), np.zeros(len(target))
     junctions[first], reach_m[first] = xy, straight_m
     stays = np.ones(len(graph), bool)
     stays[link] = False
-    ends = target[graph.ends[stays]]
+    ends = target[graph.edges[stays]]
     polylines = straighten_ends(graph.polylines[stays], ends, junctions, reach_m)
     columns = graph.width_m[stays], graph.prob[stays]
-    return RoadGraph(junctions, ends, polylines, *columns, graph.crs).joined()
+    return RoadGraph(junctions, ends, polylines, *columns, graph.crs).merge_degree2()

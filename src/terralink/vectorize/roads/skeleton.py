@@ -326,7 +326,7 @@ def build_raw_graph(strips: Sequence[PixelChains], grid: Grid) -> RawGraph:
     polylines = _to_polylines(chains, grid)
     pixels = _find_end_pixels(chains, grid)
     _, end_of_junction, ends = np.unique(pixels, return_index=True, return_inverse=True)
-    junctions = polylines.tips().reshape(-1, 2)[end_of_junction]
+    junctions = polylines.endpoints().reshape(-1, 2)[end_of_junction]
     columns = ends.reshape(-1, 2), polylines, chains.width_m, chains.prob / 255
     graph = RoadGraph(junctions, *columns, grid.metric_crs)
     return RawGraph(graph, chains.peak, chains.radius_m.ravel()[end_of_junction])
@@ -346,4 +346,4 @@ def _to_polylines(chains: PixelChains, grid: Grid) -> Polylines:
         return np.column_stack(grid.metric_xy(cols + 0.5, rows + 0.5))
 
     xy = map_chunks(to_metres, chains.cols, chains.rows, rows=_CHUNK_POINTS)
-    return Polylines.counted(xy, chains.counts)
+    return Polylines.from_counts(xy, chains.counts)

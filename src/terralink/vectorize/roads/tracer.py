@@ -129,7 +129,7 @@ class RoadTracer:
         gaps = GapQueries(
             partial(subthreshold.mean_share, grid=grid), partial(mask.trim_road, grid=grid)
         )
-        graph = _select_strong(raw, min_peak=min_positive_value(self._strong)).joined()
+        graph = _select_strong(raw, min_peak=min_positive_value(self._strong)).merge_degree2()
         del raw  # frees the weak roads before the graph is cleaned
         return clean_graph(graph, self._options, queries, pixel_m=max(grid.pixel_size_m), gaps=gaps)
 
@@ -190,7 +190,7 @@ def _select_strong(raw: RawGraph, *, min_peak: int) -> RoadGraph:
     graph, strong = raw.graph, raw.peak >= min_peak
     if strong.all():
         return graph
-    component = graph.pieces()[graph.ends[:, 0]]
+    component = graph.components()[graph.edges[:, 0]]
     return graph.select(np.isin(component, component[strong]))
 
 
@@ -222,7 +222,7 @@ def clean_graph(
         partial(drop_small_components, min_length_m=options.min_component_m),
     ):
         graph = step(graph)
-    simplified = graph.polylines.changed(partial(_simplify, simplify_m=simplify_m))
+    simplified = graph.polylines.map(partial(_simplify, simplify_m=simplify_m))
     return replace(graph, polylines=simplified)
 
 
@@ -241,7 +241,7 @@ def prune_spurs(
             noise = _find_spurs(graph, min_spur_m, mask, extended=extended)
         if not noise.any():
             return graph
-        graph = graph.joined(~noise)
+        graph = graph.merge_degree2(~noise)
 
 
 def smooth_lines(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> RoadGraph:
@@ -252,14 +252,14 @@ def smooth_lines(graph: RoadGraph, *, pixel_m: float, simplify_m: float) -> Road
 
     if not len(graph):
         return graph
-    return replace(graph, polylines=graph.polylines.changed(smooth, rows=_CHUNK_ROADS))
+    return replace(graph, polylines=graph.polylines.map(smooth, rows=_CHUNK_ROADS))
 
 
 def drop_small_components(graph: RoadGraph, *, min_length_m: float) -> RoadGraph:
     """The graph without components shorter than ``min_length_m``, or hardly longer than wide."""
     if min_length_m <= 0 or not len(graph):
         return graph
-    component = graph.pieces()[graph.ends[:, 0]]
+    component = graph.components()[graph.edges[:, 0]]
     width_m = np.zeros(component.max() + 1)
     np.fmax.at(width_m, component, graph.width_m)
     # RULE 4
@@ -269,8 +269,8 @@ def drop_small_components(graph: RoadGraph, *, min_length_m: float) -> RoadGraph
 
 def _average(lines: Polylines, pixel_m: float) -> Polylines:
     """A moving mean along each line, over fewer points towards its ends."""
-    dense = Polylines.of(shapely.segmentize(lines.drawn(), pixel_m))
-    points, owner = dense.points, dense.owner
+    dense = Polylines.from_shapely(shapely.segmentize(lines.to_shapely(), pixel_m))
+    points, owner = dense.points, dense.line_index
     number = np.arange(len(points))
     nearer_end = np.minimum(number - dense.starts[owner], dense.starts[owner + 1] - 1 - number)
     radius = np.minimum(SMOOTH_PX, nearer_end)
@@ -282,19 +282,19 @@ def _average(lines: Polylines, pixel_m: float) -> Polylines:
 
 def _simplify(polylines: Polylines, simplify_m: float) -> Polylines:
     """As few points as lines within ``simplify_m`` need (Douglas and Peucker 1973)."""
-    lines: Lines = polylines.drawn()
+    lines: Lines = polylines.to_shapely()
     simple = shapely.simplify(lines, simplify_m, preserve_topology=False)
     loop = shapely.is_closed(lines)
     simple[loop] = shapely.simplify(lines[loop], simplify_m, preserve_topology=True)
-    return Polylines.of(np.where(shapely.length(simple) > 0, simple, lines))
+    return Polylines.from_shapely(np.where(shapely.length(simple) > 0, simple, lines))
 
 
 def _find_spurs(graph: RoadGraph, min_spur_m: float, mask: MaskQueries, *, extended: bool) -> Bools:
     """(m,) short dead ends; at each junction the longest stay until two roads are left."""
-    degree = graph.degree[graph.ends]
+    degree = graph.degree[graph.edges]
     dead_end = np.flatnonzero((degree.min(axis=1) == 1) & (degree.max(axis=1) > 2))
-    root = np.where(degree[:, 0] == 1, graph.ends[:, 1], graph.ends[:, 0])
-    tip = graph.junctions[graph.ends[dead_end].sum(axis=1) - root[dead_end]]
+    root = np.where(degree[:, 0] == 1, graph.edges[:, 1], graph.edges[:, 0])
+    tip = graph.junctions[graph.edges[dead_end].sum(axis=1) - root[dead_end]]
     # RULE 1
     beyond_m = 0 if extended or not len(tip) else mask.clearance.query(tip)
     length_m = graph.length_m[dead_end] + beyond_m
@@ -313,10 +313,10 @@ def _find_spurs(graph: RoadGraph, min_spur_m: float, mask: MaskQueries, *, exten
 
 def _find_paths_around_holes(graph: RoadGraph) -> Bools:
     """(m,) loops, and the longer ones of parallel roads, around hardly any area (RULE 2)."""
-    low, high = np.sort(graph.ends, axis=1).T
+    low, high = np.sort(graph.edges, axis=1).T
     order = np.lexsort((graph.length_m, high, low))
     swept_m2 = map_chunks(_measure_swept_area, graph.polylines)
-    swept = np.where(graph.ends[:, 0] == low, 1, -1) * swept_m2
+    swept = np.where(graph.edges[:, 0] == low, 1, -1) * swept_m2
     pairs = np.column_stack([low, high])[order]
     is_first = np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])[: len(order)]
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
@@ -330,7 +330,7 @@ def _find_paths_around_holes(graph: RoadGraph) -> Bools:
 
 def _measure_swept_area(lines: Polylines) -> Floats:
     """(m,) signed area between each line and the straight line between its ends."""
-    owner = lines.owner
+    owner = lines.line_index
     points = lines.points - lines.points[lines.starts[owner]]
     cross = points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]
     cross[owner[1:] != owner[:-1]] = 0
