@@ -19,11 +19,11 @@ from terralink.train import Recipe
 _ROUNDS = 60
 _DLINKNET: dict[str, Any] = {
     "crop_px": 512,
-    "warp_chance": 0.5,
+    "warp_p": 0.5,
     "scale": (0.9, 1.1),
     "aspect": (0.9, 1.1),
     "shift_px": (-51, 51),
-    "hsv_chance": 0.5,
+    "hsv_p": 0.5,
     "hue_deg": (-60, 60),
     "saturation_shift": (-5, 5),
     "value_shift": (-15, 15),

@@ -70,7 +70,7 @@ def test_no_pixel_is_on_both_sides(
 
 def parts(source: Any, root: Path, split: Split) -> tuple[Part, Part]:
     kept, held = (
-        source.model_copy(update={"take": take}).chips(root, split) for take in ("kept", "held_out")
+        source.model_copy(update={"take": take}).chips(root, split) for take in ("train", "val")
     )
     return kept, held
 

@@ -87,7 +87,7 @@ def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
 
 def test_a_recipe_with_shifts_learns_from_two_views(recipe: Recipe, tmp_path: Path) -> None:
     trainer = recipe.trainer.model_copy(update={"steps": 2})
-    wanted = recipe.model_copy(update={"shifts": Shifts(most_px=8), "trainer": trainer})
+    wanted = recipe.model_copy(update={"shifts": Shifts(max_px=8), "trainer": trainer})
     assert fit(wanted, tmp_path, tmp_path)
     (log,) = (tmp_path / "log").glob("*/metrics.csv")
     with log.open() as file:

@@ -16,7 +16,7 @@ name: {name}
 about: A stage.
 {before}
 model: {{name: linknet_lite0}}
-train: [{{source: {{kind: towns, count: 4, side_px: 64, take: kept}}}}]
+train: [{{source: {{kind: towns, count: 4, side_px: 64, take: train}}}}]
 split: {{folds: 2}}
 val: {{towns: {{kind: towns, count: 1, side_px: 64}}}}
 augment: {{crop_px: 64}}

@@ -1,10 +1,15 @@
 """Recipes are read strictly: a wrong key or value is named."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
+import yaml
+
+from terralink.data.schema import RENAMED_KEYS, RENAMED_VALUES
 from terralink.errors import RecipeError
 from terralink.train import Recipe, shipped
 
@@ -156,3 +161,65 @@ def test_what_states_no_attribution_credits_the_sets_that_it_trains_on(tmp_path:
         "Imagery MassGIS; labels (c) OpenStreetMap contributors (ODbL)"
     )
     assert extending(tmp_path, f"train: [{{source: {MINE}}}]").credits == ""
+
+
+OLD = """
+extends: epfl
+without: augment.cast
+name: old
+about: A recipe as version 0.1 wrote it.
+train:
+  - source: {kind: epfl, take: kept}
+val:
+  mine: {kind: epfl, take: held_out}
+augment: {hsv_chance: 0.5, warp_chance: 0.25, cast: [0.8, 1.2]}
+shifts: {most_px: 8}
+schedule: {kind: every, times: 0.25}
+"""
+
+
+def test_a_recipe_by_old_names_is_read_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "old.yaml").write_text(OLD)
+    recipe = Recipe.from_file(tmp_path / "old.yaml", {"augment.cast.0": "0.7"})
+    assert recipe.augment.channel_gain == (0.7, 1.2)
+    assert (recipe.augment.hsv_p, recipe.augment.warp_p) == (0.5, 0.25)
+    assert (recipe.train[0].source.take, recipe.val["mine"].take) == ("train", "val")
+    assert recipe.schedule.model_dump() == {
+        "warmup_steps": 0,
+        "kind": "step",
+        "epochs": 10,
+        "gamma": 0.25,
+    }
+    assert recipe.shifts is not None
+    assert recipe.shifts.max_px == 8
+    assert "old.yaml: old names" in caplog.text
+    assert "augment.cast is channel_gain" in caplog.text
+    assert "--set: old names" in caplog.text
+
+
+def to_old_names(place: str, value: Any) -> Any:
+    """A recipe as version 0.1 stored it: the inverse of ``update_names``."""
+    if isinstance(value, dict):
+        group = {}
+        for key, each in value.items():
+            below = f"{place}.{key}".removeprefix(".")
+            old = [k for k, new in RENAMED_KEYS.items() if f"{k.rpartition('.')[0]}.{new}" == below]
+            group[old[0].rpartition(".")[2] if old else key] = to_old_names(below, each)
+        return group
+    if isinstance(value, list):
+        return [to_old_names(f"{place}.{i}", each) for i, each in enumerate(value)]
+    for pattern, renamed in RENAMED_VALUES.items():
+        if fnmatchcase(place, pattern):
+            return next((old for old, new in renamed.items() if new == value), value)
+    return value
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_recipe_that_was_stored_by_old_names_is_the_same(name: str, tmp_path: Path) -> None:
+    recipe = Recipe.named(name)
+    stored = to_old_names("", recipe.model_dump(mode="json"))
+    assert "channel_gain" not in stored["augment"]
+    (tmp_path / "stored.yaml").write_text(yaml.safe_dump(stored))
+    assert Recipe.from_file(tmp_path / "stored.yaml") == recipe

@@ -153,7 +153,7 @@ def apart(one: Source, other: Source) -> bool:
     """Whether two entries share no chip, by what they say."""
     if any(getattr(one, key, None) != getattr(other, key, None) for key in ("kind", "folder")):
         return True
-    if {one.take, other.take} == {"kept", "held_out"}:
+    if {one.take, other.take} == {"train", "val"}:
         return True
     if "tiles" in type(one).model_fields:
         return not set(one.tiles) & set(other.tiles)  # type: ignore[attr-defined]

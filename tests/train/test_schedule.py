@@ -10,13 +10,13 @@ torch = pytest.importorskip("torch")
 from terralink.train.schedule import (  # noqa: E402
     Constant,
     Cosine,
-    Every,
     MultiStep,
     Optimizer,
     Plateau,
     Poly,
     ReloadAndDivide,
     Schedule,
+    Step,
 )
 
 pytestmark = pytest.mark.torch
@@ -42,7 +42,7 @@ def test_a_warm_up_rises_evenly_and_the_cosine_takes_what_is_left() -> None:
 
 
 def test_halving_every_two_epochs() -> None:
-    found = factors(Every(kind="every", epochs=2, times=0.5))
+    found = factors(Step(kind="step", epochs=2, gamma=0.5))
     assert [found[step] for step in (0, 19, 20, 39, 40, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.0625]
 
 
@@ -111,7 +111,7 @@ def test_the_best_weights_are_the_result(tmp_path: Path) -> None:
 
 
 def test_a_rate_under_the_least_ends_the_run(tmp_path: Path) -> None:
-    run = Rates(tmp_path, ReloadAndDivide(kind="reload_and_divide", least_rate=0.5))
+    run = Rates(tmp_path, ReloadAndDivide(kind="reload_and_divide", min_learning_rate=0.5))
     for loss in (1.0, 2.0, 2.0, 2.0, 2.0):
         run.epoch(loss)
     assert not run.trainer.should_stop

@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from terralink.data.schema import Strict
+from terralink.data.schema import StrictModel
 
 Neighbours = Mapping[int, Sequence[int]]
 
@@ -97,7 +97,7 @@ def _inner(place: Place) -> tuple[float, float, float, float]:
 T = TypeVar("T")
 
 
-class Split(Strict):
+class Split(StrictModel):
     """What is held out of a source: one of ``folds``, or ``held_out`` of its groups; by ``seed``.
 
     A group is a chip, unless the source says which chips must stay together.

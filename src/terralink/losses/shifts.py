@@ -24,18 +24,18 @@ class Shift:
     side_px: int
 
     @classmethod
-    def drawn(cls, sample_px: int, most_px: int, rng: np.random.Generator) -> "Shift":
-        """Any of 0 to ``most_px`` along each axis; the views are smaller than a sample by that.
+    def drawn(cls, sample_px: int, max_px: int, rng: np.random.Generator) -> "Shift":
+        """Any of 0 to ``max_px`` along each axis; the views are smaller than a sample by that.
 
         Raises ``RecipeError`` where that leaves nothing.
         """
-        if most_px >= sample_px:
+        if max_px >= sample_px:
             raise RecipeError(
-                f"a shift of {most_px} px leaves nothing of samples of {sample_px} px; "
+                f"a shift of {max_px} px leaves nothing of samples of {sample_px} px; "
                 "make augment.crop_px larger"
             )
-        down, right = (int(each) for each in rng.integers(0, most_px + 1, 2))
-        return cls(down, right, sample_px - most_px)
+        down, right = (int(each) for each in rng.integers(0, max_px + 1, 2))
+        return cls(down, right, sample_px - max_px)
 
     def views(self, samples: Tensor) -> Tensor:
         """(N, ..., H, W) -> (2 N, ..., side_px, side_px): the first views, then the second."""

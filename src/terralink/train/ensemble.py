@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import Chips
-from terralink.data.schema import Strict
+from terralink.data.schema import StrictModel
 from terralink.data.sources import Source
 from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
@@ -37,7 +37,7 @@ _YAML = (".yaml", ".yml")
 _ENSEMBLE = "ensemble.yaml"
 
 
-class Ensemble(Strict):
+class Ensemble(StrictModel):
     """``members`` are recipes, by name or file, and their weights.
 
     The scores are those of the mean over ``threshold``, with ``tta`` in eight views.

@@ -14,8 +14,9 @@ RULE 4: licence and attribution are of the data. They are passed on, and kept wh
 """
 
 import copy
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -34,22 +35,23 @@ from pydantic import (
 
 from terralink import losses
 from terralink.data.augment import Augment
-from terralink.data.schema import Strict
+from terralink.data.schema import StrictModel, update_names
 from terralink.data.sources import AnySource, Split
 from terralink.errors import RecipeError, unknown
 from terralink.train.schedule import AnySchedule, Cosine, Optimizer
 
+_log = logging.getLogger(__name__)
 Changes = Mapping[str, str]  # dotted keys and values, both as they would stand in YAML
 
 
-class Weighted(Strict):
+class Weighted(StrictModel):
     """A source and its share of the samples."""
 
     source: AnySource
     weight: PositiveFloat = 1.0
 
 
-class Model(Strict):
+class Model(StrictModel):
     """The network, and what its file says of it."""
 
     name: str
@@ -59,25 +61,25 @@ class Model(Strict):
     pixel_size_m: PositiveFloat = 1.0
 
 
-class Shifts(Strict):
-    """Two views of each sample, moved by up to ``most_px``, are learned from and must agree.
+class Shifts(StrictModel):
+    """Two views of each sample, moved by up to ``max_px``, are learned from and must agree.
 
-    The views are smaller than ``augment.crop_px`` by ``most_px``. ``weight`` is that of how far
+    The views are smaller than ``augment.crop_px`` by ``max_px``. ``weight`` is that of how far
     they are apart, 0 to 1; see ``terralink.losses.shifts``.
     """
 
-    most_px: PositiveInt = 16
+    max_px: PositiveInt = 16
     weight: PositiveFloat = 1.0
 
 
-class Paper(Strict):
+class Paper(StrictModel):
     """What the paper says that this recipe reached: the place in it, and its figures."""
 
     where: str
     figures: dict[str, float] = Field(default_factory=dict)
 
 
-class Trainer(Strict):
+class Trainer(StrictModel):
     """Length, batches and precision. An epoch is ``steps_per_epoch``, or all chips once."""
 
     steps: PositiveInt | None = None
@@ -106,7 +108,7 @@ class Trainer(Strict):
         return self
 
 
-class Recipe(Strict):
+class Recipe(StrictModel):
     """All that a run depends on, besides the data and the commit."""
 
     name: str
@@ -175,8 +177,8 @@ class Recipe(Strict):
         """Read YAML, change dotted keys (values are YAML too), check every key and value."""
         before = _written(Path(path), seen=())
         written = copy.deepcopy(before)
-        for key, value in (changes or {}).items():
-            _set(written, key, yaml.safe_load(value))
+        for key, value in _parse_changes(changes or {}).items():
+            _set(written, key, value)
         try:
             return cls.model_validate(_of_its_data(written, before, stated=changes or {}))
         except ValidationError as error:
@@ -230,9 +232,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return written
 
 
+def _parse_changes(changes: Changes) -> dict[str, Any]:
+    """The changes by today's names, their values read as YAML."""
+    old: set[str] = set()
+    parsed = dict(update_names(key, yaml.safe_load(value), old) for key, value in changes.items())
+    _warn_of_old_names("--set", old)
+    return parsed
+
+
+def _warn_of_old_names(where: object, old: Collection[str]) -> None:
+    if old:
+        _log.warning("%s: old names, read for one more release: %s", where, ", ".join(sorted(old)))
+
+
 def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """What stands in the file, laid over what it extends."""
-    written = read_yaml(path)
+    old: set[str] = set()
+    _, written = update_names("", read_yaml(path), old)
+    _warn_of_old_names(path, old)
     extended, without = written.pop("extends", None), written.pop("without", ())
     if extended is None:
         if without:
@@ -245,7 +262,7 @@ def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     below.pop("paper", None)  # RULE 3: its figures are of that recipe alone
     kept = copy.deepcopy(below)
     for key in [without] if isinstance(without, str) else without:
-        _drop(kept, str(key), path)
+        _drop(kept, update_names(str(key), None, set())[0], path)
     return _of_its_data(_merged(kept, written), below, stated=written)
 
 

@@ -8,7 +8,7 @@ RULE 1: an epoch is better when its mean training loss is below the best so far;
 become the best.
 RULE 2: after more than ``stop_after_epochs`` worse epochs in a row the run ends.
 RULE 3: after more than ``patience_epochs`` each further one reloads the best weights and divides
-the learning rate; a rate that is below ``least_rate`` already ends the run instead.
+the learning rate; a rate that is below ``min_learning_rate`` already ends the run instead.
 RULE 4: the best weights are the result.
 """
 
@@ -23,10 +23,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import nn
 
 from terralink.atomic_write import write_atomically
-from terralink.data.schema import Strict
+from terralink.data.schema import StrictModel
 
 
-class Optimizer(Strict):
+class Optimizer(StrictModel):
     """The method and its rate; weight decay spares norms and biases."""
 
     kind: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -46,7 +46,7 @@ class Optimizer(Strict):
         return method(groups, lr=self.learning_rate)
 
 
-class Schedule(Strict):
+class Schedule(StrictModel):
     """A linear warm-up to the learning rate, then what the kind says."""
 
     warmup_steps: NonNegativeInt = 0
@@ -86,26 +86,26 @@ class Poly(Schedule):
         return float((1 - done) ** self.power)
 
 
-class Every(Schedule):
-    """Times ``times`` every so many epochs; LinkNetB7 halves every 10."""
+class Step(Schedule):
+    """Multiplied by ``gamma`` every ``epochs`` epochs; LinkNetB7 halves every 10."""
 
-    kind: Literal["every"]
+    kind: Literal["step"]
     epochs: PositiveInt = 10
-    times: PositiveFloat = 0.5
+    gamma: PositiveFloat = 0.5
 
     def after(self, _done: float, epoch: int) -> float:
-        return float(self.times ** (epoch // self.epochs))
+        return float(self.gamma ** (epoch // self.epochs))
 
 
 class MultiStep(Schedule):
-    """Times ``times`` at each of the epochs."""
+    """Multiplied by ``gamma`` at each of the epochs."""
 
     kind: Literal["multistep"]
     epochs: tuple[PositiveInt, ...]
-    times: PositiveFloat = 0.1
+    gamma: PositiveFloat = 0.1
 
     def after(self, _done: float, epoch: int) -> float:
-        return float(self.times ** sum(epoch >= mark for mark in self.epochs))
+        return float(self.gamma ** sum(epoch >= mark for mark in self.epochs))
 
 
 class ReloadAndDivide(Schedule):
@@ -115,11 +115,11 @@ class ReloadAndDivide(Schedule):
     patience_epochs: PositiveInt = 3
     divide_by: PositiveFloat = 5.0
     stop_after_epochs: PositiveInt = 6
-    least_rate: PositiveFloat = 5e-7
+    min_learning_rate: PositiveFloat = 5e-7
 
 
 AnySchedule = Annotated[
-    Constant | Cosine | Poly | Every | MultiStep | ReloadAndDivide, Field(discriminator="kind")
+    Constant | Cosine | Poly | Step | MultiStep | ReloadAndDivide, Field(discriminator="kind")
 ]
 
 
@@ -158,7 +158,7 @@ class Plateau(L.Callback):
 
     def _reload_and_divide(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         (optimizer,) = trainer.optimizers
-        if optimizer.param_groups[0]["lr"] < self.wanted.least_rate:
+        if optimizer.param_groups[0]["lr"] < self.wanted.min_learning_rate:
             trainer.should_stop = True
             return
         self._reload(trainer, module)

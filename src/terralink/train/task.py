@@ -184,7 +184,7 @@ class Segmentation(L.LightningModule):
             whole: Tensor = self.loss(self(image).float(), mask)
             return whole
         rng = np.random.default_rng((self.recipe.trainer.seed, self.global_step))
-        shift = Shift.drawn(image.shape[-1], wanted.most_px, rng)
+        shift = Shift.drawn(image.shape[-1], wanted.max_px, rng)
         logits = self(shift.views(image)).float()
         apart = shift.apart(probabilities(logits))
         self.log("apart", apart, on_step=False, on_epoch=True, sync_dist=True)

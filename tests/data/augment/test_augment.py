@@ -27,13 +27,13 @@ MOVES: dict[str, dict[str, Any]] = {
     "aspect": {"aspect": (0.7, 1.4)},
     "rotate": {"rotate_deg": (-45, 45)},
     "shift": {"shift_px": (-16, 16)},
-    "chance": {"warp_chance": 0.5, "scale": (0.5, 0.9), "shift_px": (-9, 9)},
+    "chance": {"warp_p": 0.5, "scale": (0.5, 0.9), "shift_px": (-9, 9)},
     "whole": {"fit": "whole"},
 }
 MOVES["all"] = {key: value for move in MOVES.values() for key, value in move.items()}
 COLOURS: dict[str, Any] = {
     "gain": (0.5, 1.5),
-    "cast": (0.9, 1.1),
+    "channel_gain": (0.9, 1.1),
     "contrast": (0.5, 1.5),
     "gamma": (0.5, 2.0),
     "blur_px": (0.5, 1.0),
@@ -46,11 +46,11 @@ HSV: dict[str, Any] = {
     "value_shift": (-15, 15),
 }
 DLINKNET: dict[str, Any] = {
-    "warp_chance": 0.5,
+    "warp_p": 0.5,
     "scale": (0.9, 1.1),
     "aspect": (0.9, 1.1),
     "shift_px": (-6, 6),
-    "hsv_chance": 0.5,
+    "hsv_p": 0.5,
     "hue_deg": (-60, 60),
     "saturation_shift": (-5, 5),
     "value_shift": (-15, 15),
@@ -138,7 +138,7 @@ def test_the_shipped_models_see_the_samples_that_they_were_trained_on(
         scale=scale,
         rotate_deg=(-45, 45),
         gain=(0.6, 1.4),
-        cast=(0.9, 1.1),
+        channel_gain=(0.9, 1.1),
         contrast=(0.7, 1.4),
         gamma=(0.5, 1.9),
         saturation=(0.4, 1.4),
@@ -310,7 +310,7 @@ def test_hue_and_saturation_of_fewer_bands_are_refused_in_one_line(key: str) -> 
         ({"gain": (-1.0, 1.0)}, "above 0"),
         ({"shift_px": (3, -3)}, "from the least to the most"),
         ({"rotate_deg": (0, float("inf"))}, "finite"),
-        ({"hsv_chance": 1.5}, "less than or equal to 1"),
+        ({"hsv_p": 1.5}, "less than or equal to 1"),
         ({"turns_deg": ()}, "at least 1"),
         ({"flips": ("diagonal",)}, "'none', 'horizontal' or 'vertical'"),
         ({"fit": "squeeze"}, "'crop' or 'whole'"),

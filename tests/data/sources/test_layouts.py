@@ -144,7 +144,7 @@ def test_fields_are_pairs_of_which_a_fifth_is_held_out(picture: Write, tmp_path:
         picture(f"fields/masks/{number}.png", HALF)
     parts = [
         Fields(kind="fields", take=take).chips(tmp_path, Split(folds=5))
-        for take in ("kept", "held_out")
+        for take in ("train", "val")
     ]
     assert [len(part) for part in parts] == [8, 2]
     assert set(np.unique(parts[0][0].mask)) == {0, 1}
@@ -164,7 +164,7 @@ def test_pairs_that_belong_together_are_on_one_side_of_a_split(
             {Path(part[index].name).stem.split("_")[0] for index in range(len(part))}
             for part in (
                 own.model_copy(update={"take": take}).chips(tmp_path, None)
-                for take in ("kept", "held_out")
+                for take in ("train", "val")
             )
         )
         assert len(held) == 1
@@ -175,7 +175,7 @@ def test_pairs_that_belong_together_are_on_one_side_of_a_split(
 def test_a_group_that_a_name_does_not_have_is_refused(picture: Write, tmp_path: Path) -> None:
     picture("own/images/town.png")
     picture("own/masks/town.png", np.zeros((16, 16), np.uint8))
-    own = PairFolders(kind="pairs", folder="own", group_by=r"^\d+", take="kept")
+    own = PairFolders(kind="pairs", folder="own", group_by=r"^\d+", take="train")
     with pytest.raises(InputError, match=r"group_by .* matches nothing in 'town'"):
         own.chips(tmp_path, Split(held_out=1))
 

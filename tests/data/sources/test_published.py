@@ -46,7 +46,7 @@ def test_what_is_kept_and_what_is_held_out_are_all_of_a_source() -> None:
     split = Split(held_out=3, seed=4)
     parts = [
         Towns(kind="towns", count=10, side_px=64, take=take).chips(Path(), split)
-        for take in ("kept", "held_out")
+        for take in ("train", "val")
     ]
     assert [len(part) for part in parts] == [7, 3]
     assert sorted([*parts[0].indices, *parts[1].indices]) == list(range(10))
@@ -54,7 +54,7 @@ def test_what_is_kept_and_what_is_held_out_are_all_of_a_source() -> None:
 
 def test_a_source_has_its_own_split_or_else_that_of_the_recipe() -> None:
     def held(own: Split | None, of_recipe: Split | None) -> int:
-        towns = Towns(kind="towns", count=10, side_px=64, take="held_out", split=own)
+        towns = Towns(kind="towns", count=10, side_px=64, take="val", split=own)
         return len(towns.chips(Path(), of_recipe))
 
     assert held(Split(held_out=3), None) == 3
@@ -74,12 +74,12 @@ def test_a_smaller_fraction_is_part_of_a_larger_one_and_never_empty() -> None:
 
 def test_a_part_without_a_split_is_refused() -> None:
     with pytest.raises(InputError, match="wants a split"):
-        Towns(kind="towns", count=2, take="kept").chips(Path(), None)
+        Towns(kind="towns", count=2, take="train").chips(Path(), None)
 
 
 def test_an_empty_part_is_refused() -> None:
     with pytest.raises(InputError, match="an empty split: of 2 chips in 2 groups"):
-        Towns(kind="towns", count=2, take="kept").chips(Path(), Split(held_out=2))
+        Towns(kind="towns", count=2, take="train").chips(Path(), Split(held_out=2))
 
 
 @pytest.mark.parametrize("wrong", [{}, {"folds": 2, "held_out": 1}, {"folds": 2, "fold": 2}])

@@ -19,20 +19,21 @@ from torch import Tensor
 from terralink.data.augment import colour
 from terralink.data.augment.warp import Affine, moved, turned
 from terralink.data.chips import Chip
-from terralink.data.schema import Chance, Factors, Finite, Range, Strict, Widths
+from terralink.data.schema import Factors, Finite, Probability, Range, StrictModel, Widths
 from terralink.errors import InputError
 
+_JITTER = ("gain", "channel_gain", "contrast", "gamma", "saturation", "blur_px", "noise")
 _SIGNS = {"none": (1, 1), "horizontal": (-1, 1), "vertical": (1, -1)}  # of x and y
 Pair = NDArray[np.float64]  # (2,) x and y
 
 
-class Augment(Strict):
+class Augment(StrictModel):
     """What is drawn for a sample; ranges are uniform, those of factors uniform in the logarithm.
 
     ``fit`` says what a sample shows at a scale of 1: a crop from anywhere, pixel for pixel, or the
     whole chip resized to ``crop_px``. That is turned, then flipped, then stretched, then shifted.
 
-    >>> Augment(crop_px=512, scale=(0.9, 1.1), hue_deg=(-60, 60), hsv_chance=0.5).fit
+    >>> Augment(crop_px=512, scale=(0.9, 1.1), hue_deg=(-60, 60), hsv_p=0.5).fit
     'crop'
     """
 
@@ -45,19 +46,19 @@ class Augment(Strict):
         "none",
     )
 
-    warp_chance: Chance = 1.0  # of the next four, together
+    warp_p: Probability = 1.0  # of the next four, together
     scale: Factors = (1.0, 1.0)  # above 1 the ground comes nearer
     aspect: Factors = (1.0, 1.0)  # width over height, the area stays
     rotate_deg: Range = (0.0, 0.0)  # besides the turns
     shift_px: Range = (0.0, 0.0)  # in the sample, along x and along y
 
-    hsv_chance: Chance = 1.0  # of the next three, together
+    hsv_p: Probability = 1.0  # of the next three, together
     hue_deg: Range = (0.0, 0.0)
     saturation_shift: Range = (0.0, 0.0)  # levels of 255
     value_shift: Range = (0.0, 0.0)  # levels of 255
 
     gain: Factors = (1.0, 1.0)  # brightness
-    cast: Factors = (1.0, 1.0)  # gain of each band
+    channel_gain: Factors = (1.0, 1.0)  # of each band
     contrast: Factors = (1.0, 1.0)
     gamma: Factors = (1.0, 1.0)
     saturation: Factors = (1.0, 1.0)
@@ -112,7 +113,7 @@ class Augment(Strict):
 
     def _warp(self, rng: np.random.Generator) -> tuple[Pair, float, Pair]:
         """Stretch, angle in radians, shift."""
-        if not happens(self.warp_chance, rng):
+        if not happens(self.warp_p, rng):
             return np.ones(2), 0.0, np.zeros(2)
         scale, angle = factor(self.scale, rng), math.radians(uniform(self.rotate_deg, rng))
         wide = math.sqrt(factor(self.aspect, rng))
@@ -128,9 +129,11 @@ class Augment(Strict):
 
     def coloured(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         """Colours as another sensor, hour or haze would give them; (C, H, W) in 0 to 255."""
-        if self._changes_hsv and happens(self.hsv_chance, rng):
+        if self._changes_hsv and happens(self.hsv_p, rng):
             image = self._shifted(image / 255, rng)
-        if self._changes("gain", "cast", "contrast", "gamma", "saturation", "blur_px", "noise"):
+        if self._changes(
+            "gain", "channel_gain", "contrast", "gamma", "saturation", "blur_px", "noise"
+        ):
             image = self._jittered(image / 255, rng)
         return image
 
@@ -143,8 +146,8 @@ class Augment(Strict):
     def _jittered(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         image = image.clamp(0, 1) ** factor(self.gamma, rng)
         saturation, contrast = factor(self.saturation, rng), factor(self.contrast, rng)
-        casts = torch.tensor([factor(self.cast, rng) for _ in image])
-        gains = casts * factor(self.gain, rng)
+        channel_gains = torch.tensor([factor(self.channel_gain, rng) for _ in image])
+        gains = channel_gains * factor(self.gain, rng)
         image = colour.mixed(image, saturation=saturation, contrast=contrast, gains=gains)
         image = colour.blurred(image, uniform(self.blur_px, rng))
         deviation = uniform((0.0, self.noise), rng) / 255

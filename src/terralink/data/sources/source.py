@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from terralink.data.chips import Chips, Part
-from terralink.data.schema import Strict
+from terralink.data.schema import StrictModel
 from terralink.data.splits import Place, Split, apart, in_order, neighbours
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
@@ -25,10 +25,10 @@ from terralink.raster import Stretch
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Share = Annotated[float, Field(gt=0, le=1)]
-Take = Literal["all", "kept", "held_out"]
+Take = Literal["all", "train", "val"]
 
 
-class Source(Strict):
+class Source(StrictModel):
     """Chips of one kind. ``take`` is the part by a split, ``fraction`` how much of it.
 
     The split is the source's own ``split``, or else the recipe's. Smaller fractions are parts of
@@ -115,14 +115,14 @@ class Source(Strict):
             chosen = [each for each in order if groups[each] in piece]
             kept, held_out = apart(chosen, len(every), near)
             self._warn_of_spoilt(len(every) - len(kept) - len(held_out))
-            return kept if self.take == "kept" else held_out
+            return kept if self.take == "train" else held_out
         names = list(dict.fromkeys(groups))
         held = {names[place] for place in split.held(len(names))}
-        wanted = self.take == "held_out"
+        wanted = self.take == "val"
         return [index for index, group in enumerate(groups) if (group in held) == wanted]
 
     def _warn_of_spoilt(self, count: int) -> None:
-        if count and self.take == "kept":
+        if count and self.take == "train":
             _log.warning(
                 "%s: %d chips share pixels with held-out ones, and are neither trained on nor "
                 "scored",
