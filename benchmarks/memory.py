@@ -31,8 +31,8 @@ print(int(status["VmHWM"].split()[0]) / 1000, roads)
 _START = """
 import sys
 from pathlib import Path
-from terralink.cli import memory
-memory.share_freed()
+from terralink.cli import process
+process.use_one_arena()
 from terralink import inference, raster
 from terralink.pipeline import extract
 scene, out, model = sys.argv[1], Path(sys.argv[2]), inference.load(sys.argv[3])

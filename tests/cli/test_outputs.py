@@ -130,7 +130,7 @@ FOLDERS: Mapping[str, Sequence[tuple[str, Sequence[object], str]]] = {
     ],
     "demo": [("model.onnx", ["demo", "--model", "out/scene.tif", "--out"], "scene.tif")],
     "submit": [("imgs/test_1.png", ["submit", "out/a1.png", *BY_GREY, "--masks"], "a1.png")],
-    "unsubmit": [("table.csv", ["unsubmit", "out/001.png", "--out"], "001.png")],
+    "from-submission": [("table.csv", ["from-submission", "out/001.png", "--out"], "001.png")],
     "rasterize": [("scene.tif", [*RASTERIZE, "--like", "out/s.tif", "--out"], "s.tif")],
     "import": [("log01.th", ["import", "out/config.json", *DUNET, "--out"], "config.json")],
 }
@@ -194,7 +194,7 @@ def test_every_verb_that_writes_files_has_a_pair() -> None:
     assert guarded == {*PAIRS, *FOLDERS}
     writing = {verb for verb, options in names.items() if options & {"--out", "--report"}}
     # these write a new folder, or go on with a run's
-    assert writing - guarded == {"chip", "train", "fit-stages", "sweep"}
+    assert writing - guarded == {"chip", "train", "train-stages", "sweep"}
 
 
 @pytest.mark.parametrize(
@@ -399,5 +399,5 @@ def test_what_is_written_is_read_again(terralink: Run, folder: Path) -> None:
     for _ in range(2):
         assert terralink(*EXTRACT[:4], "--out", "maps").code == 0
         assert terralink("submit", "imgs", "--model", GREY, "--masks", "masks").code == 0
-        assert terralink("unsubmit", "submission.csv", "--out", "masks").code == 0
+        assert terralink("from-submission", "submission.csv", "--out", "masks").code == 0
     assert read_raster(folder / "maps" / "scene.prob.tif").array.shape == (400, 400)

@@ -107,10 +107,10 @@ ARGUMENTS: Mapping[str, Callable[[Path], list[object]]] = {
     "rasterize": lambda _: ["roads.geojson", "--like", "scene.tif"],
     "chip": lambda _: ["scene.tif", "--labels", "roads.geojson", "--side", 64, "--out", "chips"],
     "train": lambda _: ["tiny.yaml", *TRAINING],
-    "fit-stages": lambda _: ["tiny.yaml", *TRAINING],
+    "train-stages": lambda _: ["tiny.yaml", *TRAINING],
     "sweep": lambda _: ["tiny.yaml", *TRAINING],
     "submit": lambda _: ["test_1.png", "--model", GREY],
-    "unsubmit": lambda _: ["masks.csv"],
+    "from-submission": lambda _: ["masks.csv"],
     "import": lambda folder: [published(folder), "--as", "dlinknet34", "--out", "out.onnx"],
     "export": lambda folder: [run_folder(folder), "--int8", "--calibrate", chips(folder)],
     "models": lambda _: [],
@@ -118,7 +118,7 @@ ARGUMENTS: Mapping[str, Callable[[Path], list[object]]] = {
 }
 # What asks this machine about itself: which libraries and fonts it has, which commit this is.
 LOCAL = re.compile(r"subprocess.Popen \('?(/sbin/ldconfig|fc-list|git|uname)'")
-NEED_TORCH = {"train", "fit-stages", "sweep", "import", "export", "recipes"}
+NEED_TORCH = {"train", "train-stages", "sweep", "import", "export", "recipes"}
 REFUSED = {"import"}  # real weights are too large for a test; all is imported before they are read
 
 VERBS = [

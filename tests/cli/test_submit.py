@@ -60,13 +60,13 @@ def test_images_become_a_table_that_scores_one_against_their_streets(
     assert (result["figures"]["f1"], result["figures"]["accuracy"]) == (1, 1)
 
 
-def test_masks_are_of_pixels_and_unsubmit_gives_those_of_patches(
+def test_masks_are_of_pixels_and_from_submission_gives_those_of_patches(
     terralink: Run, grey: Path, images: Path, tmp_path: Path
 ) -> None:
     out, pixels, whole = (tmp_path / name for name in ("s.csv", "pixels", "patches"))
     more = "--out", out, "--masks", pixels, "--strategy", "whole"
     assert terralink("submit", images, "--model", grey, *more).code == 0
-    assert terralink("unsubmit", out, "--out", whole).code == 0
+    assert terralink("from-submission", out, "--out", whole).code == 0
     assert sorted(path.name for path in pixels.iterdir()) == ["test_1.png", "test_12.png"]
     seen, drawn = (
         np.asarray(Image.open(path)) for path in (pixels / "test_1.png", whole / "001.png")

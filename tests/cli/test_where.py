@@ -133,7 +133,7 @@ def test_a_damaged_block_is_refused_or_masked(
     assert refused.code == 2
     assert refused.err.count("\n") == 1
     assert not (tmp_path / "no.tif").exists()
-    _, valid, _, err = predicted(path, "--on-bad-tile", "mask")
+    _, valid, _, err = predicted(path, "--on-corrupt-block", "mask")
     assert 0 < valid.mean() < 1
     assert err.startswith("terralink: 1 block of ")
     assert "is masked: rows 512-700, columns 512-700" in err

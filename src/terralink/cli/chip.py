@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED = 3  # chips that are named on the console; the manifest names all
 
 
-def run(
+def run_chip(
     scenes: options.Scenes,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The new folder of the chips.", show_default=False)
@@ -58,7 +58,7 @@ def run(
         bool, typer.Option("--shapes", help="Also write the shapes of each chip, as GeoJSON.")
     ] = False,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchBy.AUTO,
+    stretch: options.Stretched = options.StretchMode.AUTO,
     no_data: Annotated[
         int | None,
         typer.Option(help="The level of borders that no tag tells.", show_default=False),
@@ -91,7 +91,7 @@ def run(
         no_data,
     )
     _check_labels(ready)
-    with console.progress("chips") as update:
+    with console.show_progress("chips") as update:
         rows = cut(ready, out, names=_names(ready, what), with_shapes=with_shapes, progress=update)
     record = _record(rows, out, perf_counter() - started)
     _note_background(ready, record)
@@ -105,15 +105,15 @@ def _check_labels(scenes: "Scenes") -> None:
     if not isinstance(scenes.labels, DrawnOnScenes):
         return
     if empty := check_labels(scenes.labels, scenes.paths):
-        console.note(
+        console.print_note(
             f"nothing of the labels lies on {len(empty)} of {len(scenes.paths)} scenes: "
-            f"{console.first_of(list(map(str, empty)), _NAMED)}; their chips are all background"
+            f"{console.join_first(list(map(str, empty)), _NAMED)}; their chips are all background"
         )
 
 
 def _note_background(scenes: "Scenes", record: console.Record) -> None:
     if scenes.labels is not None and record["chips"] and list(record["classes"]) in ([], ["0"]):
-        console.note(
+        console.print_note(
             "the chips hold no class but 0, background: are the labels the right ones, and --values"
         )
 
@@ -184,12 +184,12 @@ def _record(rows: "Sequence[Row]", out: Path, seconds: float) -> dict[str, Any]:
 
 def _lines(record: console.Record) -> list[tuple[str, object]]:
     left_out = record["left_out"]
-    named = f"{len(left_out)} without signal: {console.first_of(left_out, _NAMED)}"
+    named = f"{len(left_out)} without signal: {console.join_first(left_out, _NAMED)}"
     return [
         ("chips", f"{record['chips']:,}"),
         *([("left out", named)] if left_out else []),
         ("no data", f"{record['no_data']:.1%} of the pixels"),
         *((f"class {each}", f"{part:.1%}") for each, part in record["classes"].items()),
-        ("took", console.duration(record["seconds"])),
+        ("took", console.format_duration(record["seconds"])),
         ("written", record["written"]),
     ]

@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from terralink.cli import process
 from terralink.errors import SceneWarning, TerralinkError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def show_table(lines: Lines) -> None:
         print(f"{name:<{widest}}  {value}")
 
 
-def of_roads(roads: "RoadGraph") -> dict[str, Any]:
+def roads_record(roads: "RoadGraph") -> dict[str, Any]:
     """What a record says of a road map; lengths without a CRS are in the scene's own unit."""
     return {
         "roads": len(roads),
@@ -65,24 +65,24 @@ def of_roads(roads: "RoadGraph") -> dict[str, Any]:
     }
 
 
-def roads_lines(record: Record) -> list[tuple[str, object]]:
-    """The table of a record with ``of_roads``, ``seconds``, ``written`` and maybe ``provider``."""
+def roads_table(record: Record) -> list[tuple[str, object]]:
+    """The table of a record with ``roads_record``, ``seconds``, ``written``, maybe ``provider``."""
     return [
         ("roads", f"{record['roads']:,}, {record['length_m'] / 1000:,.2f} km"),
         ("junctions", f"{record['junctions']:,}"),
         ("CRS", record["crs"] or "none"),
         *([("provider", record["provider"])] if "provider" in record else []),
-        ("took", duration(record["seconds"])),
+        ("took", format_duration(record["seconds"])),
         ("written", ", ".join(record["written"])),
     ]
 
 
-def of_map(found: "Map", kind: "MapKind") -> dict[str, Any]:
+def map_record(found: "Map", kind: "MapKind") -> dict[str, Any]:
     """What a record says of any map; areas are those on the map."""
     from terralink.graph import RoadGraph
 
     if isinstance(found, RoadGraph):
-        return of_roads(found)
+        return roads_record(found)
     crs = found.crs.to_string() if found.crs else None
     if kind == "buildings":
         return {"buildings": len(found), "area_m2": float(found.area_m2.sum()), "crs": crs}
@@ -100,10 +100,10 @@ def of_map(found: "Map", kind: "MapKind") -> dict[str, Any]:
     }
 
 
-def map_lines(record: Record) -> list[tuple[str, object]]:
-    """The table of a record with ``of_map``, ``seconds``, ``written`` and maybe ``provider``."""
+def map_table(record: Record) -> list[tuple[str, object]]:
+    """The table of a record with ``map_record``, ``seconds``, ``written``, maybe ``provider``."""
     if "roads" in record:
-        return roads_lines(record)
+        return roads_table(record)
     names = record.get("class_names", {})
     areas = record.get("class_area_m2", {})
     first: tuple[str, object] = (
@@ -116,25 +116,25 @@ def map_lines(record: Record) -> list[tuple[str, object]]:
         *((names.get(each) or f"class {each}", f"{area:,.0f} m2") for each, area in areas.items()),
         ("CRS", record["crs"] or "none"),
         *([("provider", record["provider"])] if "provider" in record else []),
-        ("took", duration(record["seconds"])),
+        ("took", format_duration(record["seconds"])),
         ("written", ", ".join(record["written"])),
     ]
 
 
-def first_of(names: Sequence[str], most: int) -> str:
+def join_first(names: Sequence[str], most: int) -> str:
     """The first names, and how many more there are.
 
-    >>> first_of(["a", "b", "c"], 2)
+    >>> join_first(["a", "b", "c"], 2)
     'a, b and 1 more'
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as people say them.
 
-    >>> duration(3.24), duration(754)
+    >>> format_duration(3.24), format_duration(754)
     ('3.2 s', '12 min 34 s')
     """
     if seconds < 100:
@@ -143,7 +143,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[float], None]]:
+def show_progress(label: str) -> Iterator[Callable[[float], None]]:
     """Show a bar on stderr while the block runs; call what is yielded with the part done, 0..1.
 
     Where stderr is no terminal, a log file say, nothing is drawn. C libraries print nothing over
@@ -154,7 +154,7 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeLeft())
-    with _python_alone_on_stderr():
+    with process.silence_c_libraries():
         console = Console(stderr=True)
         drawn = console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=not drawn) as bar:
@@ -162,39 +162,20 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
             yield lambda part: bar.update(task, completed=part)
 
 
-@contextmanager
-def _python_alone_on_stderr() -> Iterator[None]:
-    """Send what C libraries print past Python nowhere while the block runs."""
-    sys.stderr.flush()
-    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    python_side = sys.stderr
-    os.dup2(nowhere, 2)
-    try:
-        with os.fdopen(os.dup(ours), "w", buffering=1) as stderr:
-            if python_side is sys.__stderr__:
-                sys.stderr = stderr
-            yield
-    finally:
-        sys.stderr = python_side
-        os.dup2(ours, 2)
-        os.close(ours)
-        os.close(nowhere)
-
-
-def note(line: str) -> None:
+def print_note(line: str) -> None:
     """Say something on stderr that is worth knowing and stops nothing."""
     print(f"terralink: {line}", file=sys.stderr)
 
 
 @contextmanager
-def telling_warnings() -> Iterator[None]:
+def print_warnings() -> Iterator[None]:
     """What a scene warns of while the block runs is told as a note."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def tell(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
             if issubclass(category, SceneWarning):
-                return note(str(message))
+                return print_note(str(message))
             return usual(message, category, *more, **named)
 
         warnings.simplefilter("always", SceneWarning)
@@ -202,16 +183,16 @@ def telling_warnings() -> Iterator[None]:
         yield
 
 
-def note_unmeasured(scene: object, transform: "Affine") -> None:
+def note_no_crs(scene: object, transform: "Affine") -> None:
     """Say that a scene has no CRS, and in what its lengths are: what is called metres is not."""
     if transform.is_identity:
-        note(
+        print_note(
             f"{scene} has no CRS, so its pixels are taken as they are and lengths are in pixels; "
             "say how large a pixel is with --pixel-size METRES"
         )
         return
     side = abs(transform.determinant) ** 0.5
-    note(
+    print_note(
         f"{scene} has no CRS, so its pixels are taken as they are and lengths are in the unit of "
         f"its transform, of which a pixel has {side:g}; name its CRS with --crs EPSG:..., or say "
         "how large a pixel is with --pixel-size METRES"
@@ -219,7 +200,7 @@ def note_unmeasured(scene: object, transform: "Affine") -> None:
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
+def require_extra(name: str) -> Iterator[None]:
     """Tell which extra to install when an import in the block finds a package missing."""
     try:
         yield

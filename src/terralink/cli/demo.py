@@ -9,7 +9,7 @@ import typer
 from terralink.cli import console, options
 
 
-def run(
+def run_demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = Path("demo"),
     size_px: Annotated[
         int, typer.Option("--size", metavar="PX", min=256, help="Side of the town in pixels.")
@@ -33,7 +33,7 @@ def run(
     options.check_outputs(files, files=options.files_of_models([model]), overwrite=overwrite)
     started = perf_counter()
     ready = options.load_model([model], provider=provider)
-    with console.progress(f"demo, {ready.provider}") as update:
+    with console.show_progress(f"demo, {ready.provider}") as update:
         result = demo.walk(out, size_px=size_px, seed=seed, model=ready, progress=update)
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
         page = demo.page(result, command=command)
@@ -49,7 +49,7 @@ def run(
         "recall": lines.recall,
         "f1": lines.f1,
         "road_iou": float(result.pixels.iou()[1]),
-        **console.of_roads(result.roads),
+        **console.roads_record(result.roads),
         "stages": result.seconds,
         "seconds": took_s,
         "written": [str(path) for path in astuple(result.files)],
@@ -60,7 +60,7 @@ def run(
         lines=[
             ("centre lines", f"precision {lines.precision:.3f}, recall {lines.recall:.3f}"),
             ("road IoU", f"{record['road_iou']:.3f}"),
-            *console.roads_lines(record),
+            *console.roads_table(record),
             ("to look at", result.files.report),
         ],
     )

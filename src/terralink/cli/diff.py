@@ -10,7 +10,7 @@ import typer
 from terralink.cli import console, options
 
 
-def run(
+def run_diff(
     given: Annotated[
         Path,
         typer.Argument(metavar="MAP", help="A map: .gpkg, .geojson, .osm.", show_default=False),
@@ -63,7 +63,7 @@ def run(
     console.show(
         {**record, "seconds": took_s, "written": [str(out)]},
         as_json=as_json,
-        lines=[*lines, ("took", console.duration(took_s)), ("written", out)],
+        lines=[*lines, ("took", console.format_duration(took_s)), ("written", out)],
     )
 
 

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 _MOST_NAMED = 5
 
 
-def run(
+def run_evaluate(
     kind: Annotated[Kind, typer.Argument(help="What to score.", show_default=False)],
     truth: Annotated[
         Path, typer.Argument(help="A raster, a vector file or a folder.", show_default=False)
@@ -91,7 +91,7 @@ def run(
     started = perf_counter()
     with (
         evaluate.unpack_submission(pred, truth=truth) as files,
-        console.progress(kind.value) as update,
+        console.show_progress(kind.value) as update,
     ):
         pairs = evaluate.paired(truth, files)
         rules = evaluate.Rules(
@@ -133,16 +133,16 @@ def run(
             *((name, evaluate.number(name, value)) for name, value in result.figures.items()),
             *([("do not overlap", _some(result.apart, "scored as 0"))] if result.apart else []),
             *([("all masked", _some(result.masked, "left out"))] if result.masked else []),
-            ("took", console.duration(took_s)),
+            ("took", console.format_duration(took_s)),
             *([("to look at", report)] if report else []),
         ],
     )
 
 
 def _some(names: Sequence[str], how: str) -> str:
-    return f"{len(names):,} of the pairs, {how}: {console.first_of(names, _MOST_NAMED)}"
+    return f"{len(names):,} of the pairs, {how}: {console.join_first(names, _MOST_NAMED)}"
 
 
 def _note(what: str, names: Sequence[str]) -> None:
     if names:
-        console.note(f"{what}: {console.first_of(names, _MOST_NAMED)}")
+        console.print_note(f"{what}: {console.join_first(names, _MOST_NAMED)}")

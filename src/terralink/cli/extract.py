@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import typer
 
-from terralink.cli import console, memory, options
+from terralink.cli import console, options, process
 from terralink.errors import InputError
 from terralink.map_kind import MapKind
 
@@ -30,7 +30,7 @@ class How(NamedTuple):
     tta: bool
 
 
-def run(
+def run_extract(
     scenes: options.Scenes,
     what: Annotated[
         MapKind | None, typer.Option(help="What to extract.", show_default="what the model sees")
@@ -42,14 +42,14 @@ def run(
     pixel_size_m: options.PixelSize = None,
     crs: options.Crs = None,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchBy.AUTO,
-    no_data: options.NoDataLevels = None,
+    stretch: options.Stretched = options.StretchMode.AUTO,
+    no_data: options.NoDataValues = None,
     threshold: options.Threshold = None,
     min_probability: options.MinProbability = None,
     tta: options.Tta = False,
     area: options.AreaFile = None,
     bounds: options.Bounds = None,
-    on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
+    on_corrupt_block: options.OnCorruptBlock = options.CorruptBlockAction.REFUSE,
     job: options.Job = None,
     cluster: Annotated[
         str | None,
@@ -80,7 +80,7 @@ def run(
         files=[area, job, *options.files_of_models(model)],
         overwrite=overwrite,
     )
-    memory.share_freed()
+    process.use_one_arena()
     from terralink.pipeline import extract
     from terralink.raster.source import open_source
     from terralink.vectorize import options_for
@@ -93,7 +93,7 @@ def run(
         crs=crs,
         area=area,
         bounds=bounds,
-        on_bad_tile=on_bad_tile,
+        on_corrupt_block=on_corrupt_block,
     )
     ready = options.load_model(model, weights, provider=provider)
     kind = extract.find_options(ready, None if what is None else options_for(what)).kind
@@ -113,7 +113,7 @@ def run(
             "what": kind.value,
             "model": ready.metadata.name,
             "provider": ready.provider,
-            **console.of_map(found, kind),
+            **console.map_record(found, kind),
             "seconds": perf_counter() - started,
             "written": [str(result), str(extract.prob_path(result))],
         }
@@ -121,9 +121,9 @@ def run(
         started = perf_counter()
         if found.crs is None and pixel_size_m is None:
             with open_source(extract.prob_path(result)) as prob:
-                console.note_unmeasured(scene, prob.grid.transform)
+                console.note_no_crs(scene, prob.grid.transform)
         if not as_json:
-            console.show_table([("scene", scene), *console.map_lines(record)])
+            console.show_table([("scene", scene), *console.map_table(record)])
     if as_json:
         console.show_json({"scenes": records})
 
@@ -135,7 +135,7 @@ def _extract(
     from terralink.pipeline import extract
 
     for scene, result in results.items():
-        with console.progress(f"{scene.name}, {model.provider}") as update:
+        with console.show_progress(f"{scene.name}, {model.provider}") as update:
             found = extract.extract_map(
                 scene,
                 model,
@@ -160,7 +160,7 @@ def _extract_on_cluster(
         cluster.SceneTask(_absolute(scene), out, (job / options.stem(scene)).resolve(), spec, *how)
         for out, scene in scene_of.items()
     ]
-    with console.extra("cluster"), cluster.connect(address) as client:
+    with console.require_extra("cluster"), cluster.connect(address) as client:
         for task in cluster.run_tasks(tasks, client):
             yield scene_of[task.out], vectorize.read_map(task.out, how.options.kind)
 

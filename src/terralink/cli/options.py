@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from terralink.raster import Area, SceneOptions, Stretch
 
 
-class BadTile(StrEnum):
+class CorruptBlockAction(StrEnum):
     """What to do with a part of a scene that cannot be read."""
 
     REFUSE = "refuse"
     MASK = "mask"
 
 
-class ComputedBy(StrEnum):
+class ProviderName(StrEnum):
     """Who computes a model; see ``terralink.inference.backends``."""
 
     OPENVINO = "openvino"
@@ -31,7 +31,7 @@ class ComputedBy(StrEnum):
     TORCH = "torch"
 
 
-class StretchBy(StrEnum):
+class StretchMode(StrEnum):
     """How a scene's levels become the 0..255 that a model takes."""
 
     AUTO = "auto"
@@ -69,7 +69,7 @@ Models = Annotated[
 ]
 
 Provider = Annotated[
-    ComputedBy | None,
+    ProviderName | None,
     typer.Option(
         help="Who computes: 'openvino' or 'onnxruntime' model files, 'torch' a run's folder.",
         show_default="the best that is here",
@@ -115,7 +115,7 @@ Bands = Annotated[
     ),
 ]
 
-NoDataLevels = Annotated[
+NoDataValues = Annotated[
     list[str] | None,
     typer.Option(
         "--no-data",
@@ -144,8 +144,8 @@ Bounds = Annotated[
     ),
 ]
 
-OnBadTile = Annotated[
-    BadTile,
+OnCorruptBlock = Annotated[
+    CorruptBlockAction,
     typer.Option(help="A part of the scene that cannot be read: stop there, or mask it and tell."),
 ]
 
@@ -159,7 +159,7 @@ Job = Annotated[
 ]
 
 Stretched = Annotated[
-    StretchBy,
+    StretchMode,
     typer.Option(
         "--stretch",
         help="'auto' brightens or darkens a scene that is unlike what models know.",
@@ -301,7 +301,7 @@ def load_area(file: Path | None, bounds: str | None) -> "Area | None":
 
 
 def load_model(
-    names: list[str] | None, weights: str | None = None, *, provider: ComputedBy | None = None
+    names: list[str] | None, weights: str | None = None, *, provider: ProviderName | None = None
 ) -> "Predictor":
     """The model of that name, or the ensemble of several."""
     from terralink import inference
@@ -324,13 +324,13 @@ def _numbers(text: str, option: str, example: str) -> list[float]:
 def scene_options(
     *,
     bands: str | None,
-    stretch: StretchBy,
+    stretch: StretchMode,
     no_data: list[str] | None,
     pixel_size_m: float | None,
     crs: str | None,
     area: Path | None,
     bounds: str | None,
-    on_bad_tile: BadTile,
+    on_corrupt_block: CorruptBlockAction,
 ) -> "SceneOptions":
     """How to read a scene, by the options of the command; raises ``InputError``."""
     from terralink.raster import SceneOptions
@@ -342,12 +342,12 @@ def scene_options(
         assumed_pixel_size_m=pixel_size_m,
         assumed_crs=crs,
         area=load_area(area, bounds),
-        mask_corrupt_blocks=on_bad_tile is BadTile.MASK,
+        mask_corrupt_blocks=on_corrupt_block is CorruptBlockAction.MASK,
     )
 
 
-def stretch_of(by: StretchBy) -> "Stretch | None":
+def stretch_of(by: StretchMode) -> "Stretch | None":
     """None measures the scene."""
     from terralink.raster import Stretch
 
-    return Stretch.none() if by is StretchBy.NONE else None
+    return Stretch.none() if by is StretchMode.NONE else None

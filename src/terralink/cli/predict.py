@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terralink.atomic_write import write_atomically
-from terralink.cli import console, memory, options
+from terralink.cli import console, options, process
 
 if TYPE_CHECKING:
     from terralink.inference import Predictor
     from terralink.raster import Grid, Raster, Scene
 
 
-def run(
+def run_predict(
     scene: options.Scene,
     model: options.Models = None,
     weights: options.Weights = None,
@@ -26,12 +26,12 @@ def run(
     pixel_size_m: options.PixelSize = None,
     crs: options.Crs = None,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchBy.AUTO,
-    no_data: options.NoDataLevels = None,
+    stretch: options.Stretched = options.StretchMode.AUTO,
+    no_data: options.NoDataValues = None,
     tta: options.Tta = False,
     area: options.AreaFile = None,
     bounds: options.Bounds = None,
-    on_bad_tile: options.OnBadTile = options.BadTile.REFUSE,
+    on_corrupt_block: options.OnCorruptBlock = options.CorruptBlockAction.REFUSE,
     job: options.Job = None,
     native: Annotated[
         bool, typer.Option("--native", help="On the scene's own pixels, not the model's.")
@@ -50,7 +50,7 @@ def run(
         files=[area, job, *options.files_of_models(model)],
         overwrite=overwrite,
     )
-    memory.share_freed()
+    process.use_one_arena()
     from terralink import inference, raster
 
     started = perf_counter()
@@ -62,7 +62,7 @@ def run(
         crs=crs,
         area=area,
         bounds=bounds,
-        on_bad_tile=on_bad_tile,
+        on_corrupt_block=on_corrupt_block,
     )
     ready = options.load_model(model, weights, provider=provider)
     with (
@@ -71,7 +71,7 @@ def run(
             scene_options,
             pixel_size_m=ready.metadata.pixel_size_m,
         ) as opened,
-        console.progress(f"{scene.name}, {ready.provider}") as update,
+        console.show_progress(f"{scene.name}, {ready.provider}") as update,
     ):
         done_px = 0
 
@@ -87,7 +87,7 @@ def run(
         else:
             _write_with_job(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
-        console.note_unmeasured(scene, grid.transform)
+        console.note_no_crs(scene, grid.transform)
     took_s = perf_counter() - started
     record = {
         "scene": str(scene),
@@ -107,7 +107,7 @@ def run(
             ("classes", ", ".join(ready.metadata.classes)),
             ("size", f"{grid.width:,} x {grid.height:,} px of {grid.pixel_size_m[0]:.3g} m"),
             ("provider", ready.provider),
-            ("took", console.duration(took_s)),
+            ("took", console.format_duration(took_s)),
             ("written", out),
         ],
     )

@@ -37,7 +37,7 @@ class What(StrEnum):
         return {"roads": road, "buildings": building, "both": road + building}[self.value]
 
 
-def run(
+def run_rasterize(
     like: Annotated[
         list[Path],
         typer.Option(
@@ -117,7 +117,7 @@ def _all_labels(
     results: dict[Path, Path], drawn: "Drawn", *, tiles: bool, crs: str | None
 ) -> list[dict[str, Any]]:
     records = []
-    with console.progress("labels") as update:
+    with console.show_progress("labels") as update:
         for number, (scene, result) in enumerate(results.items()):
 
             def told(part: float, before: int = number) -> None:
@@ -241,7 +241,7 @@ def _note_empty(scenes: list[dict[str, Any]]) -> None:
     """An empty label is a label, of a desert say, but mostly a file of another place."""
     empty = [record["scene"] for record in scenes if not any(record["pixels"].values())]
     if empty:
-        console.note(
+        console.print_note(
             f"{len(empty)} of {len(scenes)} labels are empty, such as that of {empty[0]}: "
             "nothing that was to be drawn lies there"
         )
@@ -257,6 +257,6 @@ def _lines(record: console.Record) -> list[tuple[str, object]]:
     return [
         ("labels", f"{len(scenes):,}"),
         *shares.items(),
-        ("took", console.duration(record["seconds"])),
-        ("written", console.first_of(written, 1)),
+        ("took", console.format_duration(record["seconds"])),
+        ("written", console.join_first(written, 1)),
     ]

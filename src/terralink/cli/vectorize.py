@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Update = Callable[[float], None]
 
 
-def run(
+def run_vectorize(
     prob: Annotated[
         Path,
         typer.Argument(
@@ -90,16 +90,16 @@ def run(
         right_angles=regularize,
         min_probability=min_probability,
     )
-    with console.progress(prob.name) as update:
+    with console.show_progress(prob.name) as update:
         found = _vectorize(prob, map_options, update, crs=crs)
         vectorize.write_map(out, found, what)
     record = {
         "prob": str(prob),
-        **console.of_map(found, what),
+        **console.map_record(found, what),
         "seconds": perf_counter() - started,
         "written": [str(out)],
     }
-    console.show(record, as_json=as_json, lines=console.map_lines(record))
+    console.show(record, as_json=as_json, lines=console.map_table(record))
 
 
 def _vectorize(path: Path, how: "MapOptions", update: "Update", *, crs: str | None) -> "Map":

@@ -75,7 +75,7 @@ def fit(
     if recipe.starts_from and not start:
         raise RecipeError(
             f"recipe {recipe.name!r} goes on from a run of {recipe.starts_from!r}; "
-            "name its folder with --start, or run both with 'terralink fit-stages'"
+            "name its folder with --start, or run both with 'terralink train-stages'"
         )
     if (before := earlier(recipe, out, resume=resume)) is not None:
         return before

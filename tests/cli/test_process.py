@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc
 # Each thread takes some memory while the others hold theirs; glibc tells its arenas on stderr.
 ARENAS = """
 import ctypes, threading
-from terralink.cli import memory
+from terralink.cli import process
 
 {asked}
 here = threading.Barrier(3)
@@ -29,7 +29,7 @@ ctypes.CDLL(None).malloc_stats()
 """
 
 
-@pytest.mark.parametrize(("asked", "one"), [("", False), ("memory.share_freed()", True)])
+@pytest.mark.parametrize(("asked", "one"), [("", False), ("process.use_one_arena()", True)])
 def test_threads_share_one_arena_where_that_is_asked(asked: str, one: bool) -> None:
     told = subprocess.run(
         [sys.executable, "-c", ARENAS.format(asked=asked)],

@@ -1,4 +1,4 @@
-"""``terralink submit``: the images of EPFL's road challenge to the table that it takes."""
+"""``terralink submit`` and ``from-submission``: tables of the EPFL road challenge."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,7 @@ class Strategy(StrEnum):
     WHOLE = "whole"
 
 
-def run(
+def run_submit(
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -58,8 +58,8 @@ def run(
     """Predict images for the EPFL road challenge.
 
     The result is a CSV file of the challenge's form: for each patch of 16 px whether more than a
-    quarter of it is road. 'terralink unsubmit' makes masks of it again, and 'terralink evaluate
-    patches TRUTH CSV' scores it.
+    quarter of it is road. 'terralink from-submission' makes masks of it again, and 'terralink
+    evaluate patches TRUTH CSV' scores it.
     """
     from terralink import metrics
 
@@ -73,7 +73,7 @@ def run(
     ready = options.load_model([model], provider=provider)
     level = ready.metadata.threshold if threshold is None else threshold
     masked: dict[int, NDArray[np.bool_]] = {}
-    with console.progress(f"submit, {ready.provider}") as update:
+    with console.show_progress(f"submit, {ready.provider}") as update:
         for number, path in found.items():
             masked[number] = _mask(ready, path, level, strategy, tta=tta)
             if masks is not None:
@@ -99,7 +99,7 @@ def run(
             ("images", f"{len(found):,}"),
             ("road", f"{share:.1%} of the pixels, from a probability of {level:g}"),
             ("provider", ready.provider),
-            ("took", console.duration(took_s)),
+            ("took", console.format_duration(took_s)),
             ("written", ", ".join(str(path) for path in (out, masks) if path)),
         ],
     )
@@ -131,3 +131,31 @@ def _mask(
             prob = inference.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
     mask = find_positive(prob[classes.index("road")], threshold)
     return mask if image.valid is None else mask & image.valid
+
+
+def run_from_submission(
+    submission: Annotated[
+        Path, typer.Argument(metavar="CSV", help="As 'submit' writes it.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(
+        "masks"
+    ),
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make masks of a submission to the EPFL road challenge.
+
+    The result is a grey PNG for each image, named by its number, such as 001.png: patches of
+    16 x 16 px, 255 where there is road.
+    """
+    from terralink import metrics
+
+    masks = {
+        out / f"{number:03d}.png": mask
+        for number, mask in metrics.read_submission(submission).items()
+    }
+    options.check_outputs(masks, files=[submission], overwrite=overwrite)
+    for path, mask in masks.items():
+        metrics.write_mask(path, mask)
+    record = {"submission": str(submission), "images": len(masks), "written": [str(out)]}
+    console.show(record, as_json=as_json, lines=[("images", f"{len(masks):,}"), ("written", out)])

@@ -1,4 +1,4 @@
-"""``terralink export``: a checkpoint to one ONNX file."""
+"""``terralink export`` and ``terralink import``: checkpoints to model files, and to checkpoints."""
 
 from pathlib import Path
 from time import perf_counter
@@ -8,12 +8,13 @@ import typer
 
 from terralink.cli import console, options
 from terralink.errors import InputError
+from terralink.outputs import CHECKPOINT
 
 if TYPE_CHECKING:
     from terralink.export import Metadata
 
 
-def run(
+def run_export(
     checkpoint: Annotated[
         Path, typer.Argument(help="Folder of a run, made by 'train'.", show_default=False)
     ],
@@ -54,7 +55,7 @@ def run(
         files=[*options.files_of_models([str(checkpoint)]), *(calibrate or ())],
         overwrite=overwrite,
     )
-    with console.extra("train"):
+    with console.require_extra("train"):
         from terralink.export.checkpoint import export_checkpoint
     started = perf_counter()
     card = export_checkpoint(
@@ -76,7 +77,7 @@ def run(
         lines=[
             ("model", f"{card.name}: {card.about}"),
             ("size", f"{size_mb:.1f} MB, {'int8' if int8 else 'float'}"),
-            ("took", console.duration(took_s)),
+            ("took", console.format_duration(took_s)),
             ("written", out),
         ],
     )
@@ -86,8 +87,57 @@ def _note_terms(card: "Metadata") -> None:
     """A model without a licence is nobody's to use: it depends on the data, so we cannot say it."""
     missing = [key for key in ("licence", "attribution") if not getattr(card, key)]
     if missing:
-        console.note(
+        console.print_note(
             f"the model has no {' and no '.join(missing)}: they depend on the data that it was "
             "trained on; before you share it, state them in the recipe, or with "
             f"{' and '.join(f'--{key}' for key in missing)}"
         )
+
+
+def run_import(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="The authors' file, such as log01_dink34.th.", show_default=False)
+    ],
+    name: Annotated[
+        str,
+        typer.Option("--as", metavar="NAME", help="The network it is of, such as dlinknet34."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR|ONNX", help="A folder, or a model file ending in .onnx.")
+    ],
+    pixel_size_m: Annotated[
+        float,
+        typer.Option("--pixel-size", metavar="METRES", min=0.001, help="Of its training images."),
+    ] = 0.5,
+    licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Import a checkpoint that D-LinkNet's or PP-LinkNet's authors published (extra 'train').
+
+    The result is a checkpoint folder, or with --out FILE.onnx a model file. Either takes raw RGB
+    pixels of 0..255: the order and scale that the authors' code gives its images are inside.
+    """
+    written = [out] if out.suffix == ".onnx" else [out / name for name in CHECKPOINT]
+    options.check_outputs(written, files=[checkpoint], overwrite=overwrite)
+    with console.require_extra("train"):
+        from terralink.export.published import import_published
+    started = perf_counter()
+    card = import_published(checkpoint, name, out, pixel_size_m=pixel_size_m, licence=licence)
+    took_s = perf_counter() - started
+    record = {
+        "checkpoint": str(checkpoint),
+        "model": card.model_dump(mode="json"),
+        "seconds": took_s,
+        "written": [str(out)],
+    }
+    console.show(
+        record,
+        as_json=as_json,
+        lines=[
+            ("model", f"{card.name}: {card.about}"),
+            ("network", card.network),
+            ("took", console.format_duration(took_s)),
+            ("written", out),
+        ],
+    )

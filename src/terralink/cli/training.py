@@ -1,0 +1,238 @@
+"""``terralink train``, ``train-stages`` and ``sweep``: recipes and data to checkpoints."""
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terralink.cli import console, options, process
+from terralink.errors import InputError
+
+if TYPE_CHECKING:
+    from terralink.train.multirun import Row
+
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A name ('terralink recipes') or a .yaml file.")
+]
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the training data.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run or runs.")]
+Start = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of a run whose weights to go on from.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; repeatable."),
+]
+Devices = Annotated[int, typer.Option(min=1, help="Processes, or GPUs, on each host (DDP).")]
+Hosts = Annotated[int, typer.Option(min=1, help="Hosts that run this same command (DDP).")]
+
+
+@contextmanager
+def require_training() -> Iterator[None]:
+    """Needs the extra; matplotlib lists the machine's fonts in a folder of ours, not at home."""
+    with TemporaryDirectory(prefix="terralink_fonts_") as fonts:
+        os.environ.setdefault("MPLCONFIGDIR", fonts)
+        with console.require_extra("train"):
+            import lightning  # noqa: F401
+        yield
+
+
+@contextmanager
+def training_process() -> Iterator[None]:
+    """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
+    with require_training():
+        process.keep_freed_memory()
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        with redirect_stdout(sys.stderr):  # lightning draws its bars on stdout
+            yield
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
+    """Keys and values of ``--set``.
+
+    >>> parse_settings(["trainer.steps=100"])
+    {'trainer.steps': '100'}
+    """
+    for setting in settings or ():
+        if "=" not in setting:
+            raise InputError(f"--set wants KEY=VALUE, such as trainer.steps=100; got {setting!r}")
+    return dict(setting.split("=", 1) for setting in settings or ())
+
+
+def run_train(
+    recipe: RecipeName,
+    data: Data,
+    out: Out,
+    settings: Settings = None,
+    start: Start = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run was stopped.")
+    ] = False,
+    devices: Devices = 1,
+    hosts: Hosts = 1,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a network as a recipe says (extra 'train').
+
+    The result is a folder with the checkpoint (model.safetensors, config.json), the recipe as it
+    was run, scores.json, and report.html to look at. 'terralink export' makes a model file of it.
+    Of an ensemble it is a folder with one for each member, and the scores of their mean.
+    """
+    started = perf_counter()
+    with training_process():
+        from terralink import train
+
+        changes, processes = parse_settings(settings), train.Processes(devices, hosts)
+        done_before = train.finished(out) is not None
+        if train.is_ensemble(recipe):
+            if start:
+                raise InputError(f"ensemble {recipe!r} has no single run to go on from; no --start")
+            name = (ensemble := train.Ensemble.named(recipe)).name
+            scores = train.fit_ensemble(ensemble, data, out, changes=changes, processes=processes)
+        else:
+            name = (chosen := train.Recipe.named(recipe, changes)).name
+            scores = train.fit(chosen, data, out, start=start, resume=resume, processes=processes)
+    if scores is None:  # the first process speaks for all
+        return
+    if done_before:
+        console.print_note(f"{out} has this run, which is finished: nothing was changed")
+    took_s = perf_counter() - started
+    console.show(
+        {"recipe": name, "scores": scores, "seconds": took_s, "written": [str(out)]},
+        as_json=as_json,
+        lines=[
+            ("recipe", name),
+            *((name, f"{value:.4g}") for name, value in scores.items()),
+            ("took", console.format_duration(took_s)),
+            ("written", out),
+        ],
+    )
+
+
+def run_train_stages(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="The stages in their order, or the last one, if it says what it starts from.",
+        ),
+    ],
+    data: Data,
+    out: Out,
+    settings: Settings = None,
+    devices: Devices = 1,
+    hosts: Hosts = 1,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train in stages, each from the weights of the one before (extra 'train').
+
+    The result is a folder with a run for each stage, 1_NAME, 2_NAME and so on; the last one is the
+    network. Stages that are done are not run again, so the same command goes on after a stop.
+    """
+    started = perf_counter()
+    with training_process():
+        from terralink import train
+
+        changes = parse_settings(settings)
+        if len(recipes) == 1:
+            stages = train.chain(recipes[0], changes)
+        else:
+            stages = [train.Recipe.named(name, changes) for name in recipes]
+        done = train.fit_stages(stages, data, out, processes=train.Processes(devices, hosts))
+    took_s = perf_counter() - started
+    console.show(
+        {
+            "stages": [{"recipe": recipe.name, "scores": scores} for recipe, scores in done],
+            "seconds": took_s,
+            "written": [str(out)],
+        },
+        as_json=as_json,
+        lines=[
+            *(
+                (f"{recipe.name} {name}", f"{value:.4g}")
+                for recipe, scores in done
+                for name, value in scores.items()
+            ),
+            ("took", console.format_duration(took_s)),
+            ("written", out),
+        ],
+    )
+
+
+def run_sweep(
+    recipe: RecipeName,
+    data: Data,
+    out: Out,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=A,B,C", help="Values to try for a key; repeatable: a grid."
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Train each setting in so many folds.")
+    ] = None,
+    start: Start = None,
+    figure: Annotated[
+        str | None, typer.Option(help="Show this figure alone, such as epfl/patch_f1.")
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a recipe with several settings, each in several folds (extra 'train').
+
+    The result is a table with the mean and the standard deviation of each figure over the folds,
+    and a folder with all  Runs that are done are not run again.
+    """
+    with training_process():
+        from terralink import train
+
+        choices = {key: _values(key, given) for key, given in parse_settings(settings).items()}
+        rows = train.sweep(recipe, choices, data, out, folds=folds, start=start)
+    figures = list(rows[0].runs[0])
+    if figure is not None and figure not in figures:
+        raise InputError(f"no figure {figure!r} in these runs; there are {', '.join(figures)}")
+    shown = [figure] if figure else figures
+    console.show(
+        {"rows": [_record(row, figures) for row in rows], "written": [str(out)]},
+        as_json=as_json,
+        lines=[
+            *(
+                (_told(row), "  ".join(f"{name} {_cell(row, name)}" for name in shown))
+                for row in rows
+            ),
+            ("written", out),
+        ],
+    )
+
+
+def _values(key: str, given: str) -> list[str]:
+    values = [value.strip() for value in given.split(",")]
+    if not all(values):
+        raise InputError(f"--set {key}={given}: wanted values between the commas")
+    return values
+
+
+def _record(row: "Row", figures: list[str]) -> dict[str, object]:
+    return {
+        "setting": row.setting,
+        "runs": [dict(scores) for scores in row.runs],
+        "mean": {name: row.mean(name) for name in figures},
+        "spread": {name: row.spread(name) for name in figures},
+    }
+
+
+def _told(row: "Row") -> str:
+    return " ".join(f"{key}={value}" for key, value in row.setting.items()) or "as it is"
+
+
+def _cell(row: "Row", figure: str) -> str:
+    spread = row.spread(figure)
+    return f"{row.mean(figure):.3f}" + ("" if math.isnan(spread) else f" ± {spread:.3f}")
