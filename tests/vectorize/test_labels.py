@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from rasterio.features import rasterize
 from skimage.measure import label
 
-from terralink.vectorize.labels import outlines, without_small_holes
+from terralink.vectorize.labels import drop_small_holes, polygonize
 
 
 @given(
@@ -17,7 +17,7 @@ from terralink.vectorize.labels import outlines, without_small_holes
 @settings(deadline=None)
 def test_outlines_are_a_valid_coverage_that_burns_back_to_its_labels(classes: np.ndarray) -> None:
     labels = label(classes, connectivity=1, background=0)  # type: ignore[no-untyped-call]
-    polygons, numbers = outlines(labels)
+    polygons, numbers = polygonize(labels)
     np.testing.assert_array_equal(numbers, np.unique(labels[labels > 0]))
     assert shapely.is_valid(polygons).all()
     assert not len(polygons) or shapely.coverage_is_valid(polygons)
@@ -29,7 +29,7 @@ def test_outlines_are_a_valid_coverage_that_burns_back_to_its_labels(classes: np
 
 def test_a_hole_that_touches_its_outline_at_a_corner_is_a_hole() -> None:
     ring = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 1]])
-    polygons, _ = outlines(ring)
+    polygons, _ = polygonize(ring)
     assert shapely.is_valid(polygons).all()
     assert shapely.get_num_interior_rings(polygons).tolist() == [2]
     assert polygons[0].area == 12
@@ -37,6 +37,6 @@ def test_a_hole_that_touches_its_outline_at_a_corner_is_a_hole() -> None:
 
 def test_nothing_has_no_outline() -> None:
     for empty in (np.zeros((3, 3), int), np.zeros((0, 4), int), np.zeros((0, 0), int)):
-        polygons, numbers = outlines(empty)
+        polygons, numbers = polygonize(empty)
         assert len(polygons) == len(numbers) == 0
-        assert len(without_small_holes(polygons, 1)) == 0
+        assert len(drop_small_holes(polygons, 1)) == 0

@@ -1,6 +1,6 @@
 """Classes to land cover: polygons without gaps or overlaps, whose neighbours share their edges.
 
-    classes -> regions -> slivers merged -> outlines that share their points -> simplified together
+    classes -> regions -> slivers merged -> polygons that share their points -> simplified together
 
 A region is what hangs together by sides of pixels. All is done on one raster in memory; a sliver
 is a region smaller than the least area, and goes to the neighbour with the longest shared edge.
@@ -22,7 +22,7 @@ from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
 from terralink.vectorize.bands import Bands, ProbabilityReader
-from terralink.vectorize.labels import outlines
+from terralink.vectorize.labels import polygonize
 from terralink.vectorize.options import LandcoverOptions
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def trace_landcover(
     levels, number = np.unique(whole, return_inverse=True)
     number = np.where(known, number.reshape(whole.shape) + 1, 0)
     labels, number = _merged(number, classes.grid, options.min_area_m2)
-    polygons, numbers = outlines(labels)
+    polygons, numbers = polygonize(labels)
     class_of = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
     class_of[labels] = np.append(0, levels)[number]
     placed = shapely.transform(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from terralink.vectorize.buildings import select_shape
-from terralink.vectorize.buildings.select_shape import shared_m2
+from terralink.vectorize.buildings.select_shape import measure_shared_area
 
 EAST_NORTH = (664000.0, 4006000.0)
 
@@ -29,20 +29,20 @@ def test_the_same_ground_as_an_overlay_has(seed: int) -> None:
     rng = np.random.default_rng(seed)
     one, other = blobs(rng, 20), blobs(rng, 20)
     wanted = shapely.area(shapely.intersection(one, other))
-    np.testing.assert_allclose(shared_m2(one, other), wanted, atol=1e-7)
+    np.testing.assert_allclose(measure_shared_area(one, other), wanted, atol=1e-7)
 
 
 def test_many_edges_and_blocks_change_nothing() -> None:
     rng = np.random.default_rng(1)
     one, other = blobs(rng, 30), blobs(rng, 30)
-    whole = shared_m2(one, other)
+    whole = measure_shared_area(one, other)
     rounder = shapely.buffer(one[:1], 1, quad_segs=5000)
-    assert len(rounder[0].exterior.coords) * len(other[0].exterior.coords) > select_shape._MANY
-    mixed = shared_m2(np.append(one, rounder), np.append(other, other[0]))
+    assert len(rounder[0].exterior.coords) * len(other[0].exterior.coords) > select_shape._MAX_PAIRS
+    mixed = measure_shared_area(np.append(one, rounder), np.append(other, other[0]))
     np.testing.assert_array_equal(mixed[:-1], whole)
     assert mixed[-1] > whole[0]
 
 
 def test_nothing_shares_nothing() -> None:
     none = np.empty(0, dtype=object)
-    assert shared_m2(none, none).shape == (0,)
+    assert measure_shared_area(none, none).shape == (0,)

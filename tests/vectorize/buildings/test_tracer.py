@@ -21,7 +21,7 @@ from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.vector.rasterize import burn
 from terralink.vectorize import BuildingOptions, BuildingTracer, trace_buildings
-from terralink.vectorize.buildings.edges import blurs_px
+from terralink.vectorize.buildings.edges import measure_blur_px
 
 UTM = CRS.from_epsg(32611)
 PIXELS = Affine.identity()
@@ -218,7 +218,7 @@ def test_what_rises_like_a_gaussian_has_its_blur() -> None:
     for blur_px in (0, 1, 2, 3, 4.5):
         prob, _ = blurred(rectangle, blur_px)
         labels, count = ndimage.label(prob.array >= 128)
-        found = blurs_px(labels, prob.array, least=128)
+        found = measure_blur_px(labels, prob.array, min_value=128)
         assert (len(found), found[0]) == (count + 1, 0)
         assert np.median(found[1:]) == pytest.approx(blur_px, abs=0.15)
 

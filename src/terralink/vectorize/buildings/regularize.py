@@ -1,12 +1,12 @@
-"""Sides of buildings to walls that meet at right angles where they do so on the ground.
+"""Edges of buildings to walls that meet at right angles where they do so on the ground.
 
-    sides -> lines of best fit -> walls with a heading -> straight lines -> corners
+    edges -> lines of best fit -> walls with a heading -> straight lines -> corners
 
-The direction of a side is that of the line of best fit through its outline, without the ends where
+The direction of a wall is that of the line of best fit through its outline, without the ends where
 a blur rounds the corners. The dominant direction of a building is that of its long walls. A wall is
-brought to it, or to its perpendicular, where none of its ends moves farther than outlines are
-trusted; others stay oblique. Each wall lies where it takes as much from the shape as it adds. All
-walls of all buildings are worked on at once: (m,) arrays, ring after ring.
+turned parallel or perpendicular to it if its ends move by no more than the tolerance; other walls
+stay oblique. Each wall lies where it removes as much area as it adds. All walls of all buildings
+are processed at once, as (m,) arrays, one ring after the other.
 """
 
 from dataclasses import dataclass, replace
@@ -14,76 +14,79 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.vectorize.buildings.edges import Floats, Ints, Polygons, Rings, Sides, closed
+from terralink.vectorize.buildings.edges import Edges, Floats, Ints, Polygons, Rings, close_rings
 
 Vectors = NDArray[np.complex128]  # x + iy
 
 OBLIQUE = 4
-_SQUARE_WITHIN = np.pi / 8
-_SHORT = 1.5  # walls of less than so many times what is trusted are left out, and corners so cut
-_ROUNDS = 6  # each leaves out walls that are too short; few buildings need a third
-_MOST_ROUND = 0.3  # of a side may be the rounding at each end
+_MAX_TURN = np.pi / 8
+_SHORT = (
+    1.5  # walls shorter than so many tolerances are removed, and walls that cut a corner by less
+)
+_ROUNDS = 6  # each removes walls that are too short; few buildings need a third
+_MAX_ROUNDED = 0.3  # the share of a wall that may be rounded at each end
 _ROUNDS_OF_DIRECTION = 3
-# Of the blur: from a corner to where the outline is straight again, and how far from a right angle
-# it passes, with what stairs and corners that are a little off add to it.
-_ROUNDED, _CUT = 1.25, 1.6
-_STAIR_CUT = 1.2  # of a stair, the same where nothing is blurred
-_SHARPEST = 2.5  # corners, in the tangent of half their turn; beyond it is the end of a wing
-_SPLITS = 2  # times that blurred outlines are divided anew among the lines that were found
-_UNSURE = 6.0  # times the angle that the stairs of so many pixels leave unknown
+# In blurs: from a corner to where the outline is straight again, and the distance at which the
+# outline passes a right angle, with a margin for pixel steps and inexact corners.
+_ROUNDED, _CORNER_CUT = 1.25, 1.6
+_STEP_CUT = 1.2  # in pixels, the same distance where nothing is blurred
+_MAX_SHARP = 2.5  # tangent of half the turn of a corner; sharper ones are ends of wings
+_DIVISIONS = 2  # times that a blurred outline is divided again among the lines of best fit
+_UNCERTAIN = 6.0  # times the uncertainty of a direction that is measured over so many pixels
 _ROUNDING_M = 1e-6
 
 
-def directions(walls: "Walls") -> Vectors:
-    """The dominant direction of each building: e^(4i angle), and how many metres^2 agree.
+def find_directions(walls: "Walls") -> Vectors:
+    """(n,) the dominant direction of each building: e^(4i angle) times the metres^2 that agree.
 
-    Angles count modulo 90 degrees, hence the 4. It begins with the longest wall; then it is the
-    mean of those that agree with it, by the cube of their length, for so well are they known; in
-    the end by the lines of best fit through all that is one wall. Directions add to directions.
+    Angles count modulo 90 degrees, hence the 4. The first estimate is the longest wall. Then it is
+    the mean of the walls that agree with it, weighted by the cube of their length, which is how
+    exactly they are known. The last step measures all walls that lie in one line as one. Directions
+    can be added.
     """
     owner, length, turn = walls.owner, walls.length(), walls.along**4
     order = np.lexsort((-length, owner))
     owners, longest = np.unique(owner[order], return_index=True)
-    found = np.zeros(walls.building_count, np.complex128)
-    found[owners] = turn[order[longest]]
+    direction = np.zeros(walls.building_count, np.complex128)
+    direction[owners] = turn[order[longest]]
     agree = np.ones(len(owner), bool)
     for _ in range(_ROUNDS_OF_DIRECTION):
-        agree = walls.may_be_square(np.exp(1j * np.angle(found) / 4))
-        found = np.zeros_like(found)
-        np.add.at(found, owner[agree], (turn * length**3)[agree])
-    metres2 = np.bincount(owner[agree], length[agree] ** 2, minlength=walls.building_count)
-    ahead = np.exp(1j * np.angle(found) / 4)
-    ahead = ahead * np.exp(1j * walls.turned(ahead).merged().twist())
-    return np.asarray(ahead**4 * metres2)
+        agree = walls.can_be_square(np.exp(1j * np.angle(direction) / 4))
+        direction = np.zeros_like(direction)
+        np.add.at(direction, owner[agree], (turn * length**3)[agree])
+    agree_m2 = np.bincount(owner[agree], length[agree] ** 2, minlength=walls.building_count)
+    forward = np.exp(1j * np.angle(direction) / 4)
+    forward = forward * np.exp(1j * walls.turn_square(forward).merge_collinear().measure_twist())
+    return np.asarray(forward**4 * agree_m2)
 
 
-def squared(walls: "Walls", angles: Floats, *, short_m: Floats) -> Polygons:
-    """The buildings with walls along ``angles`` (radians, one each); None where that fails.
+def square_walls(walls: "Walls", angles: Floats, *, short_m: Floats) -> Polygons:
+    """(n,) polygons with walls along ``angles`` (radians, one a building); None where that fails.
 
     Walls that are shorter than a small multiple of ``short_m`` (n,), and than both neighbours, are
-    left out.
+    removed.
     """
-    walls = walls.turned(np.exp(1j * angles)).merged()
+    walls = walls.turn_square(np.exp(1j * angles)).merge_collinear()
     for _ in range(_ROUNDS):
-        short = walls.too_short(_SHORT * short_m[walls.owner])
+        short = walls.find_too_short(_SHORT * short_m[walls.owner])
         if not short.any():
             break
-        walls = walls.kept(~short).merged()
+        walls = walls.select(~short).merge_collinear()
     return walls.polygons()
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Integrals along the outlines up to each of their points, each outline around its own centre.
+    """Integrals along all outlines up to each point, relative to a centre for each building.
 
-    place (p,)     the points
-    length (p,)    how far it is along all outlines
-    ydx, xdy, ...  those of y dx, of x dy, and so on
+    position (p,)  the points, relative to the centre
+    length (p,)    the length
+    ydx, xdy, ...  the integrals of y dx, of x dy, and so on
     """
 
     rings: Rings
     centre: Vectors
-    place: Vectors
+    position: Vectors
     length: Floats
     ydx: Floats
     xdy: Floats
@@ -93,14 +96,14 @@ class _Sums:
     xxdy: Floats
 
     @classmethod
-    def of(cls, rings: Rings) -> "_Sums":
-        place = rings.xy @ np.array([1, 1j])
-        centre = place[rings.begins[rings.of_polygon[:-1]]]
-        place = place - centre[rings.of_points()]
-        x, y = place.real, place.imag
+    def from_rings(cls, rings: Rings) -> "_Sums":
+        position = rings.xy @ np.array([1, 1j])
+        centre = position[rings.begins[rings.of_polygon[:-1]]]
+        position = position - centre[rings.polygon_of_points()]
+        x, y = position.real, position.imag
         dx, dy = np.diff(x), np.diff(y)
         within = np.ones(len(dx))
-        within[rings.begins[1:-1] - 1] = 0  # from ring to ring is no way
+        within[rings.begins[1:-1] - 1] = 0  # nothing lies between two rings
         xy = (x[1:] * y[1:] + x[:-1] * y[:-1]) / 3 + (x[1:] * y[:-1] + x[:-1] * y[1:]) / 6
         yy, xx = ((c[1:] ** 2 + c[1:] * c[:-1] + c[:-1] ** 2) / 3 for c in (y, x))
         steps = (
@@ -108,51 +111,51 @@ class _Sums:
             xy * dx, xy * dy, yy * dx, xx * dy,
         )  # fmt: skip
         sums = (np.append(0, np.cumsum(step * within)) for step in steps)
-        return cls(rings, centre, place, *sums)
+        return cls(rings, centre, position, *sums)
 
     @property
     def ring(self) -> Ints:
-        """(p,) that of each point."""
+        """(p,) the ring of each point."""
         return np.repeat(np.arange(len(self.rings.owner)), np.diff(self.rings.begins))
 
     def between(self, name: str, ring: Ints, start: Ints, stop: Ints) -> Floats:
-        """An integral from start to stop, over the ring's end if need be."""
+        """An integral from start to stop, across the end of the ring if start comes after stop."""
         integral: Floats = getattr(self, name)
         first, last = self._ends(ring)
         whole = integral[last] - integral[first]
         return np.asarray(integral[stop] - integral[start] + np.where(stop <= start, whole, 0))
 
     def point_after(self, ring: Ints, point: Ints, way_m: Floats) -> Ints:
-        """The first point that is ``way_m`` and more along the outline from another."""
-        found = np.searchsorted(self.length, self._along(ring, point, way_m) - _ROUNDING_M)
-        return np.clip(found, *self._ends(ring))
+        """The first point that is ``way_m`` or more along the outline after another."""
+        number = np.searchsorted(self.length, self._along(ring, point, way_m) - _ROUNDING_M)
+        return np.clip(number, *self._ends(ring))
 
     def point_before(self, ring: Ints, point: Ints, way_m: Floats) -> Ints:
-        """The last point that is ``way_m`` and less along the outline from another."""
-        found = np.searchsorted(self.length, self._along(ring, point, way_m) + _ROUNDING_M)
-        return np.clip(found - 1, *self._ends(ring))
+        """The last point that is ``way_m`` or less along the outline after another."""
+        number = np.searchsorted(self.length, self._along(ring, point, way_m) + _ROUNDING_M)
+        return np.clip(number - 1, *self._ends(ring))
 
     def _along(self, ring: Ints, point: Ints, way_m: Floats) -> Floats:
         first, last = (self.length[end] for end in self._ends(ring))
-        way = self.length[point] - first + way_m
-        return np.asarray(first + way % np.maximum(last - first, _ROUNDING_M))
+        from_first_m = self.length[point] - first + way_m
+        return np.asarray(first + from_first_m % np.maximum(last - first, _ROUNDING_M))
 
     def _ends(self, ring: Ints) -> tuple[Ints, Ints]:
-        """The first and the last point of rings, which are one."""
+        """The first and the last point of rings; both are at the same place."""
         return self.rings.begins[ring], self.rings.begins[ring + 1] - 1
 
 
 @dataclass(frozen=True, eq=False)
 class Walls:
-    """Walls in walking order, ring after ring.
+    """Walls in order along the rings, one ring after the other.
 
-    ring (m,)         the ring that each is of
-    start, stop (m,)  the outline's points between which it is
+    ring (m,)         the ring of each wall
+    start, stop (m,)  its first and its last point of the outline
     along (m,)        the unit vector along it
-    heading (m,)      quarter turns from the building's direction, or OBLIQUE
+    heading (m,)      quarter turns from the direction of the building, or OBLIQUE
     slack (m,)        the sine of the angle by which it may be turned to be square
     rounded_m (n,)    how far from a corner the outline of each building is rounded
-    cut_m (n,)        how far from a right angle of each its outline passes at most
+    cut_m (n,)        the largest distance between a right angle and the outline of each building
     """
 
     sums: _Sums
@@ -166,69 +169,71 @@ class Walls:
     cut_m: Floats
 
     @classmethod
-    def of(
-        cls, sides: Sides, *, trusted_m: Floats, stair_m: float, blur_m: Floats, short_m: Floats
+    def from_edges(
+        cls, edges: Edges, *, tolerance_m: Floats, pixel_m: float, blur_m: Floats, short_m: Floats
     ) -> "Walls":
-        """Each side as an oblique wall along its line of best fit.
+        """Each edge as an oblique wall along its line of best fit.
 
-        RULE: a wall may be turned where neither end moves by more than ``trusted_m``, or where
-        stairs of ``stair_m`` leave its direction as unknown as that.
+        RULE: a wall may be turned if neither end moves by more than ``tolerance_m``, or if pixel
+        steps of ``pixel_m`` make its direction that uncertain.
         """
-        sums = _Sums.of(sides.rings)
-        oblique = np.full(len(sides.ring), OBLIQUE)
-        unknown = np.zeros(len(oblique))
+        sums = _Sums.from_rings(edges.rings)
+        oblique = np.full(len(edges.ring), OBLIQUE)
+        zeros = np.zeros(len(oblique))
         walls = cls(
-            sums, sides.ring, sides.start, sides.stop, unknown.astype(complex), oblique, unknown,
-            _ROUNDED * blur_m, np.maximum(_CUT * blur_m, _STAIR_CUT * stair_m),
-        )._fitted(trusted_m, stair_m)  # fmt: skip
-        for _ in range(_SPLITS if blur_m.any() else 0):
-            short = walls.too_short(_SHORT * short_m[walls.owner]) & (blur_m > 0)[walls.owner]
-            walls = walls.kept(~short)._split_anew()._fitted(trusted_m, stair_m)
+            sums, edges.ring, edges.start, edges.stop, zeros.astype(complex), oblique, zeros,
+            _ROUNDED * blur_m, np.maximum(_CORNER_CUT * blur_m, _STEP_CUT * pixel_m),
+        )._fit_lines(tolerance_m, pixel_m)  # fmt: skip
+        for _ in range(_DIVISIONS if blur_m.any() else 0):
+            short = walls.find_too_short(_SHORT * short_m[walls.owner]) & (blur_m > 0)[walls.owner]
+            walls = walls.select(~short)._divide_again()._fit_lines(tolerance_m, pixel_m)
         return walls
 
-    def _fitted(self, trusted_m: Floats, stair_m: float) -> "Walls":
-        """With the lines of best fit, and how far each may be turned."""
-        step = self.sums.place[self.stop] - self.sums.place[self.start]
+    def _fit_lines(self, tolerance_m: Floats, pixel_m: float) -> "Walls":
+        """The walls along their lines of best fit, and how far each may be turned."""
+        step = self.sums.position[self.stop] - self.sums.position[self.start]
         length = np.maximum(np.abs(step), 1e-9)
-        known_px = self.sums.between("length", self.ring, *self._straight()) / stair_m
+        known_px = self.sums.between("length", self.ring, *self._straight_part()) / pixel_m
         slack = np.maximum(
-            2 * trusted_m[self.owner] / length, _UNSURE / np.maximum(known_px, 1) ** 1.5
+            2 * tolerance_m[self.owner] / length, _UNCERTAIN / np.maximum(known_px, 1) ** 1.5
         )
         chord = replace(self, along=step / length, slack=slack)
-        return replace(chord, along=chord.along * np.exp(1j * chord._slope()))
+        return replace(chord, along=chord.along * np.exp(1j * chord._fit_slope()))
 
-    def _split_anew(self) -> "Walls":
-        """Blurred buildings cut into walls where the two lines of each corner are equally near.
+    def _divide_again(self) -> "Walls":
+        """Blurred outlines divided where they are equally near to the two lines of a corner.
 
-        What follows from the middle of a wall to that of the next is divided between the two.
+        Points from the middle of a wall to the middle of the next belong to one of the two.
         """
-        sums, (before, after) = self.sums, self._beside()
+        sums, (before, after) = self.sums, self._neighbours()
         half = sums.between("length", self.ring, self.start, self.stop) / 2
         middle = sums.point_after(self.ring, self.start, half)
-        point, ring = np.arange(len(sums.place)), sums.ring
-        last = np.searchsorted(self.ring, ring, side="right") - 1  # goes over the ring's end
+        point, ring = np.arange(len(sums.position)), sums.ring
+        last = (
+            np.searchsorted(self.ring, ring, side="right") - 1
+        )  # it continues across the end of the ring
         wall = np.searchsorted(self.start, point, side="right") - 1
         wall = np.where((wall < 0) | (self.ring[wall] != ring), last, wall)
-        way = sums.between("length", ring, self.start[wall], point)
-        second = (way >= half[wall]) & (point != self.start[wall])
-        first = np.where(second, wall, before[wall])  # of the two at its corner
-        aside = self._aside()
+        along_m = sums.between("length", ring, self.start[wall], point)
+        second = (along_m >= half[wall]) & (point != self.start[wall])
+        first = np.where(second, wall, before[wall])  # the first wall of the corner
+        offset = self._mean_offset()
         near, other = (
-            np.abs((sums.place * np.conj(self.along[walls])).imag - aside[walls])
+            np.abs((sums.position * np.conj(self.along[walls])).imag - offset[walls])
             for walls in (first, after[first])
         )
-        mine = near < other
-        mine[sums.rings.begins[1:] - 1] = False  # the first points once more
-        stop = middle + np.bincount(first[mine], minlength=len(middle))
+        is_first = near < other
+        is_first[sums.rings.begins[1:] - 1] = False  # these repeat the first points
+        stop = middle + np.bincount(first[is_first], minlength=len(middle))
         begins, ends = sums.rings.begins[self.ring], sums.rings.begins[self.ring + 1] - 1
         stop = np.where(stop >= ends, stop - ends + begins, stop)
         stop = np.where(self.rounded_m[self.owner] > 0, stop, self.stop)
         walls = replace(self, start=stop[before], stop=stop)
-        return walls.kept(np.lexsort((walls.start, walls.ring)))
+        return walls.select(np.lexsort((walls.start, walls.ring)))
 
     @property
     def owner(self) -> Ints:
-        """(m,) the building of each."""
+        """(m,) the building of each wall."""
         return np.asarray(self.sums.rings.owner[self.ring])
 
     @property
@@ -237,26 +242,26 @@ class Walls:
 
     def length(self) -> Floats:
         """(m,) from start to stop."""
-        return np.asarray(np.abs(self.sums.place[self.stop] - self.sums.place[self.start]))
+        return np.asarray(np.abs(self.sums.position[self.stop] - self.sums.position[self.start]))
 
-    def may_be_square(self, ahead: Vectors) -> NDArray[np.bool_]:
-        """Which walls may be square to the direction of their building, a unit vector (n,)."""
-        angle = np.abs(np.angle((self.along * np.conj(ahead[self.owner])) ** 4)) / 4
-        return np.asarray((angle <= _SQUARE_WITHIN) & (np.sin(angle) <= self.slack))
+    def can_be_square(self, forward: Vectors) -> NDArray[np.bool_]:
+        """(m,) whether each wall may be square to its building's direction, a unit vector (n,)."""
+        angle = np.abs(np.angle((self.along * np.conj(forward[self.owner])) ** 4)) / 4
+        return np.asarray((angle <= _MAX_TURN) & (np.sin(angle) <= self.slack))
 
-    def turned(self, ahead: Vectors) -> "Walls":
-        """Those that may be square to their building are."""
-        from_ahead = self.along * np.conj(ahead[self.owner])
-        square = self.may_be_square(ahead)
-        quarters = np.rint(np.angle(from_ahead) / (np.pi / 2)).astype(np.int64) % 4
+    def turn_square(self, forward: Vectors) -> "Walls":
+        """The walls, square to the direction of their building where they may be."""
+        relative = self.along * np.conj(forward[self.owner])
+        square = self.can_be_square(forward)
+        quarters = np.rint(np.angle(relative) / (np.pi / 2)).astype(np.int64) % 4
         quarter = np.array([1, 1j, -1, -1j])[quarters]
         return replace(
             self,
             heading=np.where(square, quarters, OBLIQUE),
-            along=np.where(square, ahead[self.owner] * quarter, self.along),
+            along=np.where(square, forward[self.owner] * quarter, self.along),
         )
 
-    def kept(self, which: NDArray[np.bool_] | Ints) -> "Walls":
+    def select(self, which: NDArray[np.bool_] | Ints) -> "Walls":
         return replace(
             self,
             ring=self.ring[which],
@@ -267,84 +272,84 @@ class Walls:
             slack=self.slack[which],
         )
 
-    def merged(self) -> "Walls":
-        """Walls that follow each other with one heading are one wall."""
-        before, _ = self._beside()
+    def merge_collinear(self) -> "Walls":
+        """Consecutive walls with the same heading as one wall."""
+        before, _ = self._neighbours()
         begins = (self.heading != self.heading[before]) | (self.heading == OBLIQUE)
-        first = self.kept(begins)
-        _, following = first._beside()
+        first = self.select(begins)
+        _, following = first._neighbours()
         last = before[np.flatnonzero(begins)[following]]
         return replace(first, stop=self.stop[last])
 
-    def too_short(self, least_m: Floats) -> NDArray[np.bool_]:
-        """Walls that give way to their neighbours: short, and shorter than these.
+    def find_too_short(self, required_m: Floats) -> NDArray[np.bool_]:
+        """(m,) walls to be removed: short, and shorter than their neighbours.
 
-        One that cuts off the corner of its neighbours counts as the height of that corner.
+        For a wall that cuts off a corner of its neighbours, the height of the corner counts.
         """
-        before, after = self._beside()
-        corner = self._corners()
+        before, after = self._neighbours()
+        corner = self._intersect_neighbours()
         length = ((corner - corner[before]) * np.conj(self.along)).real
-        leaves, comes = (
-            np.abs((self.along * np.conj(self.along[beside])).imag) for beside in (before, after)
+        sine_before, sine_after = (
+            np.abs((self.along * np.conj(self.along[other])).imag) for other in (before, after)
         )
         apex = np.abs((self.along[before] * np.conj(self.along[after])).imag)
-        height = leaves * comes / np.maximum(apex, 1e-3)
+        height = sine_before * sine_after / np.maximum(apex, 1e-3)
         length = length * np.minimum(height, 1)
         length[np.isnan(length)] = np.inf
-        there_and_back = (self.along[before] * np.conj(self.along[after])).real < -0.999
+        turns_back = (self.along[before] * np.conj(self.along[after])).real < -0.999
         walls = np.bincount(self.ring)[self.ring]
-        least = (length < length[before]) & (length <= length[after])
-        # what the blur cuts off a corner, the deeper the sharper it is
+        is_shortest = (length < length[before]) & (length <= length[after])
+        # a blur cuts off a corner, and the more the sharper the corner is
         turn = np.angle(self.along[after] * np.conj(self.along[before]))
         sharp = np.abs(np.tan(turn / 2))
-        blurred_m = np.where(sharp <= _SHARPEST, sharp, 0) * self.cut_m[self.owner]
-        least_m = np.maximum(least_m, blurred_m)
-        return np.asarray(least & (length < least_m) & ~there_and_back & (walls > 3))
+        blurred_m = np.where(sharp <= _MAX_SHARP, sharp, 0) * self.cut_m[self.owner]
+        required_m = np.maximum(required_m, blurred_m)
+        return np.asarray(is_shortest & (length < required_m) & ~turns_back & (walls > 3))
 
     def polygons(self) -> Polygons:
-        """The corners as polygons at their places."""
-        place = self._corners() + self.sums.centre[self.owner]
-        return closed(self.sums.rings, self.ring, np.column_stack([place.real, place.imag]))
+        """The polygons of the corners, in coordinates of the map."""
+        corner = self._intersect_neighbours() + self.sums.centre[self.owner]
+        return close_rings(self.sums.rings, self.ring, np.column_stack([corner.real, corner.imag]))
 
-    def twist(self) -> Floats:
-        """By what angle (n,) each building's outline is turned against its square walls."""
+    def measure_twist(self) -> Floats:
+        """(n,) the angle from the square walls of each building to its outline."""
         square = self.heading < OBLIQUE
         owner, weight = self.owner[square], self.length()[square] ** 3
-        turned, whole = (
+        total, total_weight = (
             np.bincount(owner, each, minlength=self.building_count)
-            for each in (weight * self._slope()[square], weight)
+            for each in (weight * self._fit_slope()[square], weight)
         )
-        return np.asarray(turned / np.maximum(whole, 1e-9))
+        return np.asarray(total / np.maximum(total_weight, 1e-9))
 
-    def _beside(self) -> tuple[Ints, Ints]:
-        """The wall before and the wall after each, around its ring."""
-        place = np.arange(len(self.ring))
-        opens = np.flatnonzero(np.diff(self.ring, prepend=-1))
-        closes = np.append(opens[1:] - 1, len(place) - 1)[: len(opens)]
-        before, after = place - 1, place + 1
-        before[opens], after[closes] = closes, opens
+    def _neighbours(self) -> tuple[Ints, Ints]:
+        """The wall before and the wall after each, along its ring."""
+        number = np.arange(len(self.ring))
+        first = np.flatnonzero(np.diff(self.ring, prepend=-1))
+        last = np.append(first[1:] - 1, len(number) - 1)[: len(first)]
+        before, after = number - 1, number + 1
+        before[first], after[last] = last, first
         return before, after
 
-    def _straight(self) -> tuple[Ints, Ints]:
-        """The points between which each is straight: all of it but the rounding at its ends."""
+    def _straight_part(self) -> tuple[Ints, Ints]:
+        """The first and the last point of each wall without its rounded ends."""
         if not self.rounded_m.any():
             return self.start, self.stop
         length = self.sums.between("length", self.ring, self.start, self.stop)
-        cut = np.minimum(self.rounded_m[self.owner], _MOST_ROUND * length)
+        cut = np.minimum(self.rounded_m[self.owner], _MAX_ROUNDED * length)
         start = self.sums.point_after(self.ring, self.start, cut)
         stop = self.sums.point_before(self.ring, self.start, length - cut)
-        left = self.sums.between("length", self.ring, start, stop)
-        fits = (cut > 0) & (start != stop) & (left <= length)
+        remaining = self.sums.between("length", self.ring, start, stop)
+        fits = (cut > 0) & (start != stop) & (remaining <= length)
         return np.where(fits, start, self.start), np.where(fits, stop, self.stop)
 
-    def _slope(self) -> Floats:
-        """By what angle the line of best fit through each outline is turned against ``along``.
+    def _fit_slope(self) -> Floats:
+        """(m,) the angle from ``along`` to the line of best fit through each outline.
 
-        Its slope is the sum of along * aside over that of along^2.
+        Its slope is the integral of along * across, divided by that of along^2.
         """
-        start, stop = self._straight()
+        start, stop = self._straight_part()
         a, b = self.along.real, self.along.imag
-        p, q = self.sums.place[start], self.sums.place[stop]
+        p, q = self.sums.position[start], self.sums.position[stop]
         integral = {
             name: self.sums.between(name, self.ring, start, stop)
             for name in ("xydx", "xydy", "yydx", "xxdy")
@@ -354,29 +359,29 @@ class Walls:
             a * integral["yydx"] + b * yydy - a * xxdx - b * integral["xxdy"]
         )
         u, v = ((end * np.conj(self.along)).real for end in (p, q))
-        ahead = np.maximum(v - u, 1e-9)
-        moment -= (u + v) / 2 * ahead * self._aside_between(start, stop)
-        return np.asarray(np.nan_to_num(np.arctan(moment / (ahead**3 / 12))))
+        length = np.maximum(v - u, 1e-9)
+        moment -= (u + v) / 2 * length * self._mean_offset_between(start, stop)
+        return np.asarray(np.nan_to_num(np.arctan(moment / (length**3 / 12))))
 
-    def _aside(self) -> Floats:
-        """How far left of the centre each wall's line is: the mean along the outline."""
-        return self._aside_between(*self._straight())
+    def _mean_offset(self) -> Floats:
+        """(m,) how far left of the centre the line of each wall is: the mean along the outline."""
+        return self._mean_offset_between(*self._straight_part())
 
-    def _aside_between(self, start: Ints, stop: Ints) -> Floats:
+    def _mean_offset_between(self, start: Ints, stop: Ints) -> Floats:
         a, b = self.along.real, self.along.imag
-        p, q = self.sums.place[start], self.sums.place[stop]
+        p, q = self.sums.position[start], self.sums.position[stop]
         squares = (q.imag**2 - q.real**2 - p.imag**2 + p.real**2) / 2
         ydx, xdy = (self.sums.between(name, self.ring, start, stop) for name in ("ydx", "xdy"))
-        ahead = ((q - p) * np.conj(self.along)).real
-        ahead[np.abs(ahead) < 1e-9] = np.nan
-        return np.asarray((a * a * ydx - b * b * xdy + a * b * squares) / ahead)
+        length = ((q - p) * np.conj(self.along)).real
+        length[np.abs(length) < 1e-9] = np.nan
+        return np.asarray((a * a * ydx - b * b * xdy + a * b * squares) / length)
 
-    def _corners(self) -> Vectors:
-        """Where each wall's line meets that of the wall after it; nan where they are parallel."""
-        _, after = self._beside()
-        aside = self._aside()
-        across = self.along[after]
-        sine = (np.conj(self.along) * across).imag
-        met = aside * across - aside[after] * self.along
+    def _intersect_neighbours(self) -> Vectors:
+        """(m,) where the lines of each wall and of the next one meet; nan if they are parallel."""
+        _, after = self._neighbours()
+        offset = self._mean_offset()
+        next_along = self.along[after]
+        sine = (np.conj(self.along) * next_along).imag
+        product = offset * next_along - offset[after] * self.along
         meets = np.abs(sine) > 1e-3
-        return np.divide(met, sine, out=np.full_like(met, np.nan), where=meets)
+        return np.divide(product, sine, out=np.full_like(product, np.nan), where=meets)
