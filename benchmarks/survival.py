@@ -30,7 +30,7 @@ from scenes import draw_scene
 
 # What the work calls at each step of its end, and how long after that it is killed.
 _STEPS = {"copy": ("terralink.raster.writer._copy", 0.05),
-          "map": ("terralink.vector.styles.store", 0),
+          "map": ("terralink.vector.styles.write_styles", 0),
           "bands": ("shutil.rmtree", 0)}  # fmt: skip
 _DYING = """
 import os, pkgutil, signal, sys, threading

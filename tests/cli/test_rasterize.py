@@ -113,11 +113,11 @@ def test_what_is_fetched_is_drawn(
 ) -> None:
     asked: list[Grid] = []
 
-    def fetch(grid: Grid) -> osm.Osm:
+    def fetch(grid: Grid) -> osm.OsmTables:
         asked.append(grid)
-        return osm.read(town)
+        return osm.read_tables(town)
 
-    monkeypatch.setattr(osm, "fetch", fetch)
+    monkeypatch.setattr(osm, "fetch_tables", fetch)
     ended = terralink("rasterize", "--fetch", "--like", scene(), "--out", tmp_path / "l.tif")
     assert ended.code == 0, ended.err
     assert asked == [GRID]

@@ -19,8 +19,8 @@ from shapely import LineString, box
 
 from terralink import evaluate
 from terralink.errors import InputError
-from terralink.evaluate import Rules, number, paired
-from terralink.evaluate.tasks import KINDS, Result
+from terralink.evaluate import Rules, find_pairs, format_figure
+from terralink.evaluate.tasks import TASKS, Result
 from terralink.graph import RoadGraph
 
 UTM = CRS.from_epsg(32611)
@@ -57,16 +57,16 @@ def write(
 
 
 def judge(kind: str, truth: Path, pred: Path, **rules: float) -> Result:
-    return evaluate.evaluate(kind, paired(truth, pred), Rules(**rules))  # type: ignore[arg-type]
+    return evaluate.evaluate_pairs(kind, find_pairs(truth, pred), Rules(**rules))  # type: ignore[arg-type]
 
 
 def score(kind: str, truth: Path, pred: Path, **rules: float) -> float:
     """The main figure, to nine digits: sums of lengths are rounded."""
     result = judge(kind, truth, pred, **rules)
-    return round(result.figures[KINDS[kind].score], 9)
+    return round(result.figures[TASKS[kind].key_figure], 9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_half_a_metre_against_pixels_is_refused_until_the_size_of_a_pixel_is_given(
     kind: str, tmp_path: Path
 ) -> None:
@@ -80,7 +80,7 @@ def test_half_a_metre_against_pixels_is_refused_until_the_size_of_a_pixel_is_giv
             judge(kind, *sides, pixel_size_m=1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_a_raster_that_is_nowhere_lies_on_the_grid_of_the_other_when_its_pixels_fit(
     kind: str, tmp_path: Path
 ) -> None:
@@ -91,21 +91,21 @@ def test_a_raster_that_is_nowhere_lies_on_the_grid_of_the_other_when_its_pixels_
     assert score(kind, truth, pred, pixel_size_m=0.5) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 @pytest.mark.parametrize("pixel_size_m", [None, 0.5])
 def test_two_rasters_that_are_nowhere_are_of_one_place(
     kind: str, pixel_size_m: float | None, tmp_path: Path
 ) -> None:
     truth, pred = (write(tmp_path / name, street()) for name in ("t.tif", "p.tif"))
     result = judge(kind, truth, pred, **({} if pixel_size_m is None else {"pixel_size_m": 0.5}))
-    assert result.figures[KINDS[kind].score] == 1
-    assert bool(result.unmeasured) == (pixel_size_m is None and kind in TRACED)
+    assert result.figures[TASKS[kind].key_figure] == 1
+    assert bool(result.without_scale) == (pixel_size_m is None and kind in TRACED)
     if kind == "roads":
         side_m = 200 if pixel_size_m is None else 100
         assert result.figures["truth_m"] == pytest.approx(2 * side_m, abs=2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 @pytest.mark.parametrize("other", [Affine.scale(0.3, -0.3), Affine(0.5, 0, 50, 0, -0.5, 0)])
 def test_two_transforms_without_a_crs_say_one_place(
     kind: str, other: Affine, tmp_path: Path
@@ -116,7 +116,7 @@ def test_two_transforms_without_a_crs_say_one_place(
         judge(kind, truth, pred)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_a_crs_that_was_lost_on_one_side_is_that_of_the_other_on_one_grid(
     kind: str, tmp_path: Path
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_crs_that_was_lost_on_one_side_is_that_of_the_other_on_one_grid(
         judge(kind, truth, moved)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_sizes_that_differ_by_a_pixel_are_refused_where_nothing_says_where_they_are(
     kind: str, tmp_path: Path
 ) -> None:
@@ -203,7 +203,7 @@ def test_shapes_that_reach_out_of_a_mask_that_is_nowhere_are_refused(
 def test_lines_in_metres_fit_a_mask_by_the_size_of_its_pixels(tmp_path: Path) -> None:
     raster, vector = write(tmp_path / "p.tif", street()), roads(tmp_path / "t.gpkg", 0.5)
     assert score("roads", vector, raster, pixel_size_m=0.5) == pytest.approx(1, abs=0.01)
-    assert judge("roads", vector, raster).unmeasured
+    assert judge("roads", vector, raster).without_scale
 
 
 def test_folders_are_checked_pair_by_pair(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_the_command_line_takes_the_size_of_a_pixel(
     assert record["rules"]["pixel_size_m"] == 0.5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_an_image_that_is_all_masked_does_not_count(kind: str, tmp_path: Path) -> None:
     write(tmp_path / "t" / "a.tif", street(), HALF, UTM)
     write(tmp_path / "p" / "a.tif", street(shift=30), HALF, UTM)
@@ -249,14 +249,14 @@ def test_an_image_that_is_all_masked_does_not_count(kind: str, tmp_path: Path) -
                    and value != 0)  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_what_is_masked_on_one_side_is_counted_on_neither(kind: str, tmp_path: Path) -> None:
     upper = np.zeros((200, 200), bool)
     upper[:80] = True
     truth = write(tmp_path / "t.tif", street(), HALF, UTM)
     pred = write(tmp_path / "p.tif", street(shift=40), HALF, UTM, valid=upper)
     result = judge(kind, truth, pred)
-    assert result.figures[KINDS[kind].score] == pytest.approx(1)
+    assert result.figures[TASKS[kind].key_figure] == pytest.approx(1)
     assert not result.masked
 
 
@@ -264,7 +264,7 @@ def test_all_images_masked_have_no_score(tmp_path: Path) -> None:
     truth, pred = (
         write(tmp_path / name, street(), HALF, UTM, valid=False) for name in ("t.tif", "p.tif")
     )
-    for kind in KINDS:
+    for kind in TASKS:
         assert math.isnan(score(kind, truth, pred))
 
 
@@ -275,11 +275,11 @@ def test_counts_are_whole_and_ratios_have_three_digits(
 
     truth = write(tmp_path / "t.tif", street(), HALF, UTM)
     counts = {"truth", "found", "pred", "right", "truth_pieces", "pred_pieces", "images_left_out"}
-    for kind in KINDS:
+    for kind in TASKS:
         page = tmp_path / f"{kind}.html"
         assert main(["evaluate", kind, str(truth), str(truth), "--report", str(page)]) == 0
         rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-        assert rows[KINDS[kind].score] == "1.000"
+        assert rows[TASKS[kind].key_figure] == "1.000"
         for name in counts & rows.keys():
             assert rows[name].replace(",", "").isdecimal()
             assert (
@@ -292,12 +292,12 @@ def test_counts_are_whole_and_ratios_have_three_digits(
 
 
 def test_a_length_of_a_metre_is_no_ratio() -> None:
-    assert number("truth_m", 1.0) == "1"
-    assert number("pred_pieces", 1) == "1"
-    assert number("f1", 1.0) == "1.000"
+    assert format_figure("truth_m", 1.0) == "1"
+    assert format_figure("pred_pieces", 1) == "1"
+    assert format_figure("f1", 1.0) == "1.000"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 @pytest.mark.parametrize("threshold", [None, 0.3, 0.5, 0.99, 1, 2, 128, 255])
 @pytest.mark.parametrize("marks", [(1, 255), (255, 1), (1, 1)])
 def test_a_mask_of_ones_is_one_of_255_at_any_threshold(
@@ -329,7 +329,7 @@ def test_a_threshold_below_1_is_a_probability_of_bytes_and_floats(
     assert score(kind, truth, floats, threshold=0.5) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TASKS)
 def test_what_is_not_a_number_is_not_counted(kind: str, tmp_path: Path) -> None:
     truth = write(tmp_path / "t.tif", street(), HALF, UTM)
     prob = (street(shift=40) / np.float32(255)).astype(np.float32)

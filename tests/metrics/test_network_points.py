@@ -39,9 +39,9 @@ def cut_graph(graph: RoadGraph, places: NetworkPoints) -> nx.MultiGraph:
     for road, (u, v) in enumerate(graph.edges):
         length = graph.length_m[road]
         here = [i for i in range(len(places)) if places.road[i] == road]
-        here.sort(key=lambda i: places.share[i])
+        here.sort(key=lambda i: places.fraction[i])
         stops = [("junction", u), *(("place", i) for i in here), ("junction", v)]
-        marks = [0, *(places.share[i] * length for i in here), length]
+        marks = [0, *(places.fraction[i] * length for i in here), length]
         for a, b, x, y in zip(stops, stops[1:], marks, marks[1:], strict=False):
             cut.add_edge(a, b, weight=y - x)
     return cut
@@ -55,7 +55,7 @@ def test_ways_are_those_of_networkx_on_the_graph_cut_at_the_places(
     graph = bent(network)
     road = np.arange(len(shares)) % len(graph)
     places = concat_points(junction_points(graph), NetworkPoints(road, np.array(shares, float)))
-    ways = Network(graph, graph.length_m).ways(places, places)
+    ways = Network(graph, graph.length_m).shortest_paths(places, places)
     cut = cut_graph(graph, places)
     for i in range(len(places)):
         expected = nx.single_source_dijkstra_path_length(cut, ("place", i))
@@ -80,7 +80,7 @@ def test_the_nearest_place_is_as_near_as_the_nearest_road(
 def test_no_way_leads_to_nowhere() -> None:
     graph = bent([(0, 1, 0)])
     places = NetworkPoints(np.array([0, OFF_NETWORK]), np.array([0.5, 0.0]))
-    assert Network(graph, graph.length_m).ways(places, places).tolist() == [
+    assert Network(graph, graph.length_m).shortest_paths(places, places).tolist() == [
         [0, np.inf],
         [np.inf, np.inf],
     ]

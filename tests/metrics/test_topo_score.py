@@ -55,7 +55,7 @@ def naive(
     truth: RoadGraph, pred: RoadGraph, starts: NetworkPoints, hole_m: float
 ) -> DetectionCounts:
     total = DetectionCounts()
-    for road, share in zip(starts.road.tolist(), starts.share.tolist(), strict=True):
+    for road, share in zip(starts.road.tolist(), starts.fraction.tolist(), strict=True):
         at_m = share * truth.length_m[road]
         holes = naive_points(truth, road, at_m, 9, 60)
         start = truth.lines[road].interpolate(at_m)

@@ -17,7 +17,7 @@ from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.raster import Area, Grid, SceneOptions, open_scene
 from terralink.raster.geometry import join_at_180, split_at_180, to_rfc7946
-from terralink.vector.layers import Layer, read_vectors, write_geojson
+from terralink.vector.layers import Layer, read_layer, write_geojson
 
 WGS84 = CRS.from_epsg(4326)
 LAT = -17.0
@@ -146,7 +146,7 @@ def test_geojson_of_areas_has_counter_clockwise_rings_and_no_crs(tmp_path: Path)
     assert not shapely.LinearRing(inner).is_ccw
     assert -118 < outer[0][0] < -115
     assert len(str(outer[0][0]).partition(".")[2]) > 6
-    assert read_vectors(tmp_path / "a.geojson", None).crs == WGS84
+    assert read_layer(tmp_path / "a.geojson", None).crs == WGS84
 
 
 def test_a_polygon_across_180_degrees_comes_back_as_one(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_polygon_across_180_degrees_comes_back_as_one(tmp_path: Path) -> None:
     write_geojson(tmp_path / "a.geojson", layer, WGS84)
     told = json.loads((tmp_path / "a.geojson").read_text())
     assert told["features"][0]["geometry"]["type"] == "MultiPolygon"
-    (shape,) = read_vectors(tmp_path / "a.geojson", None).geometry
+    (shape,) = read_layer(tmp_path / "a.geojson", None).geometry
     assert shape.geom_type == "Polygon"
     assert shape.equals(shapely.box(179, 0, 181, 1))
 

@@ -18,7 +18,7 @@ from pyproj import CRS, Transformer
 from terralink.raster import Grid, tile_grid
 from terralink.raster.grid import parse_xyz
 from terralink.vector import rasterize as drawn
-from terralink.vector.osm import read
+from terralink.vector.osm import read_tables
 from terralink.vector.rasterize import burn
 
 UTM = CRS.from_epsg(32611)
@@ -122,19 +122,19 @@ def test_a_pixel_is_road_when_its_centre_is_within_half_a_width(
 def test_roads_of_a_graph_are_as_wide_as_they_say() -> None:
     lines = [shapely.LineString([(600000, y), (600150, y)]) for y in (3999980.0, 3999940.0)]
     graph = SimpleNamespace(lines=np.array(lines), width_m=np.array([10, np.nan]), crs=UTM)
-    told = drawn.roads(graph, METRES)
+    told = drawn.rasterize_roads(graph, METRES)
     assert told.grid == METRES
     assert told.array.dtype == np.uint8
     column = told.array[:, 150]
     assert (column[:80].sum(), column[80:].sum()) == (20, 8)
-    assert drawn.roads(graph, METRES, width_m=6).array[:, 150].sum() == 24
+    assert drawn.rasterize_roads(graph, METRES, width_m=6).array[:, 150].sum() == 24
 
 
 def test_buildings_keep_their_courtyards() -> None:
     house = shapely.box(600010, 3999950, 600030, 3999990).difference(
         shapely.box(600015, 3999960, 600025, 3999980)
     )
-    label = drawn.buildings(gpd.GeoDataFrame(geometry=[house], crs=UTM), METRES).array
+    label = drawn.rasterize_buildings(gpd.GeoDataFrame(geometry=[house], crs=UTM), METRES).array
     assert label.sum() == 40 * 80 - 20 * 40
     assert label[60, 40] == 0
 
@@ -153,11 +153,11 @@ def test_real_buildings_are_drawn_as_a_second_rasteriser_does(
 ) -> None:
     features = json.loads((data_root / labels).read_text())["features"]
     shapes = np.array([shapely.geometry.shape(each["geometry"]) for each in features])
-    buildings = read(data_root / labels).buildings
+    buildings = read_tables(data_root / labels).buildings
     same, both, either = [], 0, 0
     for path in sorted((data_root / images).iterdir())[::24]:
         tile = parse_xyz(path)
-        ours = drawn.buildings(buildings, tile_grid(*tile)).array > 0
+        ours = drawn.rasterize_buildings(buildings, tile_grid(*tile)).array > 0
         houses = shapely.transform(shapes, lambda lonlat, tile=tile: _tile_colrow(lonlat, *tile))
         houses = houses[shapely.intersects(houses, shapely.box(0, 0, 256, 256))]
         same.append(np.array_equal(ours, _at_centres(houses)))

@@ -93,7 +93,7 @@ def run_evaluate(
         evaluate.unpack_submission(pred, truth=truth) as files,
         console.show_progress(kind.value) as update,
     ):
-        pairs = evaluate.paired(truth, files)
+        pairs = evaluate.find_pairs(truth, files)
         rules = evaluate.Rules(
             threshold=threshold,
             patch_px=patch_px,
@@ -103,22 +103,22 @@ def run_evaluate(
             sample=sample,
             pixel_size_m=pixel_size_m,
         )
-        result = evaluate.evaluate(kind.value, pairs, rules, progress=update)
+        result = evaluate.evaluate_pairs(kind.value, pairs, rules, progress=update)
         if report is not None:
             command = f"terralink evaluate {kind.value} {truth} {pred}"
-            evaluate.page(result, command=command, worst=worst).write(report)
-    _note("without a partner, and not scored", [str(path) for path in pairs.alone])
+            evaluate.build_page(result, command=command, worst=worst).write(report)
+    _note("without a partner, and not scored", [str(path) for path in pairs.unpaired])
     _note(
         "rasters that say nothing of their place, so lengths are in pixels (--pixel-size METRES)",
-        result.unmeasured,
+        result.without_scale,
     )
     took_s = perf_counter() - started
     record = {
         "kind": kind.value,
         "pairs": len(result.cases),
-        "rules": dict(result.judged_by),
-        "alone": [str(path) for path in pairs.alone],
-        "apart": list(result.apart),
+        "rules": dict(result.parameters),
+        "alone": [str(path) for path in pairs.unpaired],
+        "apart": list(result.disjoint),
         "masked": list(result.masked),
         "figures": dict(result.figures),
         "cases": [{"name": case.pair.name, **case.figures} for case in result.cases],
@@ -130,8 +130,15 @@ def run_evaluate(
         as_json=as_json,
         lines=[
             ("pairs", f"{len(result.cases):,}"),
-            *((name, evaluate.number(name, value)) for name, value in result.figures.items()),
-            *([("do not overlap", _some(result.apart, "scored as 0"))] if result.apart else []),
+            *(
+                (name, evaluate.format_figure(name, value))
+                for name, value in result.figures.items()
+            ),
+            *(
+                [("do not overlap", _some(result.disjoint, "scored as 0"))]
+                if result.disjoint
+                else []
+            ),
             *([("all masked", _some(result.masked, "left out"))] if result.masked else []),
             ("took", console.format_duration(took_s)),
             *([("to look at", report)] if report else []),

@@ -15,7 +15,7 @@ from terralink.errors import InputError
 if TYPE_CHECKING:
     from terralink.raster import Grid
     from terralink.vector.labels import LabelClass
-    from terralink.vector.osm import Osm
+    from terralink.vector.osm import OsmTables
 
     # What is drawn on a grid
     Drawn: TypeAlias = Callable[[Grid], Sequence[LabelClass]]
@@ -93,15 +93,15 @@ def run_rasterize(
     results = _results(like, out)
     options.check_outputs(results.values(), scenes=results, files=files or (), overwrite=overwrite)
     numbers = _numbers(values, what)
-    from terralink.vector.labels import classes_of
-    from terralink.vector.osm import RoadChoice
+    from terralink.vector.labels import make_classes
+    from terralink.vector.osm import RoadFilter
 
-    choice = RoadChoice(
+    road_filter = RoadFilter(
         bridges=bridges, tunnels=tunnels, links=links, service=service, tracks=tracks
     )
 
-    def classes(osm: "Osm") -> "list[LabelClass]":
-        return classes_of(osm, numbers, choice=choice, lane_m=lane_m, width_m=width_m)
+    def classes(osm: "OsmTables") -> "list[LabelClass]":
+        return make_classes(osm, numbers, road_filter=road_filter, lane_m=lane_m, width_m=width_m)
 
     drawn = _fetched(files, classes) if fetch else _of_files(files, what, classes)
     if files:
@@ -141,14 +141,14 @@ def _label(
     from terralink.vector import labels
 
     with open_source(scene, assumed_crs=crs) as source:
-        grid = labels.tile_place(source) if tiles else labels.place(source)
-        counts = labels.write(result, drawn(grid), source, grid=grid, progress=told)
+        grid = labels.find_tile_grid(source) if tiles else labels.find_grid(source)
+        counts = labels.write_label(result, drawn(grid), source, grid=grid, progress=told)
     parts = {name: count / (grid.height * grid.width) for name, count in counts.items()}
     return {"scene": str(scene), "pixels": counts, "parts": parts, "written": str(result)}
 
 
 def _of_files(
-    files: list[Path] | None, what: What, classes: "Callable[[Osm], list[LabelClass]]"
+    files: list[Path] | None, what: What, classes: "Callable[[OsmTables], list[LabelClass]]"
 ) -> "Drawn":
     """The same shapes for every grid, read once."""
     from terralink.vector import labels, osm
@@ -156,8 +156,8 @@ def _of_files(
     if not files:
         raise InputError("nothing to draw: name a file of roads or buildings, or give --fetch")
     found: list[LabelClass] = []
-    tables = [osm.read(path) for path in files]
-    labels.check_kind(files, tables, what.classes)
+    tables = [osm.read_tables(path) for path in files]
+    labels.check_content(files, tables, what.classes)
     for path, read in zip(files, tables, strict=True):
         if read.roads.crs is None:
             raise InputError(
@@ -175,19 +175,21 @@ def _check_place(file: Path, scenes: list[Path], drawn: "Drawn", *, tiles: bool)
 
     for scene in scenes:
         with open_source(scene) as source:
-            grid = labels.tile_place(source) if tiles else labels.place(source)
-        if labels.lies_on(drawn(grid), grid):
+            grid = labels.find_tile_grid(source) if tiles else labels.find_grid(source)
+        if labels.overlaps_grid(drawn(grid), grid):
             return
-    raise labels.told_apart(file, drawn(grid), scene, grid)
+    raise labels.disjoint_error(file, drawn(grid), scene, grid)
 
 
-def _fetched(files: list[Path] | None, classes: "Callable[[Osm], list[LabelClass]]") -> "Drawn":
+def _fetched(
+    files: list[Path] | None, classes: "Callable[[OsmTables], list[LabelClass]]"
+) -> "Drawn":
     """What lies around each grid."""
     from terralink.vector import osm
 
     if files:
         raise InputError("name files or give --fetch, not both")
-    return lambda grid: classes(osm.fetch(grid))
+    return lambda grid: classes(osm.fetch_tables(grid))
 
 
 def _results(like: list[Path], out: Path) -> dict[Path, Path]:

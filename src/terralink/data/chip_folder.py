@@ -153,7 +153,7 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
         assert each.shapes.crs is not None
         there = Transformer.from_crs(grid.crs, each.shapes.crs, always_xy=True)
         border = _sent(shapely.box(*grid.bounds), there)
-        near = np.sort(each.shapes.near(grid))
+        near = np.sort(each.shapes.find_near(grid))
         for shape, width_m in zip(
             shapely.intersection(shapely.make_valid(each.shapes.geometry[near]), border),
             each.shapes.width_m[near],

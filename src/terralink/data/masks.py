@@ -208,7 +208,7 @@ class DrawnMasks:
 
     def drawn(self, path: Path, grid: Grid) -> NDArray[np.uint8]:
         """The mask of a grid from the shapes of a file."""
-        mask: NDArray[np.uint8] = labels.draw(self.classes(path), grid).array
+        mask: NDArray[np.uint8] = labels.draw_label(self.classes(path), grid).array
         return mask
 
     def classes(self, path: Path) -> Sequence[labels.LabelClass]:
@@ -253,7 +253,7 @@ def check_labels(drawn: DrawnOnScenes, scenes: Sequence[Path]) -> list[Path]:
             classes = drawn.masks.classes(path)
             if any(len(each.shapes) for each in classes):
                 with open_source(scene) as source:
-                    raise labels.told_apart(path, classes, scene, source.grid)
+                    raise labels.disjoint_error(path, classes, scene, source.grid)
     return empty
 
 
@@ -263,13 +263,13 @@ def _is_met(drawn: DrawnOnScenes, scene: Path) -> bool:
     if grid.crs is None:
         return True  # it is refused when it is cut
     path = drawn.of if isinstance(drawn.of, Path) else drawn.of[scene]
-    return labels.lies_on(drawn.masks.classes(path), grid)
+    return labels.overlaps_grid(drawn.masks.classes(path), grid)
 
 
 def _check_kind(paths: Sequence[Path], masks: DrawnMasks) -> None:
     """Raise ``InputError`` where no file holds what is drawn."""
     if not any(len(each.shapes) for path in paths for each in masks.classes(path)):
-        labels.check_kind(paths, [osm.read(path) for path in paths], list(masks.values))
+        labels.check_content(paths, [osm.read_tables(path) for path in paths], list(masks.values))
 
 
 def labels_of(
@@ -285,7 +285,7 @@ def labels_of(
     """
     if path.is_dir():
         shapes = [each for each in path.iterdir() if osm.is_vector(each)]
-        _, partners = paired(scenes, shapes or files(path), osm.stem_of)
+        _, partners = paired(scenes, shapes or files(path), osm.file_stem)
         of = dict(zip(sorted(scenes), partners, strict=True))
         return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values, threshold)
     if not path.is_file():
@@ -303,13 +303,13 @@ def shapes_of(
     path: Path, values: tuple[tuple[Drawn, int], ...], width_m: float | None
 ) -> tuple[labels.LabelClass, ...]:
     """The roads and buildings of a file, ready to be drawn; roofs come last."""
-    read = osm.read(path)
+    read = osm.read_tables(path)
     for table in (read.roads, read.buildings):
         if len(table) and table.crs is None:
             raise InputError(
                 f"{path} names no CRS, so its shapes lie nowhere on Earth; name it one"
             )
-    found = labels.classes_of(read, dict(values), width_m=width_m)
+    found = labels.make_classes(read, dict(values), width_m=width_m)
     return tuple(sorted(found, key=lambda each: each.name == "building"))
 
 

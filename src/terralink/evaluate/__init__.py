@@ -9,22 +9,22 @@ report  a page with the worst cases drawn
 """
 
 from terralink.evaluate.inputs import Rules
-from terralink.evaluate.pairs import Pair, Pairs, paired
-from terralink.evaluate.report import number, page
-from terralink.evaluate.tasks import KINDS, Case, Kind, Result, evaluate
+from terralink.evaluate.pairs import Pair, Pairs, find_pairs
+from terralink.evaluate.report import build_page, format_figure
+from terralink.evaluate.tasks import TASKS, Case, Result, Task, evaluate_pairs
 from terralink.metrics.epfl import unpack_submission
 
 __all__ = [
-    "KINDS",
+    "TASKS",
     "Case",
-    "Kind",
     "Pair",
     "Pairs",
     "Result",
     "Rules",
-    "evaluate",
-    "number",
-    "page",
-    "paired",
+    "Task",
+    "build_page",
+    "evaluate_pairs",
+    "find_pairs",
+    "format_figure",
     "unpack_submission",
 ]

@@ -63,20 +63,20 @@ class Band(NamedTuple):
 class Side(Generic[Found]):
     """What a file of a pair holds.
 
-    found     its roads or buildings
-    extent    where it lies: around the shapes of a vector file, or all of a raster; a file without
+    data       its roads or buildings
+    extent     where it lies: around the shapes of a vector file, or all of a raster; a file without
               shapes is nowhere, and belongs to any other
-    measured  False for a raster that counts pixels, since nothing says how large they are
-    masked    True for a raster that has no valid pixel, of its own or together with the other one
+    has_scale  False for a raster without a pixel size: lengths are in pixels
+    is_masked  True for a raster that has no valid pixel, of its own or together with the other one
     """
 
-    found: Found
+    data: Found
     extent: Extent | None
-    measured: bool = True
-    masked: bool = False
+    has_scale: bool = True
+    is_masked: bool = False
 
 
-def bands(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
+def load_masks(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
     """Both masks in whole-width rows; raises ``InputError`` where they are not of one place."""
     for path in (pair.truth, pair.pred):
         if is_vector(path):
@@ -86,15 +86,15 @@ def bands(pair: Pair, rules: Rules, *, rows: int = _ROWS) -> Iterator[Band]:
     assert pred is not None
     check_one_grid(pair, truth, pred)
     both = zip(
-        _mask_bands(pair.truth, truth, rules.threshold, rows=rows),
-        _mask_bands(pair.pred, pred, rules.threshold, rows=rows),
+        _read_mask(pair.truth, truth, rules.threshold, rows=rows),
+        _read_mask(pair.pred, pred, rules.threshold, rows=rows),
         strict=True,
     )
     for t, p in both:
-        yield Band(t.array, p.array, _valid(t, p), t.grid)
+        yield Band(t.array, p.array, _both_valid(t, p), t.grid)
 
 
-def roads(pair: Pair, rules: Rules) -> tuple[Side[RoadGraph], Side[RoadGraph]]:
+def load_roads(pair: Pair, rules: Rules) -> tuple[Side[RoadGraph], Side[RoadGraph]]:
     """Roads of both files: of a vector, joined where lines share a point, or traced from a mask.
 
     Raises ``InputError`` where two rasters, or a raster and a vector, are not of one place.
@@ -103,10 +103,10 @@ def roads(pair: Pair, rules: Rules) -> tuple[Side[RoadGraph], Side[RoadGraph]]:
     def read(path: Path) -> RoadGraph:
         return RoadGraph.from_file(path, noding="vertices")
 
-    return _sides(pair, rules, read, vectorize.RoadTracer)
+    return _load_sides(pair, rules, read, vectorize.RoadTracer)
 
 
-def buildings(pair: Pair, rules: Rules) -> tuple[Side[Buildings], Side[Buildings]]:
+def load_buildings(pair: Pair, rules: Rules) -> tuple[Side[Buildings], Side[Buildings]]:
     """Buildings of both files: polygons, or the pieces of a mask with their outlines as they are.
 
     Raises ``InputError`` where two rasters, or a raster and a vector, are not of one place.
@@ -117,7 +117,7 @@ def buildings(pair: Pair, rules: Rules) -> tuple[Side[Buildings], Side[Buildings
             vectorize.BuildingOptions(neck=0, min_area_m2=0, min_hole_m2=0, right_angles=False)
         )
 
-    return _sides(pair, rules, read_buildings, tracer)
+    return _load_sides(pair, rules, read_buildings, tracer)
 
 
 class _Tracer(Protocol[Traced]):
@@ -125,16 +125,16 @@ class _Tracer(Protocol[Traced]):
     def finish(self) -> Traced: ...
 
 
-def _sides(
+def _load_sides(
     pair: Pair, rules: Rules, read: Callable[[Path], Found], tracer: Callable[[], _Tracer[Found]]
 ) -> tuple[Side[Found], Side[Found]]:
     paths = pair.truth, pair.pred
     t_grid, p_grid = find_grids(pair, rules.pixel_size_m)
     if t_grid is not None and p_grid is not None and is_one_grid(t_grid, p_grid):
-        truth, pred = _trace(paths, (t_grid, p_grid), rules, tracer)
+        truth, pred = _trace_masks(paths, (t_grid, p_grid), rules, tracer)
         return truth, pred
     truth, pred = (
-        _vector(read(path)) if grid is None else _trace([path], [grid], rules, tracer)[0]
+        _vector_side(read(path)) if grid is None else _trace_masks([path], [grid], rules, tracer)[0]
         for path, grid in zip(paths, (t_grid, p_grid), strict=True)
     )
     if t_grid is not None:
@@ -144,18 +144,18 @@ def _sides(
     return truth, pred
 
 
-def _vector(found: Found) -> Side[Found]:
-    return Side(found, _around(found))
+def _vector_side(found: Found) -> Side[Found]:
+    return Side(found, _find_extent(found))
 
 
-def _around(found: RoadGraph | Buildings) -> Extent | None:
+def _find_extent(found: RoadGraph | Buildings) -> Extent | None:
     if isinstance(found, RoadGraph):
         return Extent.of(found.lines, found.crs)
     crs = CRS.from_user_input(found.crs) if found.crs is not None else None
     return Extent.of(np.asarray(found.geometry, dtype=object), crs)
 
 
-def _trace(
+def _trace_masks(
     paths: Sequence[Path],
     grid_of: Sequence[Grid],
     rules: Rules,
@@ -164,23 +164,23 @@ def _trace(
     """Trace masks of one grid: where one of them is not valid, none is."""
     tracers, masked = [tracer() for _ in paths], True
     each = (
-        _mask_bands(path, grid, rules.threshold) for path, grid in zip(paths, grid_of, strict=True)
+        _read_mask(path, grid, rules.threshold) for path, grid in zip(paths, grid_of, strict=True)
     )
     for rows in zip(*each, strict=True):
-        valid = _valid(*rows)
+        valid = _both_valid(*rows)
         masked = masked and not valid.any()
         for one, band in zip(tracers, rows, strict=True):
             one.add(replace(band, valid=valid))
     sides = []
     for one, grid in zip(tracers, grid_of, strict=True):
         found = one.finish()
-        extent = Extent(grid.bounds, grid.crs) if _around(found) else None
+        extent = Extent(grid.bounds, grid.crs) if _find_extent(found) else None
         measured = rules.pixel_size_m is not None or is_placed(grid)
         sides.append(Side(found, extent, measured, masked))
     return sides
 
 
-def _mask_bands(
+def _read_mask(
     path: Path, grid: Grid, threshold: float | None, *, rows: int = _ROWS
 ) -> Iterator[Raster]:
     """A mask in whole-width rows on ``grid``, always with what is valid.
@@ -222,6 +222,6 @@ def _least_value(source: Source, threshold: float) -> float:
     return min_positive_value(threshold, full) if whole else threshold * full * (1 - 1e-9)
 
 
-def _valid(*bands: Raster) -> Mask:
+def _both_valid(*bands: Raster) -> Mask:
     each = [band.valid for band in bands if band.valid is not None]
     return np.asarray(np.logical_and.reduce(each))

@@ -26,7 +26,7 @@ from terralink.errors import InputError
 from terralink.raster import Grid
 from terralink.raster.source import open_source
 from terralink.vector import osm
-from terralink.vector.osm import stem_of
+from terralink.vector.osm import file_stem
 from terralink.vector.projection import Extent
 
 RASTERS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".vrt", ".bmp", ".gif"})
@@ -48,10 +48,10 @@ class Pairs:
     """The pairs, sorted by name, and the files that have no partner."""
 
     pairs: tuple[Pair, ...]
-    alone: tuple[Path, ...] = ()
+    unpaired: tuple[Path, ...] = ()
 
 
-def paired(truth: Path, pred: Path) -> Pairs:
+def find_pairs(truth: Path, pred: Path) -> Pairs:
     """Pair two files, or the files of two folders that have the same stem.
 
     In folders rasters and vectors count, by their suffix. Raises ``InputError`` where one is a
@@ -63,7 +63,7 @@ def paired(truth: Path, pred: Path) -> Pairs:
     if truth.is_dir() != pred.is_dir():
         raise InputError(f"two files or two folders are wanted, not {truth} and {pred}")
     if not truth.is_dir():
-        return Pairs((Pair(stem_of(truth), truth, pred),))
+        return Pairs((Pair(file_stem(truth), truth, pred),))
     wanted, given = _by_stem(truth), _by_stem(pred)
     both = sorted(wanted.keys() & given.keys())
     if not both:
@@ -77,7 +77,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if not (is_vector(path) or path.suffix.lower() in RASTERS):
             continue
-        first = found.setdefault(stem_of(path), path)
+        first = found.setdefault(file_stem(path), path)
         if first != path:
             raise InputError(f"{folder} has {first.name} and {path.name}: which of them is meant?")
     return found
@@ -89,7 +89,7 @@ def is_vector(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _RasterGrid:
     """A raster's grid, and whether the file itself says where that is."""
 
     path: Path
@@ -102,20 +102,20 @@ def find_grids(pair: Pair, pixel_size_m: float | None) -> tuple[Grid | None, Gri
 
     Raises ``InputError`` where two rasters are not of one place, or do not say so.
     """
-    truth, pred = (_read(path, pixel_size_m) for path in (pair.truth, pair.pred))
+    truth, pred = (_read_grid(path, pixel_size_m) for path in (pair.truth, pair.pred))
     if truth is None or pred is None:
         return (truth.grid if truth else None), (pred.grid if pred else None)
     if not truth.placed and not pred.placed:
         _check_one_size(pair, truth.grid, pred.grid)
         return truth.grid, pred.grid
     if truth.placed and pred.placed:
-        return _both_placed(pair, truth, pred)
+        return _match_placed(pair, truth, pred)
     lost, found = (pred, truth) if truth.placed else (truth, pred)
     _check_one_size(pair, truth.grid, pred.grid)
     if pixel_size_m is None:
         raise InputError(
             f"{pair.name}: {lost.path} says nothing of its place, {found.path} lies at "
-            f"{_place(found.grid)}; if both show the same ground, {_SAY}"
+            f"{_describe(found.grid)}; if both show the same ground, {_SAY}"
         )
     _check_pixel_size(found, pixel_size_m)
     return found.grid, found.grid
@@ -127,14 +127,16 @@ def check_one_grid(pair: Pair, truth: Grid, pred: Grid) -> None:
     if not is_one_grid(truth, pred):
         raise InputError(
             f"{pair.name}: truth and prediction do not overlap pixel by pixel; truth is at "
-            f"{_place(truth)}, prediction at {_place(pred)}"
+            f"{_describe(truth)}, prediction at {_describe(pred)}"
         )
 
 
 def is_one_grid(truth: Grid, pred: Grid) -> bool:
     """Whether both have the same pixels, up to half of one."""
     return (
-        truth.shape == pred.shape and truth.crs == pred.crs and _corners_apart_px(truth, pred) < 0.5
+        truth.shape == pred.shape
+        and truth.crs == pred.crs
+        and _max_corner_distance_px(truth, pred) < 0.5
     )
 
 
@@ -163,12 +165,12 @@ def check_vector(pair: Pair, raster: Path, grid: Grid, vector: Extent | None) ->
         )
 
 
-def _read(path: Path, pixel_size_m: float | None) -> _Placed | None:
+def _read_grid(path: Path, pixel_size_m: float | None) -> _RasterGrid | None:
     if is_vector(path):
         return None
     with open_source(path, expand_palette=False) as source:
         grid = source.grid
-    placed = _Placed(path, grid, is_placed(grid))
+    placed = _RasterGrid(path, grid, is_placed(grid))
     if placed.placed:
         if grid.crs is None and pixel_size_m is not None:
             _check_pixel_size(placed, pixel_size_m)
@@ -176,7 +178,7 @@ def _read(path: Path, pixel_size_m: float | None) -> _Placed | None:
     return replace(placed, grid=replace(grid, transform=Affine.scale(pixel_size_m or 1.0)))
 
 
-def _both_placed(pair: Pair, truth: _Placed, pred: _Placed) -> tuple[Grid, Grid]:
+def _match_placed(pair: Pair, truth: _RasterGrid, pred: _RasterGrid) -> tuple[Grid, Grid]:
     """The grids of RULES 3 and 4."""
     grids = truth.grid, pred.grid
     crs = truth.grid.crs or pred.grid.crs
@@ -189,15 +191,15 @@ def _both_placed(pair: Pair, truth: _Placed, pred: _Placed) -> tuple[Grid, Grid]
         lost = truth if truth.grid.crs is None else pred
         raise InputError(
             f"{pair.name}: {lost.path} has no CRS and the other one has, and they do not lie on "
-            f"one grid: truth is at {_place(truth.grid)}, prediction at {_place(pred.grid)}; give "
-            "it its CRS: gdal_edit.py -a_srs EPSG:... FILE"
+            f"one grid: truth is at {_describe(truth.grid)}, prediction at "
+            f"{_describe(pred.grid)}; give it its CRS: gdal_edit.py -a_srs EPSG:... FILE"
         )
     apart = np.abs(np.subtract(truth.grid.bounds, pred.grid.bounds)).max()
     if apart > max(*truth.grid.pixel_size_m, *pred.grid.pixel_size_m):
         raise InputError(
             f"{pair.name}: truth and prediction have no CRS and do not lie on one grid: truth is "
-            f"at {_place(truth.grid)}, prediction at {_place(pred.grid)}; take the transform away "
-            f"that is wrong (gdal_edit.py -unsetgt FILE) and {_SAY}"
+            f"at {_describe(truth.grid)}, prediction at {_describe(pred.grid)}; take away the "
+            f"transform that is wrong (gdal_edit.py -unsetgt FILE) and {_SAY}"
         )
     return grids
 
@@ -210,7 +212,7 @@ def _check_one_size(pair: Pair, truth: Grid, pred: Grid) -> None:
         )
 
 
-def _check_pixel_size(placed: _Placed, pixel_size_m: float) -> None:
+def _check_pixel_size(placed: _RasterGrid, pixel_size_m: float) -> None:
     across, down = placed.grid.pixel_size_m
     if max(abs(side / pixel_size_m - 1) for side in (across, down)) > _SAME_SIZE_WITHIN:
         raise InputError(
@@ -219,12 +221,12 @@ def _check_pixel_size(placed: _Placed, pixel_size_m: float) -> None:
         )
 
 
-def _corners_apart_px(truth: Grid, pred: Grid) -> float:
+def _max_corner_distance_px(truth: Grid, pred: Grid) -> float:
     corners = [0, pred.width, 0, pred.width], [0, 0, pred.height, pred.height]
     there = truth.colrow(*pred.xy(*corners))
     return float(np.abs(np.subtract(there, corners)).max())
 
 
-def _place(grid: Grid) -> str:
+def _describe(grid: Grid) -> str:
     unit = " m" if grid.crs is not None else ""
     return f"{Extent(grid.bounds, grid.crs)}, in pixels of {grid.pixel_size_m[0]:.3g}{unit}"

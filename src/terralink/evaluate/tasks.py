@@ -41,35 +41,35 @@ class RoadScores:
 
 
 @dataclass(frozen=True)
-class Judged:
+class PairScore:
     """The part of a pair, and where its sides are, if both are somewhere.
 
     Masks are compared pixel by pixel: they are of one place, or an error.
 
     masked      one side has no valid pixel: there is nothing to judge
-    unmeasured  lengths are in pixels, since nothing says how large they are
+    without_scale  lengths are in pixels, since nothing says how large they are
     """
 
     part: Any
-    places: tuple[Extent, Extent] | None = None
-    apart: bool = False
+    extents: tuple[Extent, Extent] | None = None
+    disjoint: bool = False
     masked: bool = False
-    unmeasured: bool = False
+    without_scale: bool = False
 
 
 @dataclass(frozen=True)
-class Kind:
+class Task:
     """One way to score.
 
-    judge    a pair to its part
-    figures  a part, or a sum of parts, to named numbers
-    score    the figure that tells good cases from bad
-    rules    the names of those of ``Rules`` that it goes by
+    score_pair  a pair to its part
+    to_figures  a part, or a sum of parts, to named numbers
+    key_figure  the name of the figure that cases are sorted by
+    rules       the names of those of ``Rules`` that it goes by
     """
 
-    judge: Callable[[Pair, Rules], Judged]
-    figures: Callable[[Any], Figures]
-    score: str
+    score_pair: Callable[[Pair, Rules], PairScore]
+    to_figures: Callable[[Any], Figures]
+    key_figure: str
     rules: tuple[str, ...]
 
 
@@ -85,23 +85,23 @@ class Case:
 class Result:
     """All cases, the figures of their sum, and what they were judged by.
 
-    apart       the names of pairs that do not overlap: they are zeros
-    masked      those without a pixel that is valid on both sides: they do not count
-    unmeasured  those whose lengths are in pixels
+    disjoint       the names of pairs that do not overlap: they are zeros
+    masked         those without a pixel that is valid on both sides: they do not count
+    without_scale  those whose lengths are in pixels
     """
 
-    kind: str
+    task: str
     cases: tuple[Case, ...]
     figures: Figures
     rules: Rules
-    apart: tuple[str, ...] = ()
+    disjoint: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
-    unmeasured: tuple[str, ...] = ()
+    without_scale: tuple[str, ...] = ()
 
     @property
-    def judged_by(self) -> Mapping[str, float | str]:
+    def parameters(self) -> Mapping[str, float | str]:
         """The rules that this kind goes by; without a threshold all but 0 is positive."""
-        named = {name: getattr(self.rules, name) for name in KINDS[self.kind].rules}
+        named = {name: getattr(self.rules, name) for name in TASKS[self.task].rules}
         if self.rules.pixel_size_m is not None:
             named["pixel_size_m"] = self.rules.pixel_size_m
         return {name: "none" if value is None else value for name, value in named.items()}
@@ -109,7 +109,7 @@ class Result:
     @property
     def worst(self) -> list[Case]:
         """The cases from bad to good; those with nothing to judge come last."""
-        score = KINDS[self.kind].score
+        score = TASKS[self.task].key_figure
 
         def rank(case: Case) -> tuple[bool, float]:
             return math.isnan(case.figures[score]), case.figures[score]
@@ -117,7 +117,7 @@ class Result:
         return sorted(self.cases, key=rank)
 
 
-def evaluate(
+def evaluate_pairs(
     kind: str, pairs: Pairs, rules: Rules, *, progress: Callable[[float], None] = lambda _part: None
 ) -> Result:
     """Judge all pairs; raises ``InputError`` with the pair's name for what cannot be compared.
@@ -126,11 +126,11 @@ def evaluate(
     are, it is an error: the zero would tell of the files. Where some are they are zeros, and named:
     a chip may have its one road in the wrong corner.
     """
-    how = KINDS[kind]
+    how = TASKS[kind]
     judged = []
     for number, pair in enumerate(pairs.pairs):
         try:
-            judged.append(how.judge(pair, rules))
+            judged.append(how.score_pair(pair, rules))
         except InputError as error:
             told = str(error)
             raise InputError(told if pair.name in told else f"{pair.name}: {told}") from error
@@ -138,56 +138,56 @@ def evaluate(
     each = list(zip(pairs.pairs, judged, strict=True))
     return Result(
         kind,
-        tuple(Case(pair, how.figures(one.part)) for pair, one in each),
-        how.figures(reduce(add, (one.part for one in judged))),
+        tuple(Case(pair, how.to_figures(one.part)) for pair, one in each),
+        how.to_figures(reduce(add, (one.part for one in judged))),
         rules,
-        apart=_apart(each),
+        disjoint=_find_disjoint(each),
         masked=tuple(pair.name for pair, one in each if one.masked),
-        unmeasured=tuple(pair.name for pair, one in each if one.unmeasured),
+        without_scale=tuple(pair.name for pair, one in each if one.without_scale),
     )
 
 
-def _apart(each: Sequence[tuple[Pair, Judged]]) -> tuple[str, ...]:
+def _find_disjoint(each: Sequence[tuple[Pair, PairScore]]) -> tuple[str, ...]:
     """The names of the pairs that are apart; raises ``InputError`` where none is together."""
-    apart = [(pair.name, one.places) for pair, one in each if one.places and one.apart]
-    if not apart or any(one.places and not one.apart for _, one in each):
+    apart = [(pair.name, one.extents) for pair, one in each if one.extents and one.disjoint]
+    if not apart or any(one.extents and not one.disjoint for _, one in each):
         return tuple(name for name, _ in apart)
     name, places = apart[0]
     which = f"the first of {len(apart)} pairs, {name}" if len(each) > 1 else name
     raise InputError(f"{which}: {disjoint_message(*places)}")
 
 
-def _pixels(pair: Pair, rules: Rules) -> Judged:
+def _score_pixels(pair: Pair, rules: Rules) -> PairScore:
     counts = metrics.Confusion.zero()
-    for band in inputs.bands(pair, rules):
+    for band in inputs.load_masks(pair, rules):
         counts += metrics.Confusion.of(band.truth, band.pred, valid=band.valid)
-    return _counted(counts)
+    return _score_counts(counts)
 
 
-def _patches(pair: Pair, rules: Rules) -> Judged:
+def _score_patches(pair: Pair, rules: Rules) -> PairScore:
     counts = metrics.Confusion.zero()
     rows = rules.patch_px * max(1, 1024 // rules.patch_px)
-    for band in inputs.bands(pair, rules, rows=rows):
+    for band in inputs.load_masks(pair, rules, rows=rows):
         counts += metrics.count_patches(
             band.truth, band.pred, patch_px=rules.patch_px, valid=band.valid
         )
-    return _counted(counts)
+    return _score_counts(counts)
 
 
-def _counted(counts: metrics.Confusion) -> Judged:
-    return Judged(_Counted(counts, counts.image_iou()), masked=not counts.counts.any())
+def _score_counts(counts: metrics.Confusion) -> PairScore:
+    return PairScore(_MaskCounts(counts, counts.image_iou()), masked=not counts.counts.any())
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _MaskCounts:
     counts: metrics.Confusion
     iou_mean: metrics.ImageMean
 
-    def __add__(self, other: "_Counted") -> "_Counted":
-        return _Counted(self.counts + other.counts, self.iou_mean + other.iou_mean)
+    def __add__(self, other: "_MaskCounts") -> "_MaskCounts":
+        return _MaskCounts(self.counts + other.counts, self.iou_mean + other.iou_mean)
 
 
-def _of_counts(part: _Counted) -> Figures:
+def _mask_figures(part: _MaskCounts) -> Figures:
     counts = part.counts
     ratios = {name: getattr(counts, name)()[1] for name in ("iou", "f1", "precision", "recall")}
     return {
@@ -199,26 +199,26 @@ def _of_counts(part: _Counted) -> Figures:
     }
 
 
-def _roads(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = sides = inputs.roads(pair, rules)
-    if truth.masked or pred.masked:
-        return _placed(RoadScores.masked(), sides, within_m=rules.within_m)
+def _score_roads(pair: Pair, rules: Rules) -> PairScore:
+    truth, pred = sides = inputs.load_roads(pair, rules)
+    if truth.is_masked or pred.is_masked:
+        return _make_pair_score(RoadScores.masked(), sides, within_m=rules.within_m)
     ways = metrics.apls(
-        truth.found, pred.found, max_snap_m=rules.within_m, sample=rules.sample, allow_disjoint=True
+        truth.data, pred.data, max_snap_m=rules.within_m, sample=rules.sample, allow_disjoint=True
     )
     part = RoadScores(
         metrics.match_centrelines(
-            truth.found, pred.found, within_m=rules.within_m, allow_disjoint=True
+            truth.data, pred.data, within_m=rules.within_m, allow_disjoint=True
         ),
         ways,
         metrics.ImageMean.of(ways.score),
-        metrics.measure_connectivity(truth.found),
-        metrics.measure_connectivity(pred.found),
+        metrics.measure_connectivity(truth.data),
+        metrics.measure_connectivity(pred.data),
     )
-    return _placed(part, sides, within_m=rules.within_m)
+    return _make_pair_score(part, sides, within_m=rules.within_m)
 
 
-def _of_roads(part: RoadScores) -> Figures:
+def _road_figures(part: RoadScores) -> Figures:
     return {
         "apls": part.ways.score,
         "apls_error": part.ways.error,
@@ -236,37 +236,39 @@ def _of_roads(part: RoadScores) -> Figures:
     }
 
 
-def _topo(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = sides = inputs.roads(pair, rules)
-    if truth.masked or pred.masked:
-        return _placed(metrics.DetectionCounts(), sides, within_m=_HOLE_M)
-    part = metrics.topo(truth.found, pred.found, hole_m=_HOLE_M, allow_disjoint=True)
-    return _placed(part, sides, within_m=_HOLE_M)
+def _score_topo(pair: Pair, rules: Rules) -> PairScore:
+    truth, pred = sides = inputs.load_roads(pair, rules)
+    if truth.is_masked or pred.is_masked:
+        return _make_pair_score(metrics.DetectionCounts(), sides, within_m=_HOLE_M)
+    part = metrics.topo(truth.data, pred.data, hole_m=_HOLE_M, allow_disjoint=True)
+    return _make_pair_score(part, sides, within_m=_HOLE_M)
 
 
-def _buildings(pair: Pair, rules: Rules) -> Judged:
-    truth, pred = sides = inputs.buildings(pair, rules)
-    if truth.masked or pred.masked:
-        return _placed(metrics.DetectionCounts(), sides, within_m=0.0)
+def _score_buildings(pair: Pair, rules: Rules) -> PairScore:
+    truth, pred = sides = inputs.load_buildings(pair, rules)
+    if truth.is_masked or pred.is_masked:
+        return _make_pair_score(metrics.DetectionCounts(), sides, within_m=0.0)
     part = metrics.match_buildings(
-        truth.found, pred.found, iou=rules.iou, min_area_m2=rules.min_area_m2, allow_disjoint=True
+        truth.data, pred.data, iou=rules.iou, min_area_m2=rules.min_area_m2, allow_disjoint=True
     )
-    return _placed(part, sides, within_m=0.0)
+    return _make_pair_score(part, sides, within_m=0.0)
 
 
-def _placed(part: Any, sides: tuple[Side[Any], Side[Any]], *, within_m: float) -> Judged:
+def _make_pair_score(
+    part: Any, sides: tuple[Side[Any], Side[Any]], *, within_m: float
+) -> PairScore:
     there, here = (side.extent for side in sides)
-    judged = Judged(
+    judged = PairScore(
         part,
-        masked=any(side.masked for side in sides),
-        unmeasured=not all(side.measured for side in sides),
+        masked=any(side.is_masked for side in sides),
+        without_scale=not all(side.has_scale for side in sides),
     )
     if there is None or here is None:
         return judged
-    return replace(judged, places=(there, here), apart=there.is_disjoint(here, within_m))
+    return replace(judged, extents=(there, here), disjoint=there.is_disjoint(here, within_m))
 
 
-def _of_matches(part: metrics.DetectionCounts) -> Figures:
+def _detection_figures(part: metrics.DetectionCounts) -> Figures:
     return {
         "f1": part.f1,
         "precision": part.precision,
@@ -278,10 +280,12 @@ def _of_matches(part: metrics.DetectionCounts) -> Figures:
     }
 
 
-KINDS = {
-    "pixels": Kind(_pixels, _of_counts, "iou", ("threshold",)),
-    "patches": Kind(_patches, _of_counts, "f1", ("threshold", "patch_px")),
-    "roads": Kind(_roads, _of_roads, "apls", ("threshold", "within_m", "sample")),
-    "topo": Kind(_topo, _of_matches, "f1", ("threshold",)),
-    "buildings": Kind(_buildings, _of_matches, "f1", ("threshold", "iou", "min_area_m2")),
+TASKS = {
+    "pixels": Task(_score_pixels, _mask_figures, "iou", ("threshold",)),
+    "patches": Task(_score_patches, _mask_figures, "f1", ("threshold", "patch_px")),
+    "roads": Task(_score_roads, _road_figures, "apls", ("threshold", "within_m", "sample")),
+    "topo": Task(_score_topo, _detection_figures, "f1", ("threshold",)),
+    "buildings": Task(
+        _score_buildings, _detection_figures, "f1", ("threshold", "iou", "min_area_m2")
+    ),
 }

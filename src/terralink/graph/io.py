@@ -33,7 +33,7 @@ from terralink.vector.osm import (
     write_ways,
 )
 from terralink.vector.osm.features import Features
-from terralink.vector.osm.tags import Tags, are_known
+from terralink.vector.osm.tags import Tags, any_known
 from terralink.vector.projection import reproject
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def read_graphml(path: str | os.PathLike[str]) -> LineTable:
         raise GraphError(f"{path} is no graph of roads: {error}") from error
     tags = [{name: str(value) for name, value in values.items()} for _, _, values in edges]
     roads = np.arange(len(lines))
-    if are_known(tags):
+    if any_known(tags):
         roads = np.flatnonzero([is_road(each) for each in tags])
     if graph.is_directed():
         _, once = np.unique(shapely.to_wkb(shapely.normalize(lines[roads])), return_index=True)
@@ -284,7 +284,7 @@ def write_layers(path: str | os.PathLike[str], graph: GraphArrays) -> None:
     if graph.crs is None or suffix == ".gpkg":
         junctions = junctions_layer(graph)
         layers.write_geopackage(
-            path, [(roads, styles.ROADS), (junctions, styles.JUNCTIONS)], graph.crs
+            path, [(roads, styles.ROADS_STYLE), (junctions, styles.JUNCTIONS_STYLE)], graph.crs
         )
     else:
         layers.write_geojson(path, roads, graph.crs)

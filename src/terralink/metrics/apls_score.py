@@ -214,7 +214,9 @@ def _measure_similarity(one: Network, other: Network, rules: _Rules) -> PathSimi
     sources = _draw_sources(one.graph, points, rules)
     block = max(1, _PAIRS // len(points))
     counts = [
-        _compare_paths(one.ways(points[part], points), other.ways(snapped[part], snapped))
+        _compare_paths(
+            one.shortest_paths(points[part], points), other.shortest_paths(snapped[part], snapped)
+        )
         for part in np.split(sources, np.arange(block, len(sources), block))
     ]
     return _estimate(np.concatenate(counts), len(points))
@@ -253,10 +255,10 @@ def _estimate(counts: Floats, points: int) -> PathSimilarity:
 
 def _keep_last_of_junction(snapped: NetworkPoints, graph: RoadGraph) -> NetworkPoints:
     """Of the places that are one junction only the last stays, as when nodes are relabelled."""
-    at_end = (snapped.road != OFF_NETWORK) & np.isin(snapped.share, (0, 1))
+    at_end = (snapped.road != OFF_NETWORK) & np.isin(snapped.fraction, (0, 1))
     held = np.flatnonzero(at_end)
-    junction = graph.edges[snapped.road[held], snapped.share[held].astype(np.int64)]
+    junction = graph.edges[snapped.road[held], snapped.fraction[held].astype(np.int64)]
     _, last = np.unique(junction[::-1], return_index=True)
     road = snapped.road.copy()
     road[np.delete(held, len(held) - 1 - last)] = OFF_NETWORK
-    return NetworkPoints(road, snapped.share)
+    return NetworkPoints(road, snapped.fraction)

@@ -25,23 +25,25 @@ OFF_NETWORK = -1
 
 @dataclass(frozen=True, eq=False)
 class NetworkPoints:
-    """``share`` (k,) of the way from the first to the last point of ``road`` (k,).
+    """``fraction`` (k,) of the way from the first to the last point of ``road`` (k,).
 
     A road of ``OFF_NETWORK`` is a place that the graph does not have: no way leads there.
     """
 
     road: Ints
-    share: Floats
+    fraction: Floats
 
     def __len__(self) -> int:
         return len(self.road)
 
     def __getitem__(self, at: Ints | slice) -> "NetworkPoints":
-        return NetworkPoints(self.road[at], self.share[at])
+        return NetworkPoints(self.road[at], self.fraction[at])
 
     def xy(self, graph: RoadGraph) -> Floats:
         """(k, 2) coordinates; every place is somewhere."""
-        points = shapely.line_interpolate_point(graph.lines[self.road], self.share, normalized=True)
+        points = shapely.line_interpolate_point(
+            graph.lines[self.road], self.fraction, normalized=True
+        )
         return np.asarray(shapely.get_coordinates(points))
 
 
@@ -59,7 +61,7 @@ def points_along(graph: RoadGraph, count: Ints) -> NetworkPoints:
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])
     >>> graph = RoadGraph.from_lines(lines, None)
     >>> places = points_along(graph, np.array([2, 1]))
-    >>> places.road.tolist(), places.share.round(2).tolist()
+    >>> places.road.tolist(), places.fraction.round(2).tolist()
     ([0, 0, 1], [0.33, 0.67, 0.5])
     """
     road = np.repeat(np.arange(len(graph)), count)
@@ -71,7 +73,7 @@ def concat_points(*places: NetworkPoints) -> NetworkPoints:
     """All places in one row."""
     return NetworkPoints(
         np.concatenate([part.road for part in places]),
-        np.concatenate([part.share for part in places]),
+        np.concatenate([part.fraction for part in places]),
     )
 
 
@@ -96,23 +98,23 @@ class Network:
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])
     >>> graph = RoadGraph.from_lines(lines, None)
     >>> halfway = points_along(graph, np.array([1, 1]))
-    >>> Network(graph, graph.length_m).ways(halfway, halfway).tolist()
+    >>> Network(graph, graph.length_m).shortest_paths(halfway, halfway).tolist()
     [[0.0, 9.0], [9.0, 0.0]]
     """
 
     graph: RoadGraph
     cost: Floats
 
-    def ways(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
+    def shortest_paths(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
         """(s, t) the cost of the shortest way from each source to each target, inf without one."""
         if not len(self.graph):
             return np.full((len(sources), len(targets)), np.inf)
-        ways = self._ways(_on_network(sources), _on_network(targets))
+        ways = self._paths(_on_network(sources), _on_network(targets))
         ways[sources.road == OFF_NETWORK] = np.inf
         ways[:, targets.road == OFF_NETWORK] = np.inf
         return ways
 
-    def to_junctions(self, sources: NetworkPoints, *, up_to: float = np.inf) -> Floats:
+    def paths_to_junctions(self, sources: NetworkPoints, *, up_to: float = np.inf) -> Floats:
         """(s, n) the cost from each source to each junction, inf where it is more than ``up_to``.
 
         Every source is somewhere.
@@ -126,18 +128,18 @@ class Network:
         first = between[row[:, 0]] + costs[:, :1]
         return np.minimum(first, between[row[:, 1]] + costs[:, 1:], out=first)
 
-    def _ways(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
-        to_junctions = self.to_junctions(sources)
+    def _paths(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
+        to_junctions = self.paths_to_junctions(sources)
         ways = _by_nearer_end(to_junctions, *self._to_ends(targets))
         row, col = _same_road(sources.road, targets.road)
-        step = np.abs(sources.share[row] - targets.share[col]) * self.cost[sources.road[row]]
+        step = np.abs(sources.fraction[row] - targets.fraction[col]) * self.cost[sources.road[row]]
         ways[row, col] = np.minimum(ways[row, col], step)
         return ways
 
     def _to_ends(self, places: NetworkPoints) -> tuple[Ints, Floats]:
         """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
         cost = self.cost[places.road]
-        behind = places.share * cost
+        behind = places.fraction * cost
         return self.graph.edges[places.road], np.column_stack([behind, cost - behind])
 
     @cached_property
@@ -156,7 +158,7 @@ class Network:
 def _on_network(places: NetworkPoints) -> NetworkPoints:
     """The same places, with the begin of the first road in place of those that are nowhere."""
     there = places.road != OFF_NETWORK
-    return NetworkPoints(np.where(there, places.road, 0), np.where(there, places.share, 0.0))
+    return NetworkPoints(np.where(there, places.road, 0), np.where(there, places.fraction, 0.0))
 
 
 def _by_nearer_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:

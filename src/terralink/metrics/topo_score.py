@@ -121,13 +121,13 @@ class _Intervals:
     def around(cls, graph: RoadGraph, starts: NetworkPoints, radius_m: float) -> "_Intervals":
         """All roads near each start; the road that it is on in two stretches, before and after."""
         number = np.arange(len(starts))
-        ways = Network(graph, graph.length_m).to_junctions(starts, up_to=radius_m)
+        ways = Network(graph, graph.length_m).paths_to_junctions(starts, up_to=radius_m)
         to_first, to_last = ways[:, graph.edges[:, 0]], ways[:, graph.edges[:, 1]]
         near = np.minimum(to_first, to_last) < radius_m
         near[number, starts.road] = False
         start, road = np.nonzero(near)
         length, own = graph.length_m[road], graph.length_m[starts.road]
-        at, zero = starts.share * own, np.zeros(len(starts))
+        at, zero = starts.fraction * own, np.zeros(len(starts))
         first, last = to_first[number, starts.road], to_last[number, starts.road]
         return cls(
             np.concatenate([start, number, number]),

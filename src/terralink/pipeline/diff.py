@@ -22,7 +22,7 @@ from terralink.metrics.buildings import Buildings, align_polygons, pair_building
 from terralink.metrics.roads import align_graphs
 from terralink.vector import styles
 from terralink.vector.layers import Layer, write_geopackage
-from terralink.vector.osm import has, is_osm, read_buildings
+from terralink.vector.osm import has_features, is_osm, read_buildings
 from terralink.vector.projection import Extent, check_overlap
 
 Shapes: TypeAlias = NDArray[np.object_]
@@ -94,7 +94,7 @@ class Groups:
             "area_m2": shapely.area(shapes),
         }
         layer = Layer("buildings_grouped", "MultiPolygon", _several(shapes), columns)
-        return layer, styles.plain_areas(COLOURS["grouped"])
+        return layer, styles.outline_style(COLOURS["grouped"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +131,11 @@ class Changes:
             label = f"{self.kind}_{name}"
             if self.kind == "roads":
                 columns = {"length_m": shapely.length(shapes)}
-                yield Layer(label, "LineString", shapes, columns), styles.plain_lines(COLOURS[name])
+                yield Layer(label, "LineString", shapes, columns), styles.line_style(COLOURS[name])
             else:
                 columns = {"area_m2": shapely.area(shapes)}
                 layer = Layer(label, "MultiPolygon", _several(shapes), columns)
-                yield layer, styles.plain_areas(COLOURS[name])
+                yield layer, styles.outline_style(COLOURS[name])
         if self.kind == "buildings":
             yield self.groups.layer()
 
@@ -334,7 +334,7 @@ def _kinds_of_both(given: str | os.PathLike[str], reference: str | os.PathLike[s
 
 
 def _has(path: str | os.PathLike[str], kind: Kind) -> bool:
-    return kind == "roads" if Path(path).suffix.lower() == ".graphml" else has(path, kind)
+    return kind == "roads" if Path(path).suffix.lower() == ".graphml" else has_features(path, kind)
 
 
 def _within_box(given: RoadGraph, reference: RoadGraph, within_m: float) -> Changes:

@@ -20,7 +20,7 @@ from terralink.raster.scene import Raster
 from terralink.raster.source import Source
 from terralink.raster.tiling import iter_windows
 from terralink.raster.writer import RGB, RasterWriter
-from terralink.vector.osm import Osm, RoadChoice, centre_lines
+from terralink.vector.osm import OsmTables, RoadFilter, select_centre_lines
 from terralink.vector.osm.widths import LANE_M
 from terralink.vector.rasterize import Shapes, building_shapes, road_shapes
 
@@ -38,29 +38,30 @@ class LabelClass:
     shapes: Shapes
 
 
-def classes_of(
-    osm: Osm,
+def make_classes(
+    osm: OsmTables,
     values: Mapping[str, int],
     *,
-    choice: RoadChoice | None = None,
+    road_filter: RoadFilter | None = None,
     lane_m: float = LANE_M,
     width_m: float | None = None,
 ) -> list[LabelClass]:
     """What of ``osm`` is drawn: ``values`` names "road" and "building", each with its value.
 
-    ``choice`` and ``lane_m`` are of ``centre_lines``; ``width_m`` is one width for all roads.
+    ``road_filter`` and ``lane_m``: see ``select_centre_lines``; ``width_m`` is one width for
+    all roads.
     """
     made: dict[str, Callable[[], Shapes]] = {
         "road": lambda: road_shapes(
-            centre_lines(osm.roads, choice, lane_m=lane_m), width_m=width_m
+            select_centre_lines(osm.roads, road_filter, lane_m=lane_m), width_m=width_m
         ),
         "building": lambda: building_shapes(osm.buildings),
     }
     return [LabelClass(name, value, made[name]()) for name, value in values.items()]
 
 
-def check_kind(
-    paths: Sequence[str | os.PathLike[str]], found: Sequence[Osm], names: Collection[str]
+def check_content(
+    paths: Sequence[str | os.PathLike[str]], found: Sequence[OsmTables], names: Collection[str]
 ) -> None:
     """Raise ``InputError`` where files hold nothing of what is to be drawn: "road", "building".
 
@@ -82,12 +83,12 @@ def check_kind(
     )
 
 
-def lies_on(classes: Iterable[LabelClass], grid: Grid) -> bool:
+def overlaps_grid(classes: Iterable[LabelClass], grid: Grid) -> bool:
     """Whether any shape may touch ``grid``."""
-    return any(len(each.shapes.near(grid)) for each in classes)
+    return any(len(each.shapes.find_near(grid)) for each in classes)
 
 
-def told_apart(
+def disjoint_error(
     files: object, classes: Iterable[LabelClass], scene: object, grid: Grid
 ) -> InputError:
     """What to say where nothing of ``files`` lies on any scene, such as ``scene``, on ``grid``."""
@@ -111,15 +112,15 @@ def _degrees(left: float, bottom: float, right: float, top: float) -> str:
     return f"{left:.4f}, {bottom:.4f} to {right:.4f}, {top:.4f}"
 
 
-def draw(classes: Sequence[LabelClass], grid: Grid) -> Raster:
+def draw_label(classes: Sequence[LabelClass], grid: Grid) -> Raster:
     """A label uint8 (row, col) of ``grid``; where classes overlap, the last one is seen."""
     label = np.zeros(grid.shape, np.uint8)
     for each in classes:
-        label[each.shapes.mask(grid)] = each.value
+        label[each.shapes.burn(grid)] = each.value
     return Raster(label, grid)
 
 
-def write(
+def write_label(
     path: str | os.PathLike[str],
     classes: Sequence[LabelClass],
     scene: Source,
@@ -129,15 +130,15 @@ def write(
 ) -> dict[str, int]:
     """Write the label of ``scene`` and return how many pixels each class has.
 
-    ``grid`` is where the scene lies, when it does not say itself (see ``tile_place``). Several
+    ``grid`` is where the scene lies, when it does not say itself (see ``find_tile_grid``). Several
     classes may share a name and a value. Raises ``SceneError`` for a scene that lies nowhere on
     Earth, ``OutputError`` when the disk is full.
     """
-    grid = grid or place(scene)
+    grid = grid or find_grid(scene)
     counts = np.zeros(256, np.int64)
     with RasterWriter(path, grid, tags=_tags(classes), colours=_palette(classes)) as writer:
         for row, col, shape in iter_windows(grid.shape, _WINDOW_PX):
-            label = draw(classes, grid.window(row, col, shape)).array
+            label = draw_label(classes, grid.window(row, col, shape)).array
             _, valid = scene.read((row, row + shape[0]), (col, col + shape[1]))
             label[~valid] = 0
             writer.write(row, col, label, None if valid.all() else valid)
@@ -146,7 +147,7 @@ def write(
     return {each.name: int(counts[each.value]) for each in classes}
 
 
-def place(scene: Source) -> Grid:
+def find_grid(scene: Source) -> Grid:
     """The grid of a scene that says where on Earth it lies; raises ``SceneError`` for others."""
     if scene.grid.crs is None:
         raise SceneError(
@@ -156,7 +157,7 @@ def place(scene: Source) -> Grid:
     return scene.grid
 
 
-def tile_place(scene: Source) -> Grid:
+def find_tile_grid(scene: Source) -> Grid:
     """The grid of a tile of a web map, by its name; raises ``InputError`` for other names."""
     height, width = scene.grid.shape
     if height != width:

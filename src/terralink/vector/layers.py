@@ -39,7 +39,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors:
+class VectorTable:
     """Geometries (k,), the columns beside them, and their CRS."""
 
     geometry: NDArray[np.object_]
@@ -47,7 +47,7 @@ class Vectors:
     crs: CRS | None
 
 
-def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
+def read_layer(path: str | os.PathLike[str], layer: str | None) -> VectorTable:
     """Read one layer; None is the first. Raises ``InputError``.
 
     What was cut at 180 degrees is one shape again, which goes on past 180.
@@ -55,7 +55,7 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
     from pyogrio import raw
     from pyogrio.errors import DataLayerError, DataSourceError
 
-    layer = layer or next(iter(layers(path)), None)
+    layer = layer or next(iter(list_layers(path)), None)
     if is_parquet(path):
         return _read_parquet(path)
     try:
@@ -70,12 +70,12 @@ def read_vectors(path: str | os.PathLike[str], layer: str | None) -> Vectors:
     columns = dict(zip(meta["fields"], values, strict=True))
     crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
     shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
-    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
+    return VectorTable(join_at_180(shapes) if _is_in_degrees(crs) else shapes, columns, crs)
 
 
 def read_area(path: str | os.PathLike[str]) -> Area:
     """All polygons of a vector file's first layer. Raises ``InputError``."""
-    vectors = read_vectors(path, None)
+    vectors = read_layer(path, None)
     there = ~(shapely.is_missing(vectors.geometry) | shapely.is_empty(vectors.geometry))
     parts = shapely.get_parts(shapely.make_valid(vectors.geometry[there]))
     shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
@@ -86,16 +86,16 @@ def read_area(path: str | os.PathLike[str]) -> Area:
     return Area(shape, vectors.crs, str(path))
 
 
-def _in_degrees(crs: CRS | None) -> bool:
+def _is_in_degrees(crs: CRS | None) -> bool:
     return crs is not None and crs.is_geographic and world_width(crs) == 360
 
 
-def layers(path: str | os.PathLike[str]) -> dict[str, str]:
+def list_layers(path: str | os.PathLike[str]) -> dict[str, str]:
     """The layers of a file and their kinds of geometry; raises ``InputError``.
 
     GeoParquet has one layer, of any kind.
     """
-    from pyogrio import list_layers
+    import pyogrio
     from pyogrio.errors import DataSourceError
 
     if not Path(path).exists():
@@ -104,12 +104,14 @@ def layers(path: str | os.PathLike[str]) -> dict[str, str]:
         return {Path(path).stem: "Unknown"}
     try:
         with plain_path(path) as plain:
-            return {str(name): str(kind) for name, kind in list_layers(plain)}
+            return {str(name): str(kind) for name, kind in pyogrio.list_layers(plain)}
     except DataSourceError as error:
-        raise InputError(f"{path} is no vector file that GDAL can read{_hint(path)}") from error
+        raise InputError(
+            f"{path} is no vector file that GDAL can read{_explain_overpass(path)}"
+        ) from error
 
 
-def _hint(path: str | os.PathLike[str]) -> str:
+def _explain_overpass(path: str | os.PathLike[str]) -> str:
     """What to do with the JSON of Overpass, which looks like a map and is none."""
     if not Path(path).is_file():
         return ""
@@ -124,7 +126,7 @@ def is_parquet(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in _PARQUET
 
 
-def import_parquet(path: str | os.PathLike[str]) -> Any:
+def import_geopandas(path: str | os.PathLike[str]) -> Any:
     """geopandas, which reads and writes GeoParquet; raises ``InputError`` without pyarrow."""
     try:
         import_module("pyarrow")  # geopandas asks for it late, and at length
@@ -136,9 +138,9 @@ def import_parquet(path: str | os.PathLike[str]) -> Any:
     return import_module("geopandas")
 
 
-def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
+def _read_parquet(path: str | os.PathLike[str]) -> VectorTable:
     """The column that the file names as its geometry, whatever it is called, and the others."""
-    geopandas = import_parquet(path)
+    geopandas = import_geopandas(path)
     try:
         with plain_path(path) as plain:
             table = geopandas.read_parquet(plain)
@@ -155,12 +157,12 @@ def _read_parquet(path: str | os.PathLike[str]) -> Vectors:
     columns = {str(name): table[name].to_numpy() for name in others}
     crs = CRS.from_user_input(table.crs) if table.crs else None
     shapes = np.asarray(shapes, dtype=object)
-    return Vectors(join_at_180(shapes) if _in_degrees(crs) else shapes, columns, crs)
+    return VectorTable(join_at_180(shapes) if _is_in_degrees(crs) else shapes, columns, crs)
 
 
 def write_parquet(path: str | os.PathLike[str], layer: Layer, crs: CRS | None) -> None:
     """Write a layer as GeoParquet, whole or not at all; raises ``InputError`` without pyarrow."""
-    geopandas = import_parquet(path)
+    geopandas = import_geopandas(path)
     table = geopandas.GeoDataFrame(layer.columns, geometry=layer.geometry, crs=crs)
     table.attrs["generator"] = MARK
     with write_atomically(path) as part:
@@ -181,7 +183,7 @@ def write_geopackage(
             # 1.2 is what older QGIS and GDAL read without a word
             options = {} if part.exists() else {"VERSION": "1.2"}
             _write_layer(part, layer, crs, driver="GPKG", DESCRIPTION=MARK, **options)
-        styles.store(part, {layer.name: qml for layer, qml in layers})
+        styles.write_styles(part, {layer.name: qml for layer, qml in layers})
 
 
 def write_geojson(path: str | os.PathLike[str], layer: Layer, crs: CRS) -> None:

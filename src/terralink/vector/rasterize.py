@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
-class Roads(Protocol):
+class RoadLines(Protocol):
     """A ``RoadGraph``, or ``CentreLines`` of OpenStreetMap: nan widths are unknown."""
 
     @property
@@ -45,7 +45,7 @@ class Roads(Protocol):
     def crs(self) -> CRS | None: ...
 
 
-def roads(given: Roads, grid: Grid, *, width_m: float | None = None) -> Raster:
+def rasterize_roads(given: RoadLines, grid: Grid, *, width_m: float | None = None) -> Raster:
     """A label uint8 (row, col) of ``grid``: 1 on roads, each as wide as it says, or ``width_m``.
 
     Where neither says, a road is 4 m wide.
@@ -54,15 +54,15 @@ def roads(given: Roads, grid: Grid, *, width_m: float | None = None) -> Raster:
     >>> from affine import Affine
     >>> lines = np.array([shapely.LineString([(0, 2), (6, 2)])])
     >>> street = SimpleNamespace(lines=lines, width_m=np.array([2.0]), crs=None)
-    >>> roads(street, Grid((4, 6), Affine.identity())).array.sum()
+    >>> rasterize_roads(street, Grid((4, 6), Affine.identity())).array.sum()
     np.uint64(12)
     """
-    return _label(road_shapes(given, width_m=width_m), grid)
+    return _to_label(road_shapes(given, width_m=width_m), grid)
 
 
-def buildings(given: "gpd.GeoDataFrame", grid: Grid) -> Raster:
+def rasterize_buildings(given: "gpd.GeoDataFrame", grid: Grid) -> Raster:
     """A label uint8 (row, col) of ``grid``: 1 where a polygon covers a pixel's centre."""
-    return _label(building_shapes(given), grid)
+    return _to_label(building_shapes(given), grid)
 
 
 def burn(
@@ -86,18 +86,20 @@ def burn(
            [1, 1, 1, 1, 1, 1],
            [0, 0, 0, 0, 0, 0]])
     """
-    return Shapes.of(geometries, crs=crs, width_m=width_m).mask(grid)
+    return Shapes.from_geometries(geometries, crs=crs, width_m=width_m).burn(grid)
 
 
-def road_shapes(given: Roads, *, width_m: float | None = None) -> "Shapes":
-    """Roads ready to be drawn window by window; see ``roads``."""
+def road_shapes(given: RoadLines, *, width_m: float | None = None) -> "Shapes":
+    """Roads ready to be drawn window by window; see ``rasterize_roads``."""
     told_m = given.width_m if width_m is None else np.full(len(given.lines), width_m)
-    return Shapes.of(given.lines, crs=given.crs, width_m=np.where(told_m > 0, told_m, ROAD_M))
+    return Shapes.from_geometries(
+        given.lines, crs=given.crs, width_m=np.where(told_m > 0, told_m, ROAD_M)
+    )
 
 
 def building_shapes(given: "gpd.GeoDataFrame") -> "Shapes":
     """Buildings ready to be drawn window by window."""
-    return Shapes.of(given.geometry, crs=CRS(given.crs) if given.crs else None)
+    return Shapes.from_geometries(given.geometry, crs=CRS(given.crs) if given.crs else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class Shapes:
     crs: CRS | None
 
     @classmethod
-    def of(
+    def from_geometries(
         cls,
         geometries: Iterable[BaseGeometry],
         *,
@@ -127,20 +129,22 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.geometry)
 
-    def near(self, grid: Grid) -> NDArray[np.int64]:
+    def find_near(self, grid: Grid) -> NDArray[np.int64]:
         """The numbers of those that may touch ``grid``: most of a town does not touch a tile."""
         found: NDArray[np.int64] = self._tree.query(shapely.box(*self._reach(grid)))
         return found
 
-    def mask(self, grid: Grid) -> NDArray[np.bool_]:
+    def burn(self, grid: Grid) -> NDArray[np.bool_]:
         """True (row, col) where a pixel's centre is covered."""
-        near = np.sort(self.near(grid))
+        near = np.sort(self.find_near(grid))
         if len(near) == 0:
             return np.zeros(grid.shape, bool)
-        shapes, widths_m = _finite(_metric(self.geometry[near], grid, self.crs), self.width_m[near])
+        shapes, widths_m = _drop_infinite(
+            _to_metric(self.geometry[near], grid, self.crs), self.width_m[near]
+        )
         wide = (shapely.get_dimensions(shapes) < 2) & (widths_m > 0)
         shapes[wide] = shapely.buffer(shapes[wide], widths_m[wide] / 2, quad_segs=_QUARTER)
-        burnt: NDArray[np.uint8] = rasterize(_in_pixels(shapes, grid), grid.shape, dtype=np.uint8)
+        burnt: NDArray[np.uint8] = rasterize(_to_pixels(shapes, grid), grid.shape, dtype=np.uint8)
         return burnt.astype(bool)
 
     @cached_property
@@ -150,7 +154,7 @@ class Shapes:
     def _reach(self, grid: Grid) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) in ``crs`` of what may touch the grid."""
         reach_m = float(self.width_m.max(initial=0.0)) / 2 + max(grid.pixel_size_m)
-        xs, ys = grid.metric_xy(*_rim(grid))
+        xs, ys = grid.metric_xy(*_border_points(grid))
         box = (xs.min() - reach_m, ys.min() - reach_m, xs.max() + reach_m, ys.max() + reach_m)
         metric = grid.metric_crs
         if self.crs is None or metric is None or self.crs == metric:
@@ -160,11 +164,11 @@ class Shapes:
         return around if around[0] <= around[2] else _WORLD
 
 
-def _label(shapes: Shapes, grid: Grid) -> Raster:
-    return Raster(shapes.mask(grid).astype(np.uint8), grid)
+def _to_label(shapes: Shapes, grid: Grid) -> Raster:
+    return Raster(shapes.burn(grid).astype(np.uint8), grid)
 
 
-def _rim(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _border_points(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixel coordinates all around a grid: its sides may bend in another CRS."""
     along = np.linspace(0, 1, 9)
     near, far = np.zeros(9), np.ones(9)
@@ -173,14 +177,14 @@ def _rim(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return cols, rows
 
 
-def _metric(shapes: NDArray[Any], grid: Grid, crs: CRS | None) -> NDArray[Any]:
+def _to_metric(shapes: NDArray[Any], grid: Grid, crs: CRS | None) -> NDArray[Any]:
     if crs is None or grid.metric_crs is None or crs == grid.metric_crs:
         return shapes
     there = Transformer.from_crs(crs, grid.metric_crs, always_xy=True)
-    return _mapped(shapes, there.transform)
+    return _transform(shapes, there.transform)
 
 
-def _finite(
+def _drop_infinite(
     shapes: NDArray[Any], widths_m: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Without what reaches around the world, and lies nowhere in the CRS to measure in."""
@@ -190,11 +194,11 @@ def _finite(
     return shapes[finite], widths_m[finite]
 
 
-def _in_pixels(shapes: NDArray[Any], grid: Grid) -> NDArray[Any]:
-    return _mapped(shapes, grid.metric_colrow)
+def _to_pixels(shapes: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    return _transform(shapes, grid.metric_colrow)
 
 
-def _mapped(shapes: NDArray[Any], there: Any) -> NDArray[Any]:
+def _transform(shapes: NDArray[Any], there: Any) -> NDArray[Any]:
     """The shapes with their coordinates sent through ``there(xs, ys) -> xs, ys``."""
     mapped: NDArray[Any] = shapely.transform(
         shapes, lambda xy: np.column_stack(there(xy[:, 0], xy[:, 1]))

@@ -34,7 +34,7 @@ WIDTH_CLASSES = (
 )
 
 
-def store(path: Path, styles: dict[str, str]) -> None:
+def write_styles(path: Path, styles: dict[str, str]) -> None:
     """Put the QML of each layer into the GeoPackage at ``path``, as the layer's default style."""
     with closing(sqlite3.connect(path)) as base, base:
         base.execute(_TABLE)
@@ -124,24 +124,24 @@ def _junctions_qml() -> str:
     return _single(_symbol(0, "marker", dot), geometry_type=0)
 
 
-def plain_lines(colour: str, *, line_mm: float = 0.9) -> str:
+def line_style(colour: str, *, line_mm: float = 0.9) -> str:
     """The QML of lines in one colour."""
     return _single(_symbol(0, "line", _stroke(colour, line_mm, 0)), geometry_type=1)
 
 
-def plain_areas(colour: str) -> str:
+def outline_style(colour: str) -> str:
     """The QML of areas with an outline in one colour and a light fill."""
     fill = _fill(colour, opacity=0.35, outline=colour, outline_mm=0.4)
     return _single(_symbol(0, "fill", fill), geometry_type=2)
 
 
-def solid_areas(colour: str, outline: str) -> str:
+def fill_style(colour: str, outline: str) -> str:
     """The QML of areas as a map has them: filled, with a thin outline."""
     fill = _fill(colour, opacity=0.9, outline=outline, outline_mm=0.2)
     return _single(_symbol(0, "fill", fill), geometry_type=2)
 
 
-def areas_by(
+def category_style(
     column: str, colours: Mapping[int, str], labels: Mapping[int, str] | None = None
 ) -> str:
     """The QML of areas in a colour for each value of a column; edges are no lines of their own.
@@ -184,5 +184,5 @@ def _single(symbol: str, *, geometry_type: int) -> str:
     )
 
 
-ROADS = _roads_qml()
-JUNCTIONS = _junctions_qml()
+ROADS_STYLE = _roads_qml()
+JUNCTIONS_STYLE = _junctions_qml()

@@ -111,7 +111,7 @@ _CLASSES = (
 
 def write_buildings(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
     """Write a table of ``trace_buildings`` as the layer ``buildings``; raises ``InputError``."""
-    _write(path, table, "buildings", styles.solid_areas(_ROOF, _WALL))
+    _write(path, table, "buildings", styles.fill_style(_ROOF, _WALL))
 
 
 def write_landcover(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
@@ -124,7 +124,7 @@ def write_landcover(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> 
     names = (
         dict(zip(table["class"].tolist(), table["name"], strict=True)) if "name" in table else {}
     )
-    _write(path, table, "landcover", styles.areas_by("class", colours, names))
+    _write(path, table, "landcover", styles.category_style("class", colours, names))
 
 
 def _write(path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, qml: str) -> None:

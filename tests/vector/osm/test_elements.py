@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from terralink.errors import InputError
-from terralink.vector.osm import read, read_buildings, read_elements
+from terralink.vector.osm import read_buildings, read_elements, read_tables
 
 from .conftest import INNER, NODES, OUTER, SECOND, Relation, Way, WriteOsm
 
@@ -72,7 +72,7 @@ COURT = "w1 outer, w2 inner"
 
 
 def areas_m2(path: Path) -> list[int]:
-    table = read(path).buildings
+    table = read_tables(path).buildings
     assert shapely.equals(read_buildings(path).geometry, table.geometry).all()
     return sorted(round(area / 10) * 10 for area in table.to_crs(32611).area)
 
@@ -174,7 +174,7 @@ def test_what_is_left_out_is_told_in_one_line(
     case: str, write_osm: WriteOsm, caplog: pytest.LogCaptureFixture
 ) -> None:
     ways, relations, _ = CASES[case]
-    read(write_osm(ways, relations))
+    read_tables(write_osm(ways, relations))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "made.osm: 1 building is left out" in record.message

@@ -11,7 +11,7 @@ import shapely
 
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.vector.osm import read, read_elements
+from terralink.vector.osm import read_elements, read_tables
 
 from .conftest import NODES, OUTER, Way, WriteOsm
 
@@ -28,7 +28,7 @@ def binary(town: Path) -> Path:
 
 
 def test_pbf_says_what_xml_says(town: Path, binary: Path) -> None:
-    xml, pbf = read(town), read(binary)
+    xml, pbf = read_tables(town), read_tables(binary)
     for ours, theirs in [(xml.roads, pbf.roads), (xml.buildings, pbf.buildings)]:
         assert list(ours.tags) == list(theirs.tags)
         assert shapely.equals_exact(ours.geometry, theirs.geometry, 1e-7).all()
@@ -43,7 +43,7 @@ def test_buildings_are_the_areas_that_pyosmium_makes(town: Path, binary: Path) -
         for area in areas
         if area.is_area() and "building" in area.tags
     ]
-    ours = read(town).buildings.geometry
+    ours = read_tables(town).buildings.geometry
     assert len(houses) == len(ours) == 2
     assert all(any(house.equals(other) for other in houses) for house in ours)
 
@@ -60,7 +60,7 @@ def test_a_pbf_that_is_cut_off_is_told(binary: Path) -> None:
 def test_without_osmium_the_line_names_it(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "osmium", None)
     with pytest.raises(InputError, match=r"town\.osm is read by osmium, .* pip install osmium"):
-        read(town)
+        read_tables(town)
 
 
 def test_a_missing_pbf_is_told(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_hostile_and_truncated_xml_is_told_in_a_line(text: str, told: str, tmp_p
     path = tmp_path / "odd.osm"
     path.write_text(text)
     with pytest.raises(InputError, match=told):
-        read(path)
+        read_tables(path)
 
 
 STREET: Mapping[int, Way] = {1: ([1, 2, 3], {"highway": "primary"})}
@@ -89,7 +89,7 @@ STREET: Mapping[int, Way] = {1: ([1, 2, 3], {"highway": "primary"})}
 
 def roads_of(path: Path) -> list[str]:
     """The classes of the roads, seen by every reader alike."""
-    found = sorted(tags["highway"] for tags in read(path).roads.tags)
+    found = sorted(tags["highway"] for tags in read_tables(path).roads.tags)
     assert len(RoadGraph.from_file(path)) == len(found)
     return found
 
@@ -104,7 +104,7 @@ def test_negative_numbers_are_numbers(write_osm: WriteOsm, as_pbf: Callable[[Pat
     path = write_osm(ways, nodes=nodes)
     for each in (path, as_pbf(path)):
         assert roads_of(each) == ["primary", "track"]
-        assert len(read(each).buildings) == 1
+        assert len(read_tables(each).buildings) == 1
         graph = RoadGraph.from_file(each)
         assert sorted(graph.degree.tolist()) == [1, 1, 2]
         assert graph.length_m.sum() == pytest.approx(90 + 120, abs=0.5)
@@ -125,10 +125,10 @@ def test_packed_xml_is_read(
     assert roads_of(path) == ["primary"]
     path.write_bytes(pack(b'<!DOCTYPE osm [<!ENTITY a "b">]><osm version="0.6"/>'))
     with pytest.raises(InputError, match="document type"):
-        read(path)
+        read_tables(path)
     path.write_bytes(plain)
     with pytest.raises(InputError, match=r"packed\.osm"):
-        read(path)
+        read_tables(path)
 
 
 @pytest.mark.parametrize("name", ["UPPER.OSM", "two words;1?.osm", "http:x.osm", "-.osm"])
@@ -162,9 +162,9 @@ def test_what_is_deleted_is_not_there(mark: str, write_osm: WriteOsm) -> None:
         .replace('<relation id="-1"', f'<relation id="-1" {mark}')
     )
     assert roads_of(path) == ["track"]
-    assert len(read(path).buildings) == 1  # the way by itself
+    assert len(read_tables(path).buildings) == 1  # the way by itself
     path.write_text(path.read_text().replace('<way id="3"', f'<way id="3" {mark}'))
-    assert len(read(path).buildings) == 0
+    assert len(read_tables(path).buildings) == 0
 
 
 def test_the_last_version_of_a_way_counts(write_osm: WriteOsm) -> None:
@@ -191,7 +191,7 @@ def test_squares_are_no_ring_roads(write_osm: WriteOsm, as_pbf: Callable[[Path],
     path = write_osm(ways)
     for each in (path, as_pbf(path)):
         assert [tags["highway"] for tags in read_elements(each).roads()[1]] == ["primary"]
-        drawn = read(each).roads
+        drawn = read_tables(each).roads
         assert list(drawn.geom_type) == ["LineString", "Polygon", "Polygon"]
         assert RoadGraph.from_file(each).length_m.tolist() == pytest.approx([20], abs=0.5)
 

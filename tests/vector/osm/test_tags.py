@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from terralink.errors import GraphError, InputError
 from terralink.graph import RoadGraph
-from terralink.vector.osm import has, is_road, read, read_buildings
+from terralink.vector.osm import has_features, is_road, read_buildings, read_tables
 from terralink.vector.osm.tags import DRIVABLE
 
 Row: TypeAlias = tuple[shapely.Geometry, dict[str, Any]]
@@ -38,7 +38,7 @@ def write_geojson(path: Path, rows: Sequence[Row]) -> Path:
 def lines_of(path: Path) -> int:
     """How many lines are roads, by every reader."""
     count = len(RoadGraph.from_file(path))
-    drawn = read(path).roads
+    drawn = read_tables(path).roads
     assert sum(drawn.geom_type == "LineString") == count
     return count
 
@@ -115,7 +115,7 @@ def test_layers_of_ogr2ogr_are_told_by_their_tags(tmp_path: Path) -> None:
         )
         pyogrio.write_dataframe(frame, path, layer=name, append=path.exists())
     assert lines_of(path) == 1
-    assert len(read_buildings(path).geometry) == len(read(path).buildings) == 1
+    assert len(read_buildings(path).geometry) == len(read_tables(path).buildings) == 1
 
 
 @pytest.mark.parametrize("tags", [{"railway": "rail"}, {"power": "line"}, {"highway": "footway"}])
@@ -124,7 +124,7 @@ def test_a_file_without_a_road_has_none_and_says_so(
 ) -> None:
     path = write_geojson(tmp_path / "rails.geojson", [(street(0), tags), (street(1), tags)])
     assert lines_of(path) == 0
-    assert not has(path, "roads")
+    assert not has_features(path, "roads")
     assert "rails.geojson: no roads among 2 shapes" in caplog.text
 
 
@@ -144,8 +144,8 @@ def test_of_an_export_of_all_kinds_the_lines_are_meant(
     path = write_geojson(tmp_path / "mixed.geojson", rows)
     assert lines_of(path) == 1
     assert len(read_buildings(path).geometry) == 1
-    assert has(path, "roads")
-    assert has(path, "buildings")
+    assert has_features(path, "roads")
+    assert has_features(path, "buildings")
     assert not caplog.records  # their tags say why they are left out
 
 
@@ -190,7 +190,7 @@ def test_a_ring_is_a_road_and_a_square_is_none(
     if shape.geom_type == "LinearRing":
         shape = shapely.LineString(shape)
     path = write_geojson(tmp_path / "one.geojson", [(shape, tags)])
-    assert list(read(path).roads.geom_type) == ([kind] if kind else [])
+    assert list(read_tables(path).roads.geom_type) == ([kind] if kind else [])
     assert len(RoadGraph.from_file(path)) == (kind == "LineString")
 
 
@@ -204,7 +204,7 @@ def test_a_part_inside_a_building_is_not_counted_twice(tmp_path: Path) -> None:
         (shapely.affinity.translate(RING, 1), {"building": "yes", "building:part": "yes"}),
     ]
     path = write_geojson(tmp_path / "parts.geojson", rows)
-    assert len(read_buildings(path).geometry) == len(read(path).buildings) == 2
+    assert len(read_buildings(path).geometry) == len(read_tables(path).buildings) == 2
 
 
 def test_graphml_of_osmnx_goes_by_the_same_rule(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_table_of_wkb_alone_is_told_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "wkb.parquet"
     gpd.GeoDataFrame(geometry=[street(0)]).to_wkb().to_parquet(path)
     with pytest.raises(InputError, match=r"wkb\.parquet is no GeoParquet: .*which column") as told:
-        read(path)
+        read_tables(path)
     assert "\n" not in str(told.value)
     path.write_text("no parquet")
     with pytest.raises(GraphError, match=r"wkb\.parquet is no GeoParquet"):

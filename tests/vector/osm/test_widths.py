@@ -6,8 +6,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terralink.vector.osm import RoadChoice, centre_lines, road_width_m
-from terralink.vector.osm.widths import length_m
+from terralink.vector.osm import RoadFilter, road_width_m, select_centre_lines
+from terralink.vector.osm.widths import parse_length_m
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ from terralink.vector.osm.widths import length_m
     ],
 )
 def test_lengths_are_read_as_people_write_them(text: str, metres: float | None) -> None:
-    assert length_m(text) == (metres if metres is None else pytest.approx(metres))
+    assert parse_length_m(text) == (metres if metres is None else pytest.approx(metres))
 
 
 @given(st.text(max_size=20))
@@ -112,21 +112,21 @@ def test_a_lane_may_be_of_another_width() -> None:
     ],
 )
 def test_each_kind_is_drawn_or_not_by_choice(tags: dict[str, str], name: str) -> None:
-    assert RoadChoice(**{name: True}).takes(tags)
-    assert not RoadChoice(**{name: False}).takes(tags)
+    assert RoadFilter(**{name: True}).accepts(tags)
+    assert not RoadFilter(**{name: False}).accepts(tags)
 
 
 def test_tunnels_alone_are_left_out_unless_asked_for() -> None:
-    assert not RoadChoice().takes({"tunnel": "yes"})
-    assert RoadChoice().takes({"tunnel": "no", "bridge": "yes", "highway": "motorway_link"})
+    assert not RoadFilter().accepts({"tunnel": "yes"})
+    assert RoadFilter().accepts({"tunnel": "no", "bridge": "yes", "highway": "motorway_link"})
 
 
 def test_centre_lines_are_those_taken_each_with_its_width() -> None:
     lines = [shapely.LineString([(0, i), (1, i)]) for i in range(3)]
     tags = [{"highway": "track"}, {"highway": "primary", "tunnel": "yes"}, {"width": "9"}]
     roads = gpd.GeoDataFrame({"tags": tags}, geometry=lines, crs=4326)
-    taken = centre_lines(roads)
+    taken = select_centre_lines(roads)
     assert taken.width_m.tolist() == [2, 9]
     assert shapely.equals(taken.lines, [lines[0], lines[2]]).all()
     assert taken.crs == 4326
-    assert len(centre_lines(roads.iloc[:0]).lines) == 0
+    assert len(select_centre_lines(roads.iloc[:0]).lines) == 0

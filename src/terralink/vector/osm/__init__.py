@@ -9,21 +9,21 @@ widths    how wide a road is by its tags, in metres, and which roads are drawn
 
 from terralink.vector.osm.elements import Elements
 from terralink.vector.osm.features import (
-    Osm,
-    fetch,
-    has,
+    OsmTables,
+    fetch_tables,
+    has_features,
     is_vector,
-    read,
     read_buildings,
     read_roads,
+    read_tables,
 )
-from terralink.vector.osm.files import is_osm, read_elements, read_xml, stem_of, write_ways
+from terralink.vector.osm.files import file_stem, is_osm, read_elements, read_xml, write_ways
 from terralink.vector.osm.tags import DRIVABLE, is_road
 from terralink.vector.osm.widths import (
     CentreLines,
-    RoadChoice,
-    centre_lines,
+    RoadFilter,
     road_width_m,
+    select_centre_lines,
     tagged_width_m,
 )  # fmt: skip
 
@@ -31,21 +31,21 @@ __all__ = [
     "DRIVABLE",
     "CentreLines",
     "Elements",
-    "Osm",
-    "RoadChoice",
-    "centre_lines",
-    "fetch",
-    "has",
+    "OsmTables",
+    "RoadFilter",
+    "fetch_tables",
+    "file_stem",
+    "has_features",
     "is_osm",
     "is_road",
     "is_vector",
-    "read",
     "read_buildings",
     "read_elements",
     "read_roads",
+    "read_tables",
     "read_xml",
     "road_width_m",
-    "stem_of",
+    "select_centre_lines",
     "tagged_width_m",
     "write_ways",
 ]

@@ -21,7 +21,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terralink.vector.osm.tags import Tags, has, is_area, is_building, is_drivable, is_road
+from terralink.vector.osm.tags import Tags, has_tag, is_area, is_building, is_drivable, is_road
 
 Shapes: TypeAlias = NDArray[np.object_]
 Ints: TypeAlias = NDArray[np.int64]
@@ -52,19 +52,19 @@ class Ways:
         return len(self.tags)
 
     @cached_property
-    def owner(self) -> Ints:
+    def way_index(self) -> Ints:
         """(p,) the way of each node."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
     @cached_property
-    def known(self) -> Bools:
+    def has_location(self) -> Bools:
         """(p,) whether the place of each node is known."""
         return ~np.isnan(self.lonlat[:, 0])
 
     @cached_property
-    def is_whole(self) -> Bools:
+    def is_complete(self) -> Bools:
         """(m,) whether the places of all nodes are known."""
-        return np.asarray(np.bincount(self.owner, ~self.known, len(self)) == 0)
+        return np.asarray(np.bincount(self.way_index, ~self.has_location, len(self)) == 0)
 
     @cached_property
     def is_ring(self) -> Bools:
@@ -86,7 +86,7 @@ class Ways:
         """(m,) polygons of ways that are whole rings, all of them."""
         if not len(self):
             return np.empty(0, object)
-        rings = shapely.linearrings(self.lonlat, indices=self.owner)
+        rings = shapely.linearrings(self.lonlat, indices=self.way_index)
         return np.asarray(shapely.polygons(rings), dtype=object)
 
     def lines(self, *, cut: bool) -> tuple[Shapes, Ints]:
@@ -95,11 +95,11 @@ class Ways:
         Where ``cut`` they also end at nodes that are there more than once, such as those that two
         ways share. A way is never drawn across a node whose place is not known.
         """
-        new_run = np.diff(self.owner, prepend=-1) > 0
-        new_run[1:] |= ~self.known[:-1]
+        new_run = np.diff(self.way_index, prepend=-1) > 0
+        new_run[1:] |= ~self.has_location[:-1]
         repeated = ~new_run
         repeated[1:] &= np.diff(self.nodes) == 0
-        point = np.flatnonzero(self.known & ~repeated)
+        point = np.flatnonzero(self.has_location & ~repeated)
         run = np.cumsum(new_run)[point]
         tip = (np.diff(run, prepend=-1) != 0) | (np.diff(run, append=-1) != 0)
         _, numbers, seen = np.unique(self.nodes[point], return_inverse=True, return_counts=True)
@@ -114,7 +114,7 @@ class Ways:
             return np.empty(0, object), np.empty(0, np.int64)
         lines = shapely.linestrings(self.lonlat[at], indices=line)
         first = np.flatnonzero(np.diff(line, prepend=-1))
-        return np.asarray(lines, dtype=object), self.owner[at[first]]
+        return np.asarray(lines, dtype=object), self.way_index[at[first]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,25 +149,25 @@ class Elements:
         roads = self._ways([is_road(tags) for tags in self.ways.tags])
         lines, way = roads.lines(cut=False)
         drivable = [is_drivable(tags) and is_area(tags) for tags in self.ways.tags]
-        squares = self._ways(np.array(drivable, bool) & self.ways.is_ring & self.ways.is_whole)
+        squares = self._ways(np.array(drivable, bool) & self.ways.is_ring & self.ways.is_complete)
         tags = [roads.tags[i] for i in way] + list(squares.tags)
         return np.concatenate([lines, squares.polygons()]), tags
 
     def buildings(self) -> tuple[Shapes, list[Tags]]:
         """Polygons (k,) of buildings in longitude and latitude, and their tags."""
-        houses = self._ways(self._houses & self.ways.is_ring & self.ways.is_whole)
+        houses = self._ways(self._is_building & self.ways.is_ring & self.ways.is_complete)
         shapes = np.concatenate([houses.polygons(), self.areas])
         tags = [*houses.tags, *self.area_tags]
-        whole = np.flatnonzero(~are_parts(shapes, tags))
+        whole = np.flatnonzero(~find_parts(shapes, tags))
         return shapes[whole], [tags[i] for i in whole.tolist()]
 
     @property
-    def broken_buildings(self) -> int:
+    def incomplete_buildings(self) -> int:
         """How many ways are tagged ``building`` and are no ring, or not whole in an extract."""
-        return int((self._houses & ~(self.ways.is_ring & self.ways.is_whole)).sum())
+        return int((self._is_building & ~(self.ways.is_ring & self.ways.is_complete)).sum())
 
     @cached_property
-    def _houses(self) -> Bools:
+    def _is_building(self) -> Bools:
         """(m,) which ways are buildings, if they are whole rings."""
         return np.array([is_building(tags) for tags in self.ways.tags], bool) & ~self.repeated
 
@@ -175,9 +175,9 @@ class Elements:
         return self.ways.select(np.flatnonzero(np.asarray(chosen, bool)))
 
 
-def are_parts(shapes: Shapes, tags: Sequence[Tags]) -> Bools:
+def find_parts(shapes: Shapes, tags: Sequence[Tags]) -> Bools:
     """(k,) which buildings are but parts of another: tagged so as well, and inside it."""
-    parts = np.array([has(each, "building:part") for each in tags], bool)
+    parts = np.array([has_tag(each, "building:part") for each in tags], bool)
     rows = np.flatnonzero(parts)
     if len(rows):
         middles = shapely.point_on_surface(shapely.make_valid(shapes[rows]))
@@ -201,7 +201,7 @@ class Relation:
 
 
 @dataclass(frozen=True, eq=False)
-class Assembled:
+class Assembly:
     """Areas with their tags, the numbers of the ways that they repeat, and how many failed."""
 
     shapes: Shapes
@@ -215,7 +215,7 @@ def building_relations(relations: Iterable[Any]) -> list[Relation]:
     multipolygons: dict[int, Relation] = {}
     outlines: list[tuple[Relation, list[int]]] = []
     for each in relations:
-        tags = tags_of_element(each)
+        tags = element_tags(each)
         kind = tags.get("type")
         if kind not in ("multipolygon", "building"):
             continue
@@ -227,11 +227,11 @@ def building_relations(relations: Iterable[Any]) -> list[Relation]:
         else:
             nested = [m.ref for m in each.members if m.type == "r" and m.role in _OUTER]
             outlines.append((told, nested))
-    found = [each for each in map(_multipolygon, multipolygons.values()) if each is not None]
-    return found + [_outlined(told, nested, multipolygons) for told, nested in outlines]
+    found = [each for each in map(_as_building, multipolygons.values()) if each is not None]
+    return found + [_merge_outline(told, nested, multipolygons) for told, nested in outlines]
 
 
-def tags_of_element(element: Any) -> Tags:
+def element_tags(element: Any) -> Tags:
     """The tags of an element of osmium's.
 
     They are counted, since the end of its iterator is an exception of C++, which takes long.
@@ -239,13 +239,13 @@ def tags_of_element(element: Any) -> Tags:
     return {tag.k: tag.v for tag in islice(element.tags, len(element.tags))}
 
 
-def _multipolygon(relation: Relation) -> Relation | None:
+def _as_building(relation: Relation) -> Relation | None:
     if is_building(relation.tags):
         return relation
     return None if relation.tags.keys() - _SILENT else replace(relation, tags={})
 
 
-def _outlined(told: Relation, nested: list[int], others: Mapping[int, Relation]) -> Relation:
+def _merge_outline(told: Relation, nested: list[int], others: Mapping[int, Relation]) -> Relation:
     """A relation of the type ``building``, with the rings of the relations that are its outline."""
     within = [others[number] for number in nested if number in others]
     outer = told.outer + tuple(ref for each in within for ref in each.outer)
@@ -255,11 +255,11 @@ def _outlined(told: Relation, nested: list[int], others: Mapping[int, Relation])
 
 def assemble(
     osmium: ModuleType, relations: list[Relation], ways: Ways, row_of: Mapping[int, int]
-) -> Assembled:
+) -> Assembly:
     """The areas of ``relations``; ``row_of`` says which row of ``ways`` has a way's number."""
-    wanted = [_tagged(each, ways, row_of) for each in relations]
+    wanted = [_with_way_tags(each, ways, row_of) for each in relations]
     usable = [each for each in wanted if each is not None]
-    areas = _areas(osmium, [_rows(each, ways, row_of) for each in usable], ways)
+    areas = _assemble_areas(osmium, [_rows(each, ways, row_of) for each in usable], ways)
     shapes, tags, repeated, failed = [], [], set[int](), 0
     for number, each in enumerate(usable):
         if each.outer and repeated.issuperset(each.outer):
@@ -272,10 +272,10 @@ def assemble(
             failed += not _stands_alone(each, ways, row_of)
     result = np.empty(len(shapes), dtype=object)
     result[:] = shapes
-    return Assembled(result, tags, repeated, failed)
+    return Assembly(result, tags, repeated, failed)
 
 
-def _tagged(relation: Relation, ways: Ways, row_of: Mapping[int, int]) -> Relation | None:
+def _with_way_tags(relation: Relation, ways: Ways, row_of: Mapping[int, int]) -> Relation | None:
     """The relation with the tags of its outer ways where it has none (RULE 2)."""
     if relation.tags:
         return relation
@@ -287,18 +287,18 @@ def _tagged(relation: Relation, ways: Ways, row_of: Mapping[int, int]) -> Relati
 def _rows(relation: Relation, ways: Ways, row_of: Mapping[int, int]) -> list[int]:
     """The rows of all members; none where one of them is missing or not whole."""
     rows = [row_of.get(ref, -1) for ref in relation.members]
-    return rows if all(row >= 0 and ways.is_whole[row] for row in rows) else []
+    return rows if all(row >= 0 and ways.is_complete[row] for row in rows) else []
 
 
 def _stands_alone(relation: Relation, ways: Ways, row_of: Mapping[int, int]) -> bool:
     """Whether the outer ways are drawn as buildings anyway, each by itself (RULE 4)."""
     rows = [row_of.get(ref, -1) for ref in relation.outer]
     return bool(rows) and all(
-        row >= 0 and ways.is_ring[row] and has(ways.tags[row], "building") for row in rows
+        row >= 0 and ways.is_ring[row] and has_tag(ways.tags[row], "building") for row in rows
     )
 
 
-def _areas(osmium: ModuleType, relations: list[list[int]], ways: Ways) -> dict[int, Any]:
+def _assemble_areas(osmium: ModuleType, relations: list[list[int]], ways: Ways) -> dict[int, Any]:
     """The shape of each relation, by its place in the list, whose ways (rows) close to rings.
 
     The assembler reads a file, here in memory: nodes and ways are numbered anew, from 1.
@@ -319,12 +319,12 @@ def _areas(osmium: ModuleType, relations: list[list[int]], ways: Ways) -> dict[i
     buffer = osmium.io.FileBuffer(("\n".join(lines) + "\n").encode(), "opl")
     to_wkb = osmium.geom.WKBFactory().create_multipolygon
     return {
-        area.orig_id() - 1: _plain(shapely.from_wkb(to_wkb(area)))
+        area.orig_id() - 1: _unwrap_single(shapely.from_wkb(to_wkb(area)))
         for area in osmium.FileProcessor(buffer).with_areas()
         if area.is_area() and not area.from_way() and area.num_rings()[0]
     }
 
 
-def _plain(area: shapely.MultiPolygon) -> shapely.Geometry:
+def _unwrap_single(area: shapely.MultiPolygon) -> shapely.Geometry:
     """A polygon where there is just one."""
     return area.geoms[0] if len(area.geoms) == 1 else area

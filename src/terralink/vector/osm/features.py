@@ -21,28 +21,28 @@ from pyproj import CRS, Transformer
 
 from terralink.errors import InputError
 from terralink.raster.grid import WGS84, Grid
-from terralink.vector.layers import Vectors, is_parquet, layers, read_vectors
-from terralink.vector.osm.elements import Shapes, are_parts
-from terralink.vector.osm.files import is_osm, read_elements, tell_broken
+from terralink.vector.layers import VectorTable, is_parquet, list_layers, read_layer
+from terralink.vector.osm.elements import Shapes, find_parts
+from terralink.vector.osm.files import is_osm, read_elements, warn_incomplete
 from terralink.vector.osm.tags import (
     RULE_COLUMNS,
     Tags,
-    are_known,
+    any_known,
     is_area,
     is_building,
     is_drivable,
     is_relation,
-    tags_of,
+    parse_tags,
 )  # fmt: skip
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-What: TypeAlias = Literal["roads", "buildings"]
+FeatureKind: TypeAlias = Literal["roads", "buildings"]
 Bounds: TypeAlias = tuple[float, float, float, float]
 
-_KEY_OF: Mapping[What, str] = {"roads": "highway", "buildings": "building"}
-_KIND_OF: Mapping[What, str] = {"roads": "LineString", "buildings": "Polygon"}
+_KEY_OF: Mapping[FeatureKind, str] = {"roads": "highway", "buildings": "building"}
+_KIND_OF: Mapping[FeatureKind, str] = {"roads": "LineString", "buildings": "Polygon"}
 _OF_GDAL = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".geojsonl"}
 _COLLECTION = 7  # GEOS: GeometryCollection
 _LAST_DEGREE = 360  # some count degrees on across the date line
@@ -82,64 +82,64 @@ def read_roads(path: str | os.PathLike[str]) -> list[Features]:
     nothing remains, or where a layer without tags has more than lines. ``tags`` have but what tells
     roads and their widths. Raises ``InputError`` where there are shapes, and none is a line.
     """
-    found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "roads")]
+    found = [load_layer(path, name, only=RULE_COLUMNS) for name in select_layers(path, "roads")]
     check_one_crs(path, found)
-    roads = choose_roads(found, squares=False)
-    _tell_left_out(path, found, roads, what="roads", wanted="lines")
+    roads = select_roads(found, squares=False)
+    _warn_left_out(path, found, roads, what="roads", wanted="lines")
     return roads
 
 
-def read_buildings(path: str | os.PathLike[str]) -> Vectors:
+def read_buildings(path: str | os.PathLike[str]) -> VectorTable:
     """Polygons of buildings of any file but a graph's.
 
     Raises ``InputError`` for no vector file, and where there are shapes, and none is a polygon.
     """
     if is_osm(path):
         elements = read_elements(path, keys=("building",))
-        tell_broken(path, elements)
-        return Vectors(elements.buildings()[0], {}, WGS84)
-    found = [load(path, name, only=RULE_COLUMNS) for name in layers_to_read(path, "buildings")]
+        warn_incomplete(path, elements)
+        return VectorTable(elements.buildings()[0], {}, WGS84)
+    found = [load_layer(path, name, only=RULE_COLUMNS) for name in select_layers(path, "buildings")]
     check_one_crs(path, found)
-    houses = choose_buildings(found)
-    _tell_left_out(path, found, houses, what="buildings", wanted="polygons")
+    houses = select_buildings(found)
+    _warn_left_out(path, found, houses, what="buildings", wanted="polygons")
     crs = found[0].crs if found else None
-    return Vectors(concatenated(each.geometry for each in houses), {}, crs)
+    return VectorTable(concat_shapes(each.geometry for each in houses), {}, crs)
 
 
-def has(path: str | os.PathLike[str], what: What) -> bool:
+def has_features(path: str | os.PathLike[str], what: FeatureKind) -> bool:
     """Whether a file has roads, or buildings, or a layer for them: an empty map is a map."""
     if is_osm(path):
         elements = read_elements(path, keys=(_KEY_OF[what],))
         shapes, _ = elements.roads() if what == "roads" else elements.buildings()
         return len(shapes) > 0
-    kinds, names = layers(path), layers_to_read(path, what)
-    found = [load(path, name, only=RULE_COLUMNS) for name in names]
+    kinds, names = list_layers(path), select_layers(path, what)
+    found = [load_layer(path, name, only=RULE_COLUMNS) for name in names]
     if not any(len(each.geometry) for each in found):
         return any(_KIND_OF[what] in kinds[name] or kinds[name] == "Unknown" for name in names)
-    chosen = choose_roads(found, squares=False) if what == "roads" else choose_buildings(found)
+    chosen = select_roads(found, squares=False) if what == "roads" else select_buildings(found)
     return any(len(each.geometry) for each in chosen)
 
 
-def layers_to_read(path: str | os.PathLike[str], named: str) -> list[str]:
+def select_layers(path: str | os.PathLike[str], named: str) -> list[str]:
     """The layer ``named`` so, else all with geometry; raises ``InputError`` where none has."""
     # pyogrio writes "None" for what has no geometry, such as the styles of a GeoPackage
-    shown = [name for name, kind in layers(path).items() if kind != "None"]
+    shown = [name for name, kind in list_layers(path).items() if kind != "None"]
     if not shown:
         raise InputError(f"{path} is a table without geometry")
     return [named] if named in shown else shown
 
 
-def load(
+def load_layer(
     path: str | os.PathLike[str], layer: str, *, only: frozenset[str] | None = None
 ) -> Features:
     """One layer, with the tags in the columns of ``only`` these names; None takes all."""
-    found = read_vectors(path, layer)
-    shapes, columns = _without_collections(found.geometry, found.columns)
+    found = read_layer(path, layer)
+    shapes, columns = _explode_collections(found.geometry, found.columns)
     told = {name: each for name, each in columns.items() if only is None or name in only}
-    return Features(shapes, tags_of(told, len(shapes)), columns, found.crs)
+    return Features(shapes, parse_tags(told, len(shapes)), columns, found.crs)
 
 
-def _without_collections(
+def _explode_collections(
     shapes: Shapes, columns: Mapping[str, NDArray[Any]]
 ) -> tuple[Shapes, Mapping[str, NDArray[Any]]]:
     """Each part of a collection of several kinds by itself, with the columns of the whole."""
@@ -149,69 +149,69 @@ def _without_collections(
     return np.asarray(parts, object), {name: each[source] for name, each in columns.items()}
 
 
-def choose_roads(
+def select_roads(
     found: Sequence[Features], *, squares: bool = True, tagged: bool = False
 ) -> list[Features]:
     """The roads of each layer: lines, and polygons for squares where these are wanted."""
     tagged = tagged or any("highway" in tags for each in found for tags in each.tags)
-    return [_roads_of(each, squares=squares, tagged=tagged) for each in found]
+    return [_select_layer_roads(each, squares=squares, tagged=tagged) for each in found]
 
 
-def _roads_of(layer: Features, *, squares: bool, tagged: bool) -> Features:
-    kinds = _kinds(layer.geometry)
-    if not (tagged or are_known(layer.tags)):
+def _select_layer_roads(layer: Features, *, squares: bool, tagged: bool) -> Features:
+    kinds = _dimensions(layer.geometry)
+    if not (tagged or any_known(layer.tags)):
         return layer.select(kinds == 1)
     drivable = np.array([is_drivable(tags) for tags in layer.tags], bool)
     roads = layer.select(drivable & (kinds >= 1))
     shapes = np.empty(len(roads.geometry), object)
-    shapes[:] = [_drawn(*row) for row in zip(roads.geometry, roads.tags, strict=True)]
-    wanted = _kinds(shapes) == 1
-    return replace(roads, geometry=shapes).select(wanted | squares & (_kinds(shapes) == 2))
+    shapes[:] = [_to_road_shape(*row) for row in zip(roads.geometry, roads.tags, strict=True)]
+    wanted = _dimensions(shapes) == 1
+    return replace(roads, geometry=shapes).select(wanted | squares & (_dimensions(shapes) == 2))
 
 
-def _drawn(shape: shapely.Geometry, tags: Tags) -> shapely.Geometry | None:
+def _to_road_shape(shape: shapely.Geometry, tags: Tags) -> shapely.Geometry | None:
     """A road as a line, a square as a polygon; None for a square that is not closed.
 
     Exporters take a ring for an area, such as a roundabout, and an area for a line.
     """
     if shapely.get_dimensions(shape) == 1:
-        return _filled(shape) if is_area(tags) else shape
+        return _fill_ring(shape) if is_area(tags) else shape
     is_ring = shape.geom_type == "Polygon" and not shape.interiors
     is_way = is_ring and not is_area(tags) and not is_relation(tags)
     return shapely.boundary(shape) if is_way else shape
 
 
-def _filled(line: shapely.Geometry) -> shapely.Geometry | None:
+def _fill_ring(line: shapely.Geometry) -> shapely.Geometry | None:
     """The area within a line that is closed."""
     is_ring = line.geom_type == "LineString" and line.is_closed and len(line.coords) > 3
     return shapely.Polygon(line) if is_ring else None
 
 
-def choose_buildings(found: Sequence[Features], *, tagged: bool = False) -> list[Features]:
+def select_buildings(found: Sequence[Features], *, tagged: bool = False) -> list[Features]:
     """The polygons of buildings of each layer."""
     tagged = tagged or any("building" in tags for each in found for tags in each.tags)
-    houses = [_buildings_of(each, tagged=tagged) for each in found]
-    return [each.select(~are_parts(each.geometry, each.tags)) for each in houses]
+    houses = [_select_layer_buildings(each, tagged=tagged) for each in found]
+    return [each.select(~find_parts(each.geometry, each.tags)) for each in houses]
 
 
-def _buildings_of(layer: Features, *, tagged: bool) -> Features:
-    kinds = _kinds(layer.geometry)
-    if not (tagged or are_known(layer.tags)):
+def _select_layer_buildings(layer: Features, *, tagged: bool) -> Features:
+    kinds = _dimensions(layer.geometry)
+    if not (tagged or any_known(layer.tags)):
         return layer.select(kinds == 2)
     houses = layer.select(np.array([is_building(tags) for tags in layer.tags], bool) & (kinds >= 1))
     shapes = houses.geometry.copy()
-    for row in np.flatnonzero(_kinds(shapes) == 1):
-        shapes[row] = _filled(shapes[row])
-    return replace(houses, geometry=shapes).select(_kinds(shapes) == 2)
+    for row in np.flatnonzero(_dimensions(shapes) == 1):
+        shapes[row] = _fill_ring(shapes[row])
+    return replace(houses, geometry=shapes).select(_dimensions(shapes) == 2)
 
 
-def _kinds(shapes: Shapes) -> NDArray[np.int64]:
+def _dimensions(shapes: Shapes) -> NDArray[np.int64]:
     """0 for points, 1 for lines, 2 for polygons, -1 for what is missing or empty."""
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     return np.where(there, shapely.get_dimensions(shapes), -1)
 
 
-def _tell_left_out(
+def _warn_left_out(
     path: str | os.PathLike[str],
     found: Sequence[Features],
     chosen: Sequence[Features],
@@ -220,10 +220,10 @@ def _tell_left_out(
     wanted: str,
 ) -> None:
     """Tell of shapes without tags beside the wanted ones; refuse them where there are no others."""
-    shapes = concatenated(each.geometry for each in found)
-    shapes = shapes[_kinds(shapes) >= 0]
+    shapes = concat_shapes(each.geometry for each in found)
+    shapes = shapes[_dimensions(shapes) >= 0]
     others = len(shapes) - sum(len(each.geometry) for each in chosen)
-    tagged = any(are_known(each.tags) for each in found)
+    tagged = any(any_known(each.tags) for each in found)
     if others == len(shapes) > 0 and not tagged:
         kinds = ", ".join(sorted({shape.geom_type for shape in shapes}))
         raise InputError(f"{path}: {what} are made of {wanted}, not of {kinds}")
@@ -240,12 +240,12 @@ def check_one_crs(path: str | os.PathLike[str], found: Sequence[Features]) -> CR
     return crs
 
 
-def concatenated(parts: Iterable[Shapes]) -> Shapes:
+def concat_shapes(parts: Iterable[Shapes]) -> Shapes:
     return np.concatenate([np.empty(0, object), *parts])
 
 
 @dataclass(frozen=True, eq=False)
-class Osm:
+class OsmTables:
     """Tables with a geometry and ``tags``, a dict of strings a row, in one CRS.
 
     ``roads`` are lines (or polygons, for squares), whole ways and not cut at junctions;
@@ -256,7 +256,7 @@ class Osm:
     buildings: "gpd.GeoDataFrame"
 
 
-def read(path: str | os.PathLike[str]) -> Osm:
+def read_tables(path: str | os.PathLike[str]) -> OsmTables:
     """Roads and buildings of .osm, .osm.pbf, or what GDAL reads, such as GeoJSON, and GeoParquet.
 
     In GeoJSON and tables tags are columns, or in columns ``tags`` (JSON) and ``other_tags`` (of
@@ -264,17 +264,17 @@ def read(path: str | os.PathLike[str]) -> Osm:
     """
     if is_osm(path):
         elements = read_elements(path)
-        tell_broken(path, elements)
+        warn_incomplete(path, elements)
         tables = (Features(*told, {}, WGS84) for told in (elements.streets(), elements.buildings()))
-        return Osm(*(_table([each]) for each in tables))
-    names = layers_to_read(path, "roads"), layers_to_read(path, "buildings")
-    loaded = {name: load(path, name) for name in dict.fromkeys(names[0] + names[1])}
-    _check_placed(path, [*loaded.values()])
+        return OsmTables(*(_to_table([each]) for each in tables))
+    names = select_layers(path, "roads"), select_layers(path, "buildings")
+    loaded = {name: load_layer(path, name) for name in dict.fromkeys(names[0] + names[1])}
+    _check_degrees(path, [*loaded.values()])
     roads, buildings = ([loaded[name] for name in each] for each in names)
-    return Osm(_table(choose_roads(roads)), _table(choose_buildings(buildings)))
+    return OsmTables(_to_table(select_roads(roads)), _to_table(select_buildings(buildings)))
 
 
-def fetch(grid: Grid) -> Osm:
+def fetch_tables(grid: Grid) -> OsmTables:
     """Roads and buildings on and around a grid, from the Overpass API.
 
     By osmnx (extra ``osm``), whose cache, rate limits and endpoint hold (``osmnx.settings``).
@@ -287,9 +287,9 @@ def fetch(grid: Grid) -> Osm:
             "fetching an area needs osmnx, which the core install leaves out; "
             "get it with: pip install 'terralink[osm]'"
         ) from error
-    found = [_fetch_box(osmnx, box) for box in _around(grid)]
-    return Osm(
-        _table(choose_roads(found, tagged=True)), _table(choose_buildings(found, tagged=True))
+    found = [_fetch_box(osmnx, box) for box in _boxes_around(grid)]
+    return OsmTables(
+        _to_table(select_roads(found, tagged=True)), _to_table(select_buildings(found, tagged=True))
     )
 
 
@@ -305,10 +305,10 @@ def _fetch_box(osmnx: ModuleType, box: Bounds) -> Features:
         ) from error
     columns = {name: frame[name].to_numpy() for name in frame.columns if name != "geometry"}
     shapes = np.asarray(frame.geometry.to_numpy(), dtype=object)
-    return Features(shapes, tags_of(columns, len(frame)), {}, CRS(frame.crs))
+    return Features(shapes, parse_tags(columns, len(frame)), {}, CRS(frame.crs))
 
 
-def _around(grid: Grid) -> list[Bounds]:
+def _boxes_around(grid: Grid) -> list[Bounds]:
     """(left, bottom, right, top) in degrees, with what may reach in from outside.
 
     There are two boxes on a grid that lies across 180 degrees.
@@ -325,9 +325,9 @@ def _around(grid: Grid) -> list[Bounds]:
     return [(left, low, 180.0, high), (-180.0, low, right, high)]
 
 
-def _check_placed(path: str | os.PathLike[str], found: Sequence[Features]) -> None:
+def _check_degrees(path: str | os.PathLike[str], found: Sequence[Features]) -> None:
     crs = check_one_crs(path, found)
-    shapes = concatenated(each.geometry for each in found)
+    shapes = concat_shapes(each.geometry for each in found)
     if not len(shapes):  # a map of nothing, such as SpaceNet's of images without roads
         return
     left, bottom, right, top = shapely.total_bounds(shapes)
@@ -341,12 +341,12 @@ def _check_placed(path: str | os.PathLike[str], found: Sequence[Features]) -> No
         )
 
 
-def _table(found: Sequence[Features]) -> "gpd.GeoDataFrame":
+def _to_table(found: Sequence[Features]) -> "gpd.GeoDataFrame":
     import geopandas as gpd
 
     rows = [tags for each in found for tags in each.tags]
     tags = np.empty(len(rows), dtype=object)
     tags[:] = rows
-    shapes = concatenated(each.geometry for each in found)
+    shapes = concat_shapes(each.geometry for each in found)
     crs = found[0].crs if found else None
     return gpd.GeoDataFrame({"tags": tags}, geometry=list(shapes), crs=crs)

@@ -30,7 +30,7 @@ from terralink.vector.osm.elements import (
     Ways,
     assemble,
     building_relations,
-    tags_of_element,
+    element_tags,
 )
 from terralink.vector.osm.tags import Tags, is_building
 
@@ -38,7 +38,7 @@ StartHandler: TypeAlias = Callable[[str, dict[str, str]], None]
 
 _log = logging.getLogger(__name__)
 _FORM = re.compile(r"\.(osm(?:\.gz|\.bz2)?|pbf|o5m)$", re.IGNORECASE)
-_NOWHERE = 2**31 - 1  # of libosmium: the place of a node that is not known
+_NO_LOCATION = 2**31 - 1  # of libosmium: the place of a node that is not known
 _UNITS = 1e7  # libosmium counts in these parts of a degree
 _DELETED = re.compile(rb"""\baction\s*=\s*["']delete["']""")
 _BLOCK, _LONGEST_MARK = 1 << 20, 64
@@ -50,13 +50,13 @@ def is_osm(path: str | os.PathLike[str]) -> bool:
     >>> is_osm("town.osm.pbf"), is_osm("Town.OSM"), is_osm("town.osm.gz"), is_osm("osm.geojson")
     (True, True, True, False)
     """
-    return _form(path) is not None
+    return _find_format(path) is not None
 
 
-def stem_of(path: str | os.PathLike[str]) -> str:
+def file_stem(path: str | os.PathLike[str]) -> str:
     """The name of a file without its suffix; ``.osm.pbf`` is one, as is ``.osm.gz``.
 
-    >>> stem_of("town.osm.pbf"), stem_of("town.osm.gz"), stem_of("town.v2.tif")
+    >>> file_stem("town.osm.pbf"), file_stem("town.osm.gz"), file_stem("town.v2.tif")
     ('town', 'town', 'town.v2')
     """
     name = _FORM.sub("", Path(path).name) if is_osm(path) else Path(path).stem
@@ -75,13 +75,13 @@ def read_elements(
     """
     if not Path(path).is_file():
         raise InputError(f"cannot read {path}: no such file")
-    form, deleted = _form(path) or "osm", set[tuple[str, int]]()
+    form, deleted = _find_format(path) or "osm", set[tuple[str, int]]()
     if form.startswith("osm"):
-        check_markup(path)
+        check_xml(path)
         deleted = deleted_elements(path)
     osmium = _osmium(path)
     try:
-        file = _File(osmium, osmium.io.File(os.fspath(Path(path).absolute()), form), deleted)
+        file = _OsmFile(osmium, osmium.io.File(os.fspath(Path(path).absolute()), form), deleted)
         return _elements(file, keys)
     except (RuntimeError, ValueError, osmium.InvalidLocationError) as error:  # of libosmium
         reason = " ".join(str(error).split())
@@ -89,15 +89,15 @@ def read_elements(
         raise InputError(f"{path} is {kind}, or is cut off: {reason}") from error
 
 
-def tell_broken(path: str | os.PathLike[str], elements: Elements) -> None:
+def warn_incomplete(path: str | os.PathLike[str], elements: Elements) -> None:
     """Say in the log how many buildings are left out, if any."""
-    broken = elements.failed + elements.broken_buildings
+    broken = elements.failed + elements.incomplete_buildings
     if broken:
         what = "1 building is" if broken == 1 else f"{broken} buildings are"
         _log.warning("%s: %s left out, cut off or with rings that cross", path, what)
 
 
-def _elements(file: "_File", keys: Collection[str]) -> Elements:
+def _elements(file: "_OsmFile", keys: Collection[str]) -> Elements:
     relations = building_relations(file.relations())
     relations = relations if "building" in keys else []
     found = file.ways(keys, {ref for each in relations for ref in each.members})
@@ -110,7 +110,7 @@ def _elements(file: "_File", keys: Collection[str]) -> Elements:
     return Elements(ways, shapes, tags, repeated, areas.failed)
 
 
-class _File:
+class _OsmFile:
     """A file as libosmium streams it, without what its editor has ``deleted``.
 
     First come the relations, then the ways: the places of nodes are kept on the way.
@@ -129,7 +129,7 @@ class _File:
         relations = elements.with_filter(only)
         return (each for each in relations if not self._is_deleted("relation", each))
 
-    def ways(self, keys: Collection[str], members: set[int]) -> "_Found":
+    def ways(self, keys: Collection[str], members: set[int]) -> "_WayCollector":
         """Ways that have one of the keys or are ``members``."""
         elements = self.osmium.FileProcessor(self.file, self.osmium.osm.WAY)
         found = self._find(elements.with_filter(self._places), keys, members)
@@ -140,8 +140,8 @@ class _File:
         self._place_new_nodes(found)
         return found
 
-    def _find(self, elements: Any, keys: Collection[str], members: set[int]) -> "_Found":
-        found = _Found(self.osmium)
+    def _find(self, elements: Any, keys: Collection[str], members: set[int]) -> "_WayCollector":
+        found = _WayCollector(self.osmium)
         for way in elements:
             found.forget(way.id)  # of several versions the last one counts
             if self._is_deleted("way", way):
@@ -152,7 +152,7 @@ class _File:
                 found.add_house(way)
         return found
 
-    def _place_new_nodes(self, found: "_Found") -> None:
+    def _place_new_nodes(self, found: "_WayCollector") -> None:
         """Find the places of nodes with negative numbers, which libosmium does not keep."""
         new = found.new_nodes()
         if not new:
@@ -167,7 +167,7 @@ class _File:
         return element.deleted or (kind, element.id) in self.deleted
 
 
-class _Found:
+class _WayCollector:
     """Ways as they are found: with all their nodes, or, what is quicker, closed lines as WKB."""
 
     def __init__(self, osmium: ModuleType) -> None:
@@ -191,37 +191,37 @@ class _Found:
             self._xy.append(node.y)
         self._row_of[way.id] = len(self._tags)
         self._starts.append(len(self._nodes))
-        self._tags.append(tags_of_element(way))
+        self._tags.append(element_tags(way))
 
     def add_house(self, way: Any) -> None:
         """A way of which the shape alone is wanted; one that is no whole ring is added as it is."""
         if len(way.nodes) > 3 and way.is_closed():
             with suppress(self._unknown):
                 line = self._to_wkb(way, self._all)
-                self._houses[way.id] = line, tags_of_element(way)
+                self._houses[way.id] = line, element_tags(way)
                 return
         self.add(way)
 
     @property
     def is_placed(self) -> bool:
         """Whether the place of any node is known, or there are no nodes."""
-        return bool(self._houses) or not self._xy or min(self._xy) != _NOWHERE
+        return bool(self._houses) or not self._xy or min(self._xy) != _NO_LOCATION
 
     def new_nodes(self) -> list[int]:
         """Where in the list of nodes those with negative numbers are that have no place."""
-        unknown = self._units()[:, 0] == _NOWHERE
+        unknown = self._units()[:, 0] == _NO_LOCATION
         rows = np.flatnonzero(unknown & (np.array(self._nodes, np.int64) < 0))
         return [int(row) for row in rows]
 
     def place(self, rows: list[int], places: Mapping[int, tuple[int, int]]) -> None:
         """Say where some nodes of the list are."""
         for row in rows:
-            x, y = places.get(self._nodes[row], (_NOWHERE, _NOWHERE))
+            x, y = places.get(self._nodes[row], (_NO_LOCATION, _NO_LOCATION))
             self._xy[2 * row], self._xy[2 * row + 1] = x, y
 
     def ways(self) -> tuple[Ways, dict[int, int]]:
         """The ways that have their nodes, and the row of each number."""
-        lonlat = np.where(self._units() == _NOWHERE, np.nan, self._units() / _UNITS)
+        lonlat = np.where(self._units() == _NO_LOCATION, np.nan, self._units() / _UNITS)
         nodes, starts = (np.array(each, np.int64) for each in (self._nodes, self._starts))
         ways = Ways(nodes, lonlat, starts, self._tags)
         rows = np.array([*self._row_of.values()], dtype=np.int64)
@@ -243,7 +243,7 @@ class _Found:
         return np.array(self._xy, np.int32).reshape(-1, 2)
 
 
-def _form(path: str | os.PathLike[str]) -> str | None:
+def _find_format(path: str | os.PathLike[str]) -> str | None:
     """The format by the suffix, as libosmium calls it; None for others."""
     found = _FORM.search(Path(path).name)
     return found[1].lower() if found else None
@@ -260,11 +260,11 @@ def _osmium(path: str | os.PathLike[str]) -> ModuleType:
     return osmium
 
 
-class _FoundError(Exception):
+class _StopReadingError(Exception):
     """What was looked for is found: the rest of the file need not be read."""
 
 
-def check_markup(path: str | os.PathLike[str]) -> None:
+def check_xml(path: str | os.PathLike[str]) -> None:
     """Raise ``InputError`` for XML that is not of OpenStreetMap, or has a document type.
 
     Both show before the first element ends: no more is read.
@@ -273,9 +273,9 @@ def check_markup(path: str | os.PathLike[str]) -> None:
 
     def stop_at(name: str, _attributes: object) -> None:
         roots.append(name)
-        raise _FoundError
+        raise _StopReadingError
 
-    with suppress(_FoundError):
+    with suppress(_StopReadingError):
         read_xml(path, start=stop_at)
     if roots != ["osm"]:
         raise InputError(f"{path} is XML, but not of OpenStreetMap: its root is {roots[0]!r}")
@@ -297,7 +297,7 @@ def deleted_elements(path: str | os.PathLike[str]) -> set[tuple[str, int]]:
 def _has_deleted(path: str | os.PathLike[str]) -> bool:
     """Whether the bytes say so somewhere: to parse all of a large file would take long."""
     tail = b""
-    with _opened(path) as file, told_of_xml(path):
+    with _open_bytes(path) as file, raise_input_error(path):
         while block := file.read(_BLOCK):
             if _DELETED.search(tail + block):
                 return True
@@ -348,12 +348,12 @@ def read_xml(
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = start
-    with told_of_xml(path), _opened(path) as file:
+    with raise_input_error(path), _open_bytes(path) as file:
         parser.ParseFile(file)
 
 
 @contextmanager
-def told_of_xml(path: str | os.PathLike[str]) -> Iterator[None]:
+def raise_input_error(path: str | os.PathLike[str]) -> Iterator[None]:
     """Tell of a file that cannot be read, or is no XML, in one line."""
     try:
         yield
@@ -363,7 +363,7 @@ def told_of_xml(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _opened(path: str | os.PathLike[str]) -> IO[bytes]:
+def _open_bytes(path: str | os.PathLike[str]) -> IO[bytes]:
     """The bytes of a file, unpacked where the suffix says that it is packed."""
     suffix = Path(path).suffix.lower()
     if suffix == ".gz":

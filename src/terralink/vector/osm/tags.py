@@ -83,7 +83,7 @@ def is_drivable(tags: Mapping[str, str]) -> bool:
 
 def is_area(tags: Mapping[str, str]) -> bool:
     """Whether a ring goes around an area rather than along a road (RULE 2)."""
-    return has(tags, "area") or has(tags, "area:highway")
+    return has_tag(tags, "area") or has_tag(tags, "area:highway")
 
 
 def is_relation(tags: Mapping[str, str]) -> bool:
@@ -99,58 +99,58 @@ def is_relation(tags: Mapping[str, str]) -> bool:
 
 def is_building(tags: Mapping[str, str]) -> bool:
     """Whether an area with these tags is a building (RULE 3)."""
-    return has(tags, "building")
+    return has_tag(tags, "building")
 
 
-def has(tags: Mapping[str, str], key: str) -> bool:
+def has_tag(tags: Mapping[str, str], key: str) -> bool:
     """Whether a tag is there and does not say no.
 
-    >>> has({"tunnel": "yes"}, "tunnel"), has({"tunnel": "no"}, "tunnel"), has({}, "tunnel")
-    (True, False, False)
+    >>> [has_tag(tags, "tunnel") for tags in ({"tunnel": "yes"}, {"tunnel": "no"}, {})]
+    [True, False, False]
     """
     return tags.get(key, "no").lower() not in _NOT
 
 
-def are_known(rows: Iterable[Tags]) -> bool:
+def any_known(rows: Iterable[Tags]) -> bool:
     """Whether any row has a tag by which OpenStreetMap says what a shape is (RULE 4)."""
     return any(not _FEATURE_KEYS.isdisjoint(tags) for tags in rows)
 
 
-def tags_of(columns: Mapping[str, NDArray[Any]], count: int) -> list[Tags]:
+def parse_tags(columns: Mapping[str, NDArray[Any]], count: int) -> list[Tags]:
     """The tags of each of ``count`` rows, from the columns of a table.
 
     >>> columns = {"highway": np.array(["track", None]), "tags": np.array([None, '{"lanes": 2}'])}
-    >>> tags_of(columns, 2)
+    >>> parse_tags(columns, 2)
     [{'highway': 'track'}, {'lanes': '2'}]
     """
     rows: list[Tags] = [{} for _ in range(count)]
     for name, values in columns.items():
         for row, value in zip(rows, values, strict=True):
-            row.update(_tags_within(name, value))
-    return [_of_geofabrik(row) if "fclass" in row else row for row in rows]
+            row.update(_parse_value(name, value))
+    return [_parse_geofabrik(row) if "fclass" in row else row for row in rows]
 
 
-def _of_geofabrik(tags: Tags) -> Tags:
+def _parse_geofabrik(tags: Tags) -> Tags:
     """Tags of Geofabrik's shapefiles, whose column ``fclass`` has the value and ``code`` the key.
 
-    >>> _of_geofabrik({"code": "5122", "fclass": "residential"})["highway"]
+    >>> _parse_geofabrik({"code": "5122", "fclass": "residential"})["highway"]
     'residential'
-    >>> _of_geofabrik({"code": "6101", "fclass": "rail"})["railway"]
+    >>> _parse_geofabrik({"code": "6101", "fclass": "rail"})["railway"]
     'rail'
     """
     key = _GEOFABRIK.get(tags.get("code", "")[:2])
     return tags if key is None else {key: tags["fclass"], **tags}
 
 
-def _tags_within(name: str, value: Any) -> Tags:
+def _parse_value(name: str, value: Any) -> Tags:
     """The tags of one value: of a column of tags those within, else the column's own."""
-    nested = _nested(value) if name in _NESTED else None
+    nested = _parse_nested(value) if name in _NESTED else None
     if nested is not None:
         return {str(key): str(each) for key, each in nested.items() if not _is_absent(each)}
     return {} if _is_absent(value) else {_ALSO_CALLED.get(name, name): _text(value)}
 
 
-def _nested(value: Any) -> Mapping[str, Any] | None:
+def _parse_nested(value: Any) -> Mapping[str, Any] | None:
     """Tags as a dict, as JSON, or as the hstore of ogr2ogr, else None."""
     if isinstance(value, Mapping):
         return value
@@ -163,10 +163,10 @@ def _nested(value: Any) -> Mapping[str, Any] | None:
             with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 return dict(parse(text))
     pairs = _HSTORE.findall(text)
-    return {_unescaped(key): _unescaped(each) for key, each in pairs} if pairs else None
+    return {_unescape(key): _unescape(each) for key, each in pairs} if pairs else None
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from terralink.vector.osm.tags import has
+from terralink.vector.osm.tags import has_tag
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -49,7 +49,7 @@ _RANGE = re.compile(r"""(?<=[\d.a-z'"])\s*[-–—]\s*(?=\d)|(?<=[\d.a-z'"])\s+t
 
 
 @dataclass(frozen=True)
-class RoadChoice:
+class RoadFilter:
     """Which roads are drawn. In a tunnel or under a roof a road is not seen from above."""
 
     bridges: bool = True
@@ -58,16 +58,16 @@ class RoadChoice:
     service: bool = True
     tracks: bool = True
 
-    def takes(self, tags: Mapping[str, str]) -> bool:
+    def accepts(self, tags: Mapping[str, str]) -> bool:
         """Whether a road with these tags is drawn.
 
-        >>> RoadChoice(tracks=False).takes({"highway": "track"})
+        >>> RoadFilter(tracks=False).accepts({"highway": "track"})
         False
         """
         kind = tags.get("highway", "road")
-        hidden = has(tags, "tunnel") or has(tags, "covered")
+        hidden = has_tag(tags, "tunnel") or has_tag(tags, "covered")
         return (
-            (self.bridges or not has(tags, "bridge"))
+            (self.bridges or not has_tag(tags, "bridge"))
             and (self.tunnels or not hidden)
             and (self.links or not kind.endswith("_link"))
             and (self.service or kind != "service")
@@ -87,15 +87,18 @@ class CentreLines:
     crs: CRS | None
 
 
-def centre_lines(
-    roads: "gpd.GeoDataFrame", choice: RoadChoice | None = None, *, lane_m: float = LANE_M
+def select_centre_lines(
+    roads: "gpd.GeoDataFrame", road_filter: RoadFilter | None = None, *, lane_m: float = LANE_M
 ) -> CentreLines:
-    """Those of ``Osm.roads`` that ``choice`` takes, with their widths (None: but tunnels, all)."""
-    takes = (choice or RoadChoice()).takes
-    taken = roads[np.array([takes(tags) for tags in roads.tags], dtype=bool)]
-    width_m = np.array([road_width_m(tags, lane_m=lane_m) for tags in taken.tags], np.float64)
-    crs = CRS(taken.crs) if taken.crs else None
-    return CentreLines(np.asarray(taken.geometry.to_numpy(), dtype=object), width_m, crs)
+    """The roads of ``OsmTables`` that ``road_filter`` accepts, with their widths.
+
+    None accepts all but tunnels.
+    """
+    accepts = (road_filter or RoadFilter()).accepts
+    selected = roads[np.array([accepts(tags) for tags in roads.tags], dtype=bool)]
+    width_m = np.array([road_width_m(tags, lane_m=lane_m) for tags in selected.tags], np.float64)
+    crs = CRS(selected.crs) if selected.crs else None
+    return CentreLines(np.asarray(selected.geometry.to_numpy(), dtype=object), width_m, crs)
 
 
 def road_width_m(tags: Mapping[str, str], *, lane_m: float = LANE_M) -> float:
@@ -109,8 +112,8 @@ def road_width_m(tags: Mapping[str, str], *, lane_m: float = LANE_M) -> float:
     told_m = tagged_width_m(tags)
     if told_m is not None:
         return told_m
-    lanes = _mean(_number(part) for part in _values(tags.get("lanes", "")))
-    if lanes is None or not _within(lanes, _PLAUSIBLE_LANES):
+    lanes = _mean(_parse_number(part) for part in _split_values(tags.get("lanes", "")))
+    if lanes is None or not _is_within(lanes, _PLAUSIBLE_LANES):
         lanes = LANES_OF_CLASS.get(tags.get("highway", "road"), _OTHER_LANES)
     return lanes * lane_m
 
@@ -121,24 +124,24 @@ def tagged_width_m(tags: Mapping[str, str]) -> float | None:
     >>> tagged_width_m({"est_width": "~4"}), tagged_width_m({"width": "wide"})
     (4.0, None)
     """
-    widths_m = (length_m(tags.get(key, "")) for key in ("width", "est_width"))
+    widths_m = (parse_length_m(tags.get(key, "")) for key in ("width", "est_width"))
     known = (width_m for width_m in widths_m if width_m is not None)
-    return next((width_m for width_m in known if _within(width_m, _PLAUSIBLE_M)), None)
+    return next((width_m for width_m in known if _is_within(width_m, _PLAUSIBLE_M)), None)
 
 
-def length_m(text: str) -> float | None:
+def parse_length_m(text: str) -> float | None:
     """Metres of a tag's value, as people write it; several values give their mean, others None.
 
-    >>> length_m("3,5 m"), length_m("12'6\\""), length_m("6;8"), length_m("wide")
-    (3.5, 3.81, 7.0, None)
+    >>> [parse_length_m(text) for text in ("3,5 m", "12'6\\"", "6;8", "wide")]
+    [3.5, 3.81, 7.0, None]
     """
-    return _mean(_range_m(value.lower()) for value in _values(text))
+    return _mean(_parse_range_m(value.lower()) for value in _split_values(text))
 
 
-def _values(text: str) -> list[str]:
+def _split_values(text: str) -> list[str]:
     """The values of a list, of which some may be empty.
 
-    >>> _values("2.5 m;"), _values("2;3")
+    >>> _split_values("2.5 m;"), _split_values("2;3")
     (['2.5 m'], ['2', '3'])
     """
     if text.startswith("["):  # a list of Python's, as osmnx writes what it joined
@@ -154,7 +157,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(told) else None
 
 
-def _range_m(text: str) -> float | None:
+def _parse_range_m(text: str) -> float | None:
     """One length, or the middle of two: a unit may be said once, at the end."""
     if (both := _FEET_AND_INCHES.fullmatch(text)) and (both[3] or "-" not in text):
         return round(_float(both[1]) * _FOOT_M + _float(both[2]) * _INCH_M, 6)
@@ -163,14 +166,14 @@ def _range_m(text: str) -> float | None:
     if len(told) < len(ends) or len(ends) > 2:
         return None
     unit = told[-1][1]
-    return _mean(_metres(number, own or unit) for number, own in told)
+    return _mean(_to_metres(number, own or unit) for number, own in told)
 
 
-def _metres(number: str, unit: str) -> float:
+def _to_metres(number: str, unit: str) -> float:
     return _float(number) if unit in ("", "m") else round(_float(number) * _UNITS_M[unit], 6)
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     """A number, or the middle of two, without a unit."""
     ends = [re.fullmatch(_NUMBER, end) for end in _RANGE.split(text)]
     return _mean(None if end is None else _float(end[1]) for end in ends)
@@ -180,5 +183,5 @@ def _float(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _within(value: float, span: tuple[float, float]) -> bool:
+def _is_within(value: float, span: tuple[float, float]) -> bool:
     return span[0] <= value <= span[1]
