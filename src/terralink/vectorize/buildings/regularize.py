@@ -55,9 +55,9 @@ def find_directions(walls: "Walls") -> Vectors:
         direction = np.zeros_like(direction)
         np.add.at(direction, owner[agree], (turn * length**3)[agree])
     agree_m2 = np.bincount(owner[agree], length[agree] ** 2, minlength=walls.building_count)
-    forward = np.exp(1j * np.angle(direction) / 4)
-    forward = forward * np.exp(1j * walls.turn_square(forward).merge_collinear().measure_twist())
-    return np.asarray(forward**4 * agree_m2)
+    unit = np.exp(1j * np.angle(direction) / 4)
+    unit = unit * np.exp(1j * walls.turn_square(unit).merge_collinear().measure_twist())
+    return np.asarray(unit**4 * agree_m2)
 
 
 def square_walls(walls: "Walls", angles: Floats, *, short_m: Floats) -> Polygons:
@@ -209,9 +209,7 @@ class Walls:
         half = sums.between("length", self.ring, self.start, self.stop) / 2
         middle = sums.point_after(self.ring, self.start, half)
         point, ring = np.arange(len(sums.position)), sums.ring
-        last = (
-            np.searchsorted(self.ring, ring, side="right") - 1
-        )  # it continues across the end of the ring
+        last = np.searchsorted(self.ring, ring, side="right") - 1  # continues across the ring's end
         wall = np.searchsorted(self.start, point, side="right") - 1
         wall = np.where((wall < 0) | (self.ring[wall] != ring), last, wall)
         along_m = sums.between("length", ring, self.start[wall], point)
@@ -244,21 +242,21 @@ class Walls:
         """(m,) from start to stop."""
         return np.asarray(np.abs(self.sums.position[self.stop] - self.sums.position[self.start]))
 
-    def can_be_square(self, forward: Vectors) -> NDArray[np.bool_]:
+    def can_be_square(self, direction: Vectors) -> NDArray[np.bool_]:
         """(m,) whether each wall may be square to its building's direction, a unit vector (n,)."""
-        angle = np.abs(np.angle((self.along * np.conj(forward[self.owner])) ** 4)) / 4
+        angle = np.abs(np.angle((self.along * np.conj(direction[self.owner])) ** 4)) / 4
         return np.asarray((angle <= _MAX_TURN) & (np.sin(angle) <= self.slack))
 
-    def turn_square(self, forward: Vectors) -> "Walls":
+    def turn_square(self, direction: Vectors) -> "Walls":
         """The walls, square to the direction of their building where they may be."""
-        relative = self.along * np.conj(forward[self.owner])
-        square = self.can_be_square(forward)
+        relative = self.along * np.conj(direction[self.owner])
+        square = self.can_be_square(direction)
         quarters = np.rint(np.angle(relative) / (np.pi / 2)).astype(np.int64) % 4
         quarter = np.array([1, 1j, -1, -1j])[quarters]
         return replace(
             self,
             heading=np.where(square, quarters, OBLIQUE),
-            along=np.where(square, forward[self.owner] * quarter, self.along),
+            along=np.where(square, direction[self.owner] * quarter, self.along),
         )
 
     def select(self, which: NDArray[np.bool_] | Ints) -> "Walls":
