@@ -31,7 +31,7 @@ def _pairs(folder: str, pixel_size_m: float, held_out: int, **more: Any) -> Pair
         folder=folder,
         values={0: 0, 255: 1},
         pixel_size_m=pixel_size_m,
-        take="held_out",
+        take="val",
         split=Split(held_out=held_out),
         **more,
     )
@@ -86,7 +86,7 @@ def predict_picture(
     )
     with open_scene(picture, options) as scene:
         prob = inference.scene(model, scene, tta=tta)
-    return prob, _interpolate(prob, chip_grid(chip))
+    return prob, interpolate(prob, chip_grid(chip))
 
 
 def chip_grid(chip: Chip) -> Grid:
@@ -94,7 +94,7 @@ def chip_grid(chip: Chip) -> Grid:
     return Grid(chip.mask.shape, Affine.scale(chip.pixel_size_m or 1.0))
 
 
-def _interpolate(prob: Raster, grid: Grid) -> NDArray[np.float32]:
+def interpolate(prob: Raster, grid: Grid) -> NDArray[np.float32]:
     """Values (row, col) at the pixels of another grid of the same ground."""
     cols, rows = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
     at_col, at_row = prob.grid.colrow(*grid.xy(cols, rows))
