@@ -43,7 +43,7 @@ def line(channels: int, side: int, kernel: int, stride: int) -> str:
         channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False
     ).to(memory_format=layout)  # type: ignore[call-overload]
     bf16, fp32 = (backward(layer, image, dtype) for dtype in (torch.bfloat16, torch.float32))
-    depthwise.make_fast(nn.Sequential(layer))
+    depthwise.speed_up_depthwise(nn.Sequential(layer))
     ours = backward(layer, image, torch.bfloat16)
     times = [f"{1e3 * each:.1f}" for each in (bf16, fp32, ours)]
     cells = [channels, side, kernel, stride, *times, f"{bf16 / fp32:.1f}", f"{bf16 / ours:.1f}"]

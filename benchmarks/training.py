@@ -23,10 +23,10 @@ from terralink import losses, models
 from terralink.data.sources import Towns
 from terralink.models.normalised import Normalised
 from terralink.train import Recipe
-from terralink.train.datamodule import Batches
-from terralink.train.recipe import Weighted
+from terralink.train.datamodule import DataModule
+from terralink.train.recipe import WeightedSource
 from terralink.train.schedule import Constant
-from terralink.train.task import Segmentation
+from terralink.train.task import SegmentationTask
 
 _SIDE_PX = 1024
 
@@ -38,7 +38,7 @@ def recipe_of(wanted: Any) -> Recipe:
     length = {"steps": wanted.steps, "steps_per_epoch": wanted.steps, "epochs": None}
     changed = {
         "model": paper.model.model_copy(update={"name": wanted.network, "weights": None}),
-        "train": (Weighted(source=towns),),
+        "train": (WeightedSource(source=towns),),
         "val": {},
         "augment": paper.augment.model_copy(update={"crop_px": wanted.crop}),
         "schedule": Constant(kind="constant"),
@@ -73,8 +73,8 @@ class Clock(L.Callback):
 
 def ours(recipe: Recipe) -> Clock:
     """The loop of `terralink train`, but for scores and checkpoints."""
-    batches, clock = Batches(recipe, Path()), Clock()
-    task = Segmentation(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
+    batches, clock = DataModule(recipe, Path()), Clock()
+    task = SegmentationTask(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
     trainer = L.Trainer(
         max_steps=batches.steps,
         precision=recipe.trainer.precision,
@@ -94,7 +94,7 @@ def ours(recipe: Recipe) -> Clock:
 
 def plain(recipe: Recipe) -> Clock:
     """The same steps in torch alone."""
-    samples = list(Batches(recipe, Path()).train(lambda: 0))
+    samples = list(DataModule(recipe, Path()).train(lambda: 0))
     network = Normalised(models.create_model(recipe.model.name)).train()
     loss_of, clock = losses.build(recipe.loss), Clock()
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.learning_rate)
@@ -109,7 +109,7 @@ def plain(recipe: Recipe) -> Clock:
 
 def loader_rate(recipe: Recipe) -> float:
     """Samples per second of one worker with nothing to wait for."""
-    batches = iter(Batches(recipe, Path()).train(lambda: 0))
+    batches = iter(DataModule(recipe, Path()).train(lambda: 0))
     next(batches)
     began = perf_counter()
     count = sum(len(batch["image"]) for batch in batches)

@@ -58,8 +58,8 @@ def shapes(tmp_path: Path) -> Write:
         lonlat = Transformer.from_crs(UTM, 4326, always_xy=True)
         features = []
         for kind, points in kinds_and_points:
-            places = [list(lonlat.transform(LEFT + x, TOP - y)) for x, y in points]
-            told: Any = [places] if kind == "Polygon" else places
+            footprints = [list(lonlat.transform(LEFT + x, TOP - y)) for x, y in points]
+            told: Any = [footprints] if kind == "Polygon" else footprints
             geometry = {"type": kind, "coordinates": told}
             features.append({"type": "Feature", "properties": {}, "geometry": geometry})
         path = tmp_path / name

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from terralink.data.chip_folder import MANIFEST, cut
 from terralink.data.chips import IGNORE
-from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes
+from terralink.data.masks import RasterMasks, SceneVectorMasks, VectorMasks
 from terralink.data.sources import SceneFolder
 from terralink.data.windows import Scenes
 from terralink.errors import InputError, OutputError
@@ -39,8 +39,8 @@ def scenes(tif: Write, shapes: Write) -> Scenes:
     levels = noise(3, 40, 24)
     levels[:, 30:, 14:] = 90
     road = shapes("roads.geojson", ("LineString", [(0.0, 8.0), (24.0, 8.0)]))
-    labels = DrawnOnScenes(road, DrawnMasks({"road": 1}, width_m=4))
-    return Scenes([tif("town.tif", levels)], labels, 16, given_stretch=NONE)
+    labels = SceneVectorMasks(road, VectorMasks({"road": 1}, width_m=4))
+    return Scenes([tif("town.tif", levels)], labels, 16, preset_stretch=NONE)
 
 
 def test_chips_are_read_back_as_they_were_cut(scenes: Scenes, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_chips_are_tiled_compressed_and_tell_their_stretch_and_classes(
     tif: Write, shapes: Write, tmp_path: Path
 ) -> None:
     dark = (noise(3, 16, 16) * 8.0).astype(np.uint16)
-    labels = DrawnOnScenes(shapes("none.geojson"), DrawnMasks({"building": 1}))
+    labels = SceneVectorMasks(shapes("none.geojson"), VectorMasks({"building": 1}))
     scenes = Scenes([tif("dark.tif", dark)], labels, 16)
     cut(scenes, tmp_path / "chips", names={1: "building"})
     with rasterio.open(tmp_path / "chips/images/dark_00000_00000.tif") as image:
@@ -105,8 +105,8 @@ def test_labels_that_count_nowhere_are_masked_and_told(tif: Write, tmp_path: Pat
     levels = np.zeros((1, 16, 16), np.uint8)
     levels[:, :4], levels[:, 4:8] = 255, 2
     scene, mask = tif("a.tif", noise(1, 16, 16)), tif("m.tif", levels)
-    labels = CutMasks({scene: mask}, {0: 0, 2: 2, 255: IGNORE})
-    (row,) = cut(Scenes([scene], labels, 16, given_stretch=NONE), tmp_path / "chips")
+    labels = RasterMasks({scene: mask}, {0: 0, 2: 2, 255: IGNORE})
+    (row,) = cut(Scenes([scene], labels, 16, preset_stretch=NONE), tmp_path / "chips")
     assert (row.no_data, row.unlabelled, row.classes) == (0.0, 0.25, {0: 0.5, 2: 0.25})
     written = read_raster(tmp_path / "chips/masks/a_00000_00000.tif")
     assert written.valid is not None

@@ -17,12 +17,12 @@ def test_image_and_mask_of_different_size_are_refused() -> None:
 
 def test_an_image_without_mask_is_named() -> None:
     with pytest.raises(InputError, match=r"1 images have no mask, the first is b\.jpg"):
-        chips.paired([Path("a.jpg"), Path("b.jpg")], [Path("a.png")])
+        chips.match_pairs([Path("a.jpg"), Path("b.jpg")], [Path("a.png")])
 
 
 def test_a_folder_without_images_is_refused() -> None:
     with pytest.raises(InputError, match="no images"):
-        chips.paired([], [])
+        chips.match_pairs([], [])
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
@@ -70,4 +70,4 @@ def test_a_mask_of_one_bit_is_black_and_white_as_grey(tmp_path: Path) -> None:
 
 def test_two_masks_of_one_name_are_refused() -> None:
     with pytest.raises(InputError, match=r"masks m/a\.png and m/a\.tif have one name"):
-        chips.paired([Path("a.jpg")], [Path("m/a.png"), Path("m/a.tif")])
+        chips.match_pairs([Path("a.jpg")], [Path("m/a.png"), Path("m/a.tif")])

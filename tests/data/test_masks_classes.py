@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from terralink.data.chips import IGNORE, Chip
 from terralink.data.masks import indices
-from terralink.data.prepare import Checked
+from terralink.data.prepare import ValidatedChips
 from terralink.errors import InputError
 
 
@@ -45,7 +45,7 @@ def test_masks_of_0_and_255_alone_must_say_what_255_is() -> None:
 
 @pytest.mark.parametrize(("classes", "fits"), [(1, [0, 1]), (2, [0, 1]), (5, [0, 4])])
 def test_as_many_classes_as_the_recipe_has_fit(classes: int, fits: list[int]) -> None:
-    assert Checked([chip(*fits, IGNORE)], classes)[0].mask.tolist() == [[*fits, IGNORE]]
+    assert ValidatedChips([chip(*fits, IGNORE)], classes)[0].mask.tolist() == [[*fits, IGNORE]]
 
 
 @pytest.mark.parametrize(("classes", "beyond", "last"), [(1, 2, 1), (5, 5, 4)])
@@ -53,7 +53,7 @@ def test_a_class_beyond_those_of_the_recipe_names_chip_and_class(
     classes: int, beyond: int, last: int
 ) -> None:
     with pytest.raises(InputError, match=f"tile 7: .* holds the class {beyond}.* 0 to {last}"):
-        Checked([chip(0, beyond)], classes)[0]
+        ValidatedChips([chip(0, beyond)], classes)[0]
 
 
 RED_AND_BLACK = np.zeros((3, 2, 2), np.uint8)
@@ -70,8 +70,8 @@ def test_colours_map_to_classes() -> None:
 @given(st.lists(st.integers(0, 0xFFFFFF), min_size=1, max_size=9, unique=True), st.integers(0, 99))
 def test_any_colours_map_as_they_are_told(colours: list[int], seed: int) -> None:
     picked = np.random.default_rng(seed).integers(0, len(colours), (4, 5))
-    packed = np.array(colours)[picked]
-    image = np.stack([packed >> 16, packed >> 8 & 255, packed & 255]).astype(np.uint8)
+    rgb = np.array(colours)[picked]
+    image = np.stack([rgb >> 16, rgb >> 8 & 255, rgb & 255]).astype(np.uint8)
     values = {f"#{colour:06x}": number for number, colour in enumerate(colours)}
     assert (indices(image, values) == picked).all()
 

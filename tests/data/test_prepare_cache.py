@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from terralink.data.chips import IGNORE, Chip
-from terralink.data.prepare import Cached, has_signal, with_signal
+from terralink.data.prepare import CachedChips, is_informative, select_informative
 from terralink.errors import InputError
 
 SIDE = 20
@@ -34,33 +34,33 @@ class Counted:
         return chip(self.names[index], flat=self.names[index].endswith("0"))
 
 
-def names(chips: Cached) -> list[str]:
+def names(chips: CachedChips) -> list[str]:
     return [chips[index].name for index in range(len(chips))]
 
 
 def test_what_fits_is_read_once_and_the_rest_each_time() -> None:
     chips = Counted(["a1", "b1", "c1"])
-    cached = Cached.within(2.5 * CHIP_MB, chips)
+    cached = CachedChips.within(2.5 * CHIP_MB, chips)
     assert chips.reads == 3  # the third did not fit any more
     assert names(cached) == ["a1", "b1", "c1"] == names(cached)
     assert chips.reads == 5
 
 
 def test_chips_without_signal_are_left_out_by_name() -> None:
-    cached = Cached.within(100, Counted(["a1", "b0", "c1", "d0"]))
+    cached = CachedChips.within(100, Counted(["a1", "b0", "c1", "d0"]))
     assert cached.left_out == ["b0", "d0"]
     assert names(cached) == ["a1", "c1"]
 
 
 def test_a_flat_chip_takes_no_room() -> None:
     chips = Counted(["a0", "b1", "c1"])
-    assert [each.name for each in Cached.within(2.5 * CHIP_MB, chips).kept] == ["b1", "c1"]
+    assert [each.name for each in CachedChips.within(2.5 * CHIP_MB, chips).kept] == ["b1", "c1"]
 
 
 def test_beyond_memory_the_next_chip_stands_in_and_the_log_names_the_flat_one_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cached = Cached.within(1.5 * CHIP_MB, Counted(["a1", "b0", "c1", "d0"]))
+    cached = CachedChips.within(1.5 * CHIP_MB, Counted(["a1", "b0", "c1", "d0"]))
     with caplog.at_level(logging.WARNING):
         assert names(cached) == ["a1", "c1", "c1", "a1"]
         assert names(cached) == ["a1", "c1", "c1", "a1"]
@@ -69,19 +69,19 @@ def test_beyond_memory_the_next_chip_stands_in_and_the_log_names_the_flat_one_on
 
 def test_where_no_chip_has_signal_one_line_says_so() -> None:
     with pytest.raises(InputError, match="none of 2 chips has signal, such as a0"):
-        Cached.within(100, Counted(["a0", "b0"]))
-    later = Cached.within(0, Counted(["a0", "b0"]))
+        CachedChips.within(100, Counted(["a0", "b0"]))
+    later = CachedChips.within(0, Counted(["a0", "b0"]))
     with pytest.raises(InputError, match="none of 2 chips has signal, such as a0"):
         later[1]
 
 
 def test_past_the_end_is_an_index_error() -> None:
     with pytest.raises(IndexError):
-        Cached.within(100, Counted(["a1"]))[1]
+        CachedChips.within(100, Counted(["a1"]))[1]
 
 
 def test_every_chip_is_looked_at_when_all_names_are_wanted() -> None:
-    part, left_out = with_signal(Counted(["a0", "b1", "c0", "d1"]))
+    part, left_out = select_informative(Counted(["a0", "b1", "c0", "d1"]))
     assert list(part.indices) == [1, 3]
     assert left_out == ["a0", "c0"]
 
@@ -90,16 +90,16 @@ def test_noise_of_a_level_is_no_signal_and_a_gradient_is() -> None:
     noisy, sloped = chip("noise", flat=True), chip("slope", flat=True)
     noisy.image[:] += np.random.default_rng(1).integers(0, 2, noisy.image.shape).astype(np.uint8)
     sloped.image[1] += np.arange(SIDE, dtype=np.uint8)
-    assert not has_signal(noisy)
-    assert has_signal(sloped)
+    assert not is_informative(noisy)
+    assert is_informative(sloped)
 
 
 def test_only_known_pixels_are_looked_at() -> None:
     half = chip("half", flat=True)
     half.image[:, :, 10:] = 200  # a flat picture beside a flat border
-    assert has_signal(half)
+    assert is_informative(half)
     half.mask[:, 10:] = IGNORE
-    assert not has_signal(half)
+    assert not is_informative(half)
     unlabelled = chip("unlabelled")
     unlabelled.mask[:] = IGNORE
-    assert not has_signal(unlabelled)
+    assert not is_informative(unlabelled)

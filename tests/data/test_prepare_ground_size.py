@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from terralink.data.chips import IGNORE, Chip
-from terralink.data.prepare import AtGroundSize, at_ground_size, zoom
+from terralink.data.prepare import ResampledChips, resample_chip, zoom
 from terralink.data.sources import PairFolders
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
@@ -31,7 +31,7 @@ def test_a_pixel_is_the_mean_of_what_it_covers_and_the_class_of_most(
 ) -> None:
     image = noise(rows * times, cols * times, seed)
     mask = np.random.default_rng(seed).choice([0, 1, 2, IGNORE], image.shape[1:]).astype(np.uint8)
-    chip = at_ground_size(Chip(image, mask, "a", 0.2), 0.2 * times, enlarge=enlarge)
+    chip = resample_chip(Chip(image, mask, "a", 0.2), 0.2 * times, enlarge=enlarge)
     squares = image.reshape(3, rows, times, cols, times)
     assert (
         np.abs(chip.image - squares.mean(axis=(2, 4))).max() <= 0.6
@@ -59,7 +59,7 @@ def test_the_ground_stays_whatever_the_sizes(
 ) -> None:
     flat = np.full((1, height, width), 77, np.uint8)
     before = Chip(flat, np.ones((height, width), np.uint8), "flat", size_m, aspect)
-    chip = at_ground_size(before, wanted_m)
+    chip = resample_chip(before, wanted_m)
     assert chip.sides_m is not None
     assert before.sides_m is not None
     assert chip.sides_m == pytest.approx((wanted_m, wanted_m), rel=0.011)
@@ -74,25 +74,25 @@ def test_the_ground_stays_whatever_the_sizes(
 
 def test_what_is_finer_than_wanted_is_left_to_the_warp_of_a_sample() -> None:
     chip = Chip(noise(8, 8), np.zeros((8, 8), np.uint8), "a", 0.6)
-    assert at_ground_size(chip, 0.3, enlarge=False) is chip
+    assert resample_chip(chip, 0.3, enlarge=False) is chip
     assert zoom(chip, 0.3) == pytest.approx([2, 2])
-    assert at_ground_size(chip, 0.3).mask.shape == (16, 16)
+    assert resample_chip(chip, 0.3).mask.shape == (16, 16)
 
 
 def test_a_chip_that_does_not_know_its_ground_size_stays_as_it_is() -> None:
     chip = Chip(noise(8, 8), np.zeros((8, 8), np.uint8), "a")
-    assert at_ground_size(chip, 1.0) is chip
+    assert resample_chip(chip, 1.0) is chip
     assert zoom(chip, 1.0) == pytest.approx([1, 1])
-    stated = AtGroundSize([chip], 1.0, stated_m=0.5)[0]
+    stated = ResampledChips([chip], 1.0, source_pixel_size_m=0.5)[0]
     assert stated.mask.shape == (4, 4)
-    as_they_are = AtGroundSize([Chip(chip.image, chip.mask, "b", 0.2)], None)[0]
+    as_they_are = ResampledChips([Chip(chip.image, chip.mask, "b", 0.2)], None)[0]
     assert (as_they_are.mask.shape, as_they_are.pixel_size_m) == ((8, 8), None)
 
 
 def test_pixels_of_no_picture_do_not_darken_those_beside_them() -> None:
     image, mask = np.full((3, 4, 4), 200, np.uint8), np.zeros((4, 4), np.uint8)
     image[:, :, 3], mask[:, 3] = 0, IGNORE
-    chip = at_ground_size(Chip(image, mask, "a", 1.0), 2.0)
+    chip = resample_chip(Chip(image, mask, "a", 1.0), 2.0)
     assert (chip.image == 200).all()
     assert (chip.mask == 0).all()  # half of it is known
 
@@ -100,7 +100,7 @@ def test_pixels_of_no_picture_do_not_darken_those_beside_them() -> None:
 def test_pixels_that_are_too_coarse_by_far_are_refused() -> None:
     chip = Chip(noise(8, 8), np.zeros((8, 8), np.uint8), "sentinel.tif", 10.0)
     with pytest.raises(InputError, match=r"sentinel\.tif has pixels of 10 m, the model 1 m"):
-        at_ground_size(chip, 1.0)
+        resample_chip(chip, 1.0)
 
 
 @pytest.mark.parametrize("size_m", [0.2, 0.76, 0.5])
@@ -113,7 +113,7 @@ def test_a_chip_is_what_a_scene_of_that_size_is_when_it_is_predicted(
         crs = scene.grid.crs
     with RasterWriter(path, Grid(grid.shape, grid.transform, crs), bands=3) as writer:
         writer.write(0, 0, noise(30, 20))
-    chip = at_ground_size(Scenes([path], None, given_stretch=Stretch.none())[0], 1.0)
+    chip = resample_chip(Scenes([path], None, preset_stretch=Stretch.none())[0], 1.0)
     with open_scene(path, SceneOptions(stretch=Stretch.none()), pixel_size_m=1.0) as scene:
         predicted = scene.read(0, 0, scene.grid.shape).array
     assert chip.image.shape == predicted.shape

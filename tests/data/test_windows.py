@@ -13,7 +13,7 @@ from pyproj import CRS
 from scipy import ndimage
 
 from terralink.data.chips import IGNORE
-from terralink.data.masks import CutMasks, DrawnMasks, DrawnOnScenes, labels_of
+from terralink.data.masks import RasterMasks, SceneVectorMasks, VectorMasks, find_labels
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.raster import RasterWriter, Stretch
@@ -35,7 +35,7 @@ def test_windows_hold_every_pixel_once(
     tif: Write, height: int, width: int, side: int, count: int
 ) -> None:
     levels = noise(2, height, width)
-    chips = Scenes([tif("a.tif", levels)], None, side, given_stretch=NONE)
+    chips = Scenes([tif("a.tif", levels)], None, side, preset_stretch=NONE)
     assert len(chips) == count
     back = np.zeros_like(levels)
     known = np.zeros(levels.shape[1:], int)
@@ -53,7 +53,7 @@ def test_windows_hold_every_pixel_once(
 
 def test_overlapping_windows_and_several_scenes_are_counted_through(tif: Write) -> None:
     paths = [tif(f"{side}.tif", noise(1, side, side)) for side in (10, 22, 16)]
-    chips = Scenes(paths, None, 10, 4, given_stretch=NONE)
+    chips = Scenes(paths, None, 10, 4, preset_stretch=NONE)
     assert [path.stem for path in chips.scenes()] == ["10"] + ["22"] * 9 + ["16"] * 4
     assert chips.place(9) == (paths[1], 12, 12)
     assert chips.place(10) == (paths[2], 0, 0)
@@ -70,7 +70,7 @@ def test_an_overlap_as_wide_as_the_window_is_refused() -> None:
 def test_what_the_file_does_not_know_counts_nowhere_and_is_black(tif: Write) -> None:
     valid = np.ones((20, 20), bool)
     valid[:, :4] = False
-    chip = Scenes([tif("a.tif", noise(3, 20, 20), valid=valid)], None, given_stretch=NONE)[0]
+    chip = Scenes([tif("a.tif", noise(3, 20, 20), valid=valid)], None, preset_stretch=NONE)[0]
     assert ((chip.mask == IGNORE) == ~valid).all()
     assert (chip.image[:, ~valid] == 0).all()
 
@@ -79,13 +79,13 @@ def test_black_borders_count_nowhere_but_a_black_roof_does(tif: Write) -> None:
     levels = noise(3, 60, 60)
     levels[:, :, :8] = 0
     levels[:, 30:38, 30:38] = 0
-    chip = Scenes([tif("a.tif", levels)], None, given_stretch=NONE, no_data=0)[0]
+    chip = Scenes([tif("a.tif", levels)], None, preset_stretch=NONE, no_data=0)[0]
     assert (np.flatnonzero((chip.mask == IGNORE).any(axis=0)) == range(8)).all()
 
 
 def test_bands_are_chosen_and_ordered(tif: Write) -> None:
     levels = noise(5, 8, 8)
-    chip = Scenes([tif("a.tif", levels)], None, bands=(5, 1), given_stretch=NONE)[0]
+    chip = Scenes([tif("a.tif", levels)], None, bands=(5, 1), preset_stretch=NONE)[0]
     assert (chip.image == levels[[4, 0]]).all()
 
 
@@ -93,10 +93,10 @@ def test_a_scene_without_crs_has_no_ground_size_and_takes_no_shapes(
     tif: Write, shapes: Write
 ) -> None:
     scene = tif("a.tif", noise(3, 8, 8), crs=None)
-    assert Scenes([scene], None, given_stretch=NONE)[0].pixel_size_m is None
-    drawn = DrawnOnScenes(shapes("roads.geojson"), DrawnMasks({"road": 1}))
+    assert Scenes([scene], None, preset_stretch=NONE)[0].pixel_size_m is None
+    drawn = SceneVectorMasks(shapes("roads.geojson"), VectorMasks({"road": 1}))
     with pytest.raises(InputError, match=r"has no CRS, so .*roads\.geojson cannot be drawn"):
-        Scenes([scene], drawn, given_stretch=NONE)[0]
+        Scenes([scene], drawn, preset_stretch=NONE)[0]
 
 
 @pytest.mark.parametrize(
@@ -117,20 +117,20 @@ def test_a_mask_that_does_not_fit_its_scene_is_told(
 ) -> None:
     scene = tif("a.tif", noise(3, 8, 8))
     mask = tif("m.tif", **{"levels": np.zeros((1, 8, 8), np.uint8), **change})
-    chips = Scenes([scene], CutMasks({scene: mask}, {0: 0, 255: 1}), given_stretch=NONE)
+    chips = Scenes([scene], RasterMasks({scene: mask}, {0: 0, 255: 1}), preset_stretch=NONE)
     with pytest.raises(InputError, match=told):
         chips[0]
 
 
 def test_a_mask_that_lies_elsewhere_is_told(tif: Write) -> None:
     scene = tif("a.tif", noise(3, 16, 16))
-    whole = Scenes([scene], None, 8, given_stretch=NONE)
+    whole = Scenes([scene], None, 8, preset_stretch=NONE)
     window, _, _ = whole.cut(3)
     moved = scene.with_name("m.tif")
     with RasterWriter(moved, window.whole.window(0, 3, (16, 16))) as writer:
         writer.write(0, 0, np.zeros((16, 16), np.uint8))
     with pytest.raises(InputError, match=r"m\.tif: the mask lies 3\.0 px away"):
-        CutMasks({scene: moved})(window)
+        RasterMasks({scene: moved})(window)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
@@ -138,13 +138,13 @@ def test_a_scene_that_is_cut_off_is_told(picture: Write, suffix: str) -> None:
     path = picture(f"a.{suffix}", side=64)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(InputError, match=rf"a\.{suffix}.* cut off"):
-        Scenes([path], None, given_stretch=NONE)[0]
+        Scenes([path], None, preset_stretch=NONE)[0]
 
 
 def test_one_mask_for_two_scenes_is_refused(tif: Write) -> None:
     paths = [tif(f"{name}.tif", noise(1, 8, 8)) for name in "abm"]
     with pytest.raises(InputError, match=r"one mask .*m\.tif for 2 scenes"):
-        labels_of(paths[:2], paths[2], None, DrawnMasks({"road": 1}))
+        find_labels(paths[:2], paths[2], None, VectorMasks({"road": 1}))
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 5, 15]))

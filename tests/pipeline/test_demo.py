@@ -64,6 +64,7 @@ def test_the_report_shows_the_figures_and_how_they_were_made(result: demo.Result
 
 def test_all_pictures_show_the_same_ground(result: demo.Result) -> None:
     page = demo.page(result, command="")
+    assert page.scene is not None
     assert {layer.picture.size for layer in page.layers} == {page.scene.size}
     scene, heat = np.asarray(page.scene, float), np.asarray(page.layers[-1].picture, float)
     colour = scene.max(axis=-1) - scene.min(axis=-1)

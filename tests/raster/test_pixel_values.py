@@ -167,23 +167,23 @@ def test_floats_and_bytes_of_one_probability_are_positive_alike(
 @pytest.mark.torch
 def test_training_counts_what_is_at_the_threshold() -> None:
     torch = pytest.importorskip("torch")
-    from terralink.train.task import Tally
+    from terralink.train.task import ValCounts
 
     prob = torch.tensor([[[0.29, 0.3, 0.31, 0.7]]])
     truth = torch.tensor([[0, 1, 1, 1]])
-    assert Tally.of(prob, truth, threshold=0.3).figures()["iou"] == 1
-    assert Tally.of(prob, truth, threshold=0.7).pixels.counts.tolist() == [[1, 0], [2, 1]]
+    assert ValCounts.of(prob, truth, threshold=0.3).figures()["iou"] == 1
+    assert ValCounts.of(prob, truth, threshold=0.7).pixels.counts.tolist() == [[1, 0], [2, 1]]
 
 
 @pytest.mark.torch
 def test_a_chip_without_a_known_pixel_is_in_no_mean_of_images() -> None:
     torch = pytest.importorskip("torch")
     from terralink.data.chips import IGNORE
-    from terralink.train.task import Tally
+    from terralink.train.task import ValCounts
 
     prob, truth = torch.tensor([[[0.9, 0.1]]]), torch.tensor([[1, 1]])
-    seen = Tally.of(prob, truth, threshold=0.5)
-    total = seen + Tally.of(prob, torch.full_like(truth, IGNORE), threshold=0.5)
+    seen = ValCounts.of(prob, truth, threshold=0.5)
+    total = seen + ValCounts.of(prob, torch.full_like(truth, IGNORE), threshold=0.5)
     assert total.figures()["image_iou"] == seen.figures()["image_iou"] == 0.5
     assert total.images.left_out == 1
 
@@ -193,7 +193,7 @@ def test_a_chip_without_a_known_pixel_is_in_no_mean_of_images() -> None:
 def test_a_set_without_a_known_pixel_has_figures_that_can_be_logged(classes: int) -> None:
     torch = pytest.importorskip("torch")
     from terralink.data.chips import IGNORE
-    from terralink.train.task import Tally
+    from terralink.train.task import ValCounts
 
     prob, truth = torch.full((classes, 2, 2), 0.4), torch.full((2, 2), IGNORE)
-    assert set(Tally.of(prob, truth, threshold=0.5).figures().values()) == {0.0}
+    assert set(ValCounts.of(prob, truth, threshold=0.5).figures().values()) == {0.0}

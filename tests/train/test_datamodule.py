@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from terralink.data.augment import Augment  # noqa: E402
 from terralink.data.chips import Chip  # noqa: E402
 from terralink.errors import InputError  # noqa: E402
-from terralink.train.datamodule import EpochSampler, Samples, Whole  # noqa: E402
+from terralink.train.datamodule import EpochSampler, TrainDataset, ValDataset  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -41,8 +41,8 @@ class OnDisk:
 
 def test_chips_on_disk_and_in_memory_give_the_same_samples() -> None:
     source = OnDisk(5)
-    lazily = Samples([source], [1.0], AUGMENT, seed=3)
-    kept = Samples([[chip(index) for index in range(5)]], [1.0], AUGMENT, seed=3)
+    lazily = TrainDataset([source], [1.0], AUGMENT, seed=3)
+    kept = TrainDataset([[chip(index) for index in range(5)]], [1.0], AUGMENT, seed=3)
     assert source.read == []
     for index in (4, 0, 17, 0):
         assert torch.equal(lazily[index]["image"], kept[index]["image"])
@@ -51,9 +51,9 @@ def test_chips_on_disk_and_in_memory_give_the_same_samples() -> None:
 
 
 def test_a_sample_depends_on_seed_and_index_alone() -> None:
-    samples = Samples([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=0)
-    again = Samples([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=0)
-    other = Samples([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=1)
+    samples = TrainDataset([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=0)
+    again = TrainDataset([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=0)
+    other = TrainDataset([OnDisk(5), OnDisk(3)], [1, 2], AUGMENT, seed=1)
     forward = [samples[index]["image"] for index in range(6)]
     backward = [again[index]["image"] for index in reversed(range(6))]
     assert all(map(torch.equal, forward, reversed(backward)))
@@ -61,7 +61,7 @@ def test_a_sample_depends_on_seed_and_index_alone() -> None:
 
 
 def test_workers_bring_the_same_batches() -> None:
-    samples = Samples([OnDisk(5)], [1.0], AUGMENT, seed=0)
+    samples = TrainDataset([OnDisk(5)], [1.0], AUGMENT, seed=0)
     sampler = EpochSampler(6, lambda: 10)
     alone = DataLoader(samples, batch_size=3, sampler=sampler)
     helped = DataLoader(samples, batch_size=3, sampler=sampler, num_workers=1)
@@ -72,7 +72,7 @@ def test_workers_bring_the_same_batches() -> None:
 
 def test_sources_are_drawn_by_their_weights() -> None:
     first, second = OnDisk(1), OnDisk(1)
-    samples = Samples([first, second], [1, 3], Augment(crop_px=4), seed=0)
+    samples = TrainDataset([first, second], [1, 3], Augment(crop_px=4), seed=0)
     for index in range(400):
         samples[index]
     assert len(second.read) == pytest.approx(300, abs=30)
@@ -85,22 +85,22 @@ def test_chips_of_any_ground_size_are_scaled_to_that_of_the_recipe(
     ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None] * 3, (64, 64))
     drawn = Chip(np.repeat(ramp[None], 3, axis=0), ramp, "ramp", pixel_size_m)
     still = Augment(crop_px=16, dihedral=False)
-    image = Samples([[drawn]], [1.0], still, seed=0, pixel_size_m=1.0)[0]["image"]
+    image = TrainDataset([[drawn]], [1.0], still, seed=0, pixel_size_m=1.0)[0]["image"]
     seen = (image[0, -1, 0] - image[0, 0, 0]).item() / 3 * 16 / 15  # rows of the chip
     assert seen == pytest.approx(rows, abs=0.2)
 
 
 def test_a_recipe_without_a_ground_size_takes_chips_as_they_are() -> None:
-    known = Samples([[chip(0, pixel_size_m=0.3)]], [1.0], AUGMENT, seed=0)
-    unknown = Samples([[chip(0)]], [1.0], AUGMENT, seed=0, pixel_size_m=1.0)
+    known = TrainDataset([[chip(0, pixel_size_m=0.3)]], [1.0], AUGMENT, seed=0)
+    unknown = TrainDataset([[chip(0)]], [1.0], AUGMENT, seed=0, pixel_size_m=1.0)
     assert torch.equal(known[0]["image"], unknown[0]["image"])
 
 
 def test_an_empty_source_and_a_missing_weight_are_refused() -> None:
     with pytest.raises(InputError, match="an empty split"):
-        Samples([OnDisk(0)], [1.0], AUGMENT, seed=0)
+        TrainDataset([OnDisk(0)], [1.0], AUGMENT, seed=0)
     with pytest.raises(InputError, match="a weight for each source, got 1 for 2"):
-        Samples([OnDisk(1), OnDisk(1)], [1.0], AUGMENT, seed=0)
+        TrainDataset([OnDisk(1), OnDisk(1)], [1.0], AUGMENT, seed=0)
 
 
 def test_an_epoch_goes_on_where_the_samples_stopped() -> None:
@@ -108,6 +108,6 @@ def test_an_epoch_goes_on_where_the_samples_stopped() -> None:
 
 
 def test_whole_chips_are_as_they_were_read() -> None:
-    whole = Whole([chip(1)])[0]
+    whole = ValDataset([chip(1)])[0]
     np.testing.assert_array_equal(whole["image"], chip(1).image)
     np.testing.assert_array_equal(whole["mask"], chip(1).mask)

@@ -36,7 +36,7 @@ def test_gradients_are_those_of_fp32_within_bf16(
     if smooth:
         antialias(nn.Sequential(plain))
     fast = copy.deepcopy(plain)
-    depthwise.make_fast(nn.Sequential(fast))
+    depthwise.speed_up_depthwise(nn.Sequential(fast))
     image = torch.randn(2, 16, *size).contiguous(memory_format=torch.channels_last)
     slope = torch.randn_like(plain(image))
     wanted = _gradients(plain, image, slope)
@@ -50,7 +50,7 @@ def test_gradients_are_those_of_fp32_within_bf16(
 def test_in_fp32_a_layer_is_torchs_own_to_the_bit() -> None:
     plain = _layer(taps=5, stride=2, padding=2)
     fast = copy.deepcopy(plain)
-    depthwise.make_fast(nn.Sequential(fast))
+    depthwise.speed_up_depthwise(nn.Sequential(fast))
     image = torch.randn(1, 16, 12, 12)
     slope = torch.randn_like(plain(image))
     for wanted, found in zip(
@@ -66,6 +66,6 @@ def test_other_convolutions_and_the_names_of_weights_stay() -> None:
         nn.Conv2d(8, 8, 3, groups=8, bias=False),
     )
     names = list(network.state_dict())
-    depthwise.make_fast(network)
+    depthwise.speed_up_depthwise(network)
     assert [type(layer) is nn.Conv2d for layer in network] == [True, True, False]
     assert list(network.state_dict()) == names

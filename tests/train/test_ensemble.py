@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from terralink.errors import RecipeError  # noqa: E402
-from terralink.train import Ensemble, Recipe, ensemble, finished, fit_ensemble, is_ensemble  # noqa: E402
+from terralink.train import Ensemble, Recipe, ensemble, fit_ensemble, is_ensemble, read_scores  # noqa: E402
 from terralink.train.task import probabilities  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -42,7 +42,7 @@ def of_two(tmp_path: Path) -> Any:
 def test_the_mean_is_of_probabilities_by_weight(classes: int) -> None:
     networks = [torch.nn.Conv2d(3, classes, 1) for _ in range(3)]
     weights, image = [1.0, 2.0, 5.0], torch.randn(2, 3, 4, 4)
-    mean = probabilities(ensemble.Mean(networks, weights)(image))
+    mean = probabilities(ensemble.MeanNetwork(networks, weights)(image))
     parts = zip(weights, networks, strict=True)
     wanted = sum(weight * probabilities(network(image)) for weight, network in parts) / 8
     assert torch.allclose(mean, wanted, atol=1e-6)
@@ -51,7 +51,9 @@ def test_the_mean_is_of_probabilities_by_weight(classes: int) -> None:
 def test_certain_networks_have_a_finite_mean() -> None:
     network = torch.nn.Conv2d(3, 1, 1)
     torch.nn.init.constant_(network.bias, 1e4)
-    assert ensemble.Mean([network, network], [1, 1])(torch.zeros(1, 3, 2, 2)).isfinite().all()
+    assert (
+        ensemble.MeanNetwork([network, network], [1, 1])(torch.zeros(1, 3, 2, 2)).isfinite().all()
+    )
 
 
 def test_members_are_trained_once_and_scored_together(
@@ -61,8 +63,8 @@ def test_members_are_trained_once_and_scored_together(
     scores = fit_ensemble(of_two(b="tta: true"), tmp_path, out, changes={"trainer.seed": "3"})
     assert scores is not None
     # The weight of b is nearly nothing: the scores are those of a alone.
-    assert scores == pytest.approx(finished(out / "a"), abs=1e-6)
-    assert finished(out) == scores
+    assert scores == pytest.approx(read_scores(out / "a"), abs=1e-6)
+    assert read_scores(out) == scores
     assert Recipe.from_file(out / "b" / "recipe.yaml").trainer.seed == 3
     monkeypatch.setattr(ensemble, "fit", None)  # not called again
     assert fit_ensemble(of_two(), tmp_path, out) == scores
@@ -103,18 +105,18 @@ def test_two_members_of_one_name_are_refused(of_two: Any, tmp_path: Path) -> Non
         both.recipes()
 
 
-@pytest.mark.parametrize("name", ensemble.shipped())
+@pytest.mark.parametrize("name", ensemble.list_bundled())
 def test_a_shipped_ensemble_is_valid_and_named_as_its_file(name: str) -> None:
-    shipped = Ensemble.named(name)
-    assert shipped.name == name
+    list_bundled = Ensemble.named(name)
+    assert list_bundled.name == name
     assert is_ensemble(name)
-    assert [recipe.name for recipe in shipped.recipes()] == list(shipped.members)
+    assert [recipe.name for recipe in list_bundled.recipes()] == list(list_bundled.members)
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
-    shipped = Ensemble.named("dlinknet_ensemble_of_three")
-    (tmp_path / "again.yaml").write_text(shipped.to_yaml())
-    assert Ensemble.from_file(tmp_path / "again.yaml") == shipped
+    list_bundled = Ensemble.named("dlinknet_ensemble_of_three")
+    (tmp_path / "again.yaml").write_text(list_bundled.to_yaml())
+    assert Ensemble.from_file(tmp_path / "again.yaml") == list_bundled
 
 
 def test_a_misspelt_ensemble_is_told_the_nearest() -> None:

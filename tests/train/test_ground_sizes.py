@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-from terralink.data.prepare import AtGroundSize, at_ground_size  # noqa: E402
+from terralink.data.prepare import ResampledChips, resample_chip  # noqa: E402
 from terralink.errors import RecipeError  # noqa: E402
 from terralink.train import Recipe, ensemble  # noqa: E402
-from terralink.train.datamodule import Batches  # noqa: E402
+from terralink.train.datamodule import DataModule  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -46,7 +46,7 @@ def recipe(tmp_path: Path) -> Write:
     return write
 
 
-def first(batches: Batches) -> tuple[Any, Any]:
+def first(batches: DataModule) -> tuple[Any, Any]:
     """The first sample to train on and the first chip to validate on."""
     train, (val,) = batches.train(lambda: 0), batches.val()
     return next(iter(train))["image"][0].numpy(), next(iter(val))["image"][0].numpy()
@@ -56,10 +56,10 @@ def first(batches: Batches) -> tuple[Any, Any]:
 def test_finer_chips_are_averaged_by_default(
     recipe: Write, tmp_path: Path, size_m: float, side: int
 ) -> None:
-    batches = Batches(recipe(f", pixel_size_m: {size_m}"), tmp_path)
+    batches = DataModule(recipe(f", pixel_size_m: {size_m}"), tmp_path)
     trained, validated = first(batches)
     plain = batches.recipe.train[0].source.read(tmp_path)
-    chips = [at_ground_size(plain[index], 1.0).image for index in range(2)]
+    chips = [resample_chip(plain[index], 1.0).image for index in range(2)]
     assert validated.shape == (3, side, side)
     assert (validated == chips[0]).all()
     windows = [
@@ -71,7 +71,7 @@ def test_finer_chips_are_averaged_by_default(
 
 
 def test_coarser_chips_are_enlarged_alike(recipe: Write, tmp_path: Path) -> None:
-    trained, validated = first(Batches(recipe(", pixel_size_m: 2.0"), tmp_path))
+    trained, validated = first(DataModule(recipe(", pixel_size_m: 2.0"), tmp_path))
     assert validated.shape == (3, 200, 200)
     # Of noise that is enlarged twice, neighbours differ half as much as its own pixels do.
     own = Image.open(tmp_path / "mine/images/a.png")
@@ -92,7 +92,7 @@ def test_coarser_chips_are_enlarged_alike(recipe: Write, tmp_path: Path) -> None
 def test_what_does_not_want_it_or_does_not_know_stays_pixel_for_pixel(
     recipe: Write, tmp_path: Path, source: str, more: str
 ) -> None:
-    _, validated = first(Batches(recipe(source, more), tmp_path))
+    _, validated = first(DataModule(recipe(source, more), tmp_path))
     assert validated.shape == (3, SIDE, SIDE)
 
 
@@ -100,7 +100,7 @@ def test_chips_that_do_not_know_their_size_get_a_word(
     recipe: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        Batches(recipe(), tmp_path)
+        DataModule(recipe(), tmp_path)
     (line,) = [record.getMessage() for record in caplog.records]
     assert "pairs mine: 2 of 2 chips do not say their ground size" in line
     assert "1 m" in line
@@ -113,7 +113,7 @@ def test_chips_that_are_smaller_than_the_crop_get_a_word(
     small = recipe(", pixel_size_m: 0.2", "augment: {crop_px: 64}\n")
     trainer = small.trainer.model_copy(update={"cache_mb": cache_mb})
     with caplog.at_level(logging.WARNING):
-        Batches(small.model_copy(update={"trainer": trainer}), tmp_path)
+        DataModule(small.model_copy(update={"trainer": trainer}), tmp_path)
     (line,) = [record.getMessage() for record in caplog.records]
     assert "smaller than augment.crop_px of 64" in line
     assert "20 x 20 px at 1 m" in line
@@ -122,14 +122,14 @@ def test_chips_that_are_smaller_than_the_crop_get_a_word(
 def test_an_ensemble_is_scored_at_the_size_of_its_members(recipe: Write, tmp_path: Path) -> None:
     mine = recipe(", pixel_size_m: 0.2")
     both = ensemble.Ensemble(name="both", about="Both.", members={"a": 1, "b": 1})
-    (loader,) = ensemble._held_out(both, [mine, mine], tmp_path).values()
+    (loader,) = ensemble._val_loaders(both, [mine, mine], tmp_path).values()
     assert next(iter(loader))["image"].shape == (1, 3, 20, 20)
     other = mine.model_copy(
         update={"name": "b", "model": mine.model.model_copy(update={"pixel_size_m": 0.5})}
     )
-    assert "other pixel_size_m" in (ensemble._apart(other, [mine]) or "")
+    assert "other pixel_size_m" in (ensemble._find_conflict(other, [mine]) or "")
     with pytest.raises(RecipeError, match="no validation set in common"):
-        ensemble._held_out(both, [mine, mine.model_copy(update={"rescale": False})], tmp_path)
+        ensemble._val_loaders(both, [mine, mine.model_copy(update={"rescale": False})], tmp_path)
 
 
 def test_recipes_rescale_unless_they_say_otherwise() -> None:
@@ -142,4 +142,4 @@ def test_recipes_rescale_unless_they_say_otherwise() -> None:
     assert mine.train[0].source.rescale
     towns = Recipe.named("roads").train[2].source
     assert not towns.rescale
-    assert AtGroundSize(towns.read(Path()), None)[0].pixel_size_m is None
+    assert ResampledChips(towns.read(Path()), None)[0].pixel_size_m is None

@@ -16,7 +16,7 @@ from terralink.models import pretrained  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
 from terralink.train.artifacts import moving_average  # noqa: E402
-from terralink.train.datamodule import Samples  # noqa: E402
+from terralink.train.datamodule import TrainDataset  # noqa: E402
 from terralink.train.recipe import Shifts  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -67,15 +67,15 @@ def test_a_run_that_is_resumed_ends_as_one_that_never_stopped(
     recipe = recipe.model_copy(update={"trainer": trainer})
     assert recipe.trainer.steps_per_epoch
     second_epoch = recipe.trainer.steps_per_epoch * recipe.trainer.batch_size
-    drawn = Samples.__getitem__
+    drawn = TrainDataset.__getitem__
 
-    def dying(samples: Samples, index: int) -> dict[str, Any]:
+    def dying(samples: TrainDataset, index: int) -> dict[str, Any]:
         if index >= second_epoch:
             raise OSError("the machine died")
         return drawn(samples, index)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Samples, "__getitem__", dying)
+        patched.setattr(TrainDataset, "__getitem__", dying)
         with pytest.raises(OSError, match="died"):
             fit(recipe, tmp_path, tmp_path)
     assert (tmp_path / "last.ckpt").exists()

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 from terralink.errors import RecipeError
-from terralink.train import Recipe, chain, fit_stages, multirun, sweep
+from terralink.train import Recipe, fit_stages, load_stages, multirun, sweep
 
 pytestmark = pytest.mark.torch
 
@@ -32,13 +32,13 @@ def written(folder: Path, name: str, before: str = "") -> str:
 
 
 def test_a_recipe_is_led_back_to_its_first_stage() -> None:
-    assert [recipe.name for recipe in chain("roads")] == ["roads_first", "roads"]
+    assert [recipe.name for recipe in load_stages("roads")] == ["roads_first", "roads"]
 
 
 def test_stages_in_a_circle_are_refused(tmp_path: Path) -> None:
     circle = written(tmp_path, "circle", f"starts_from: {tmp_path}/circle.yaml")
     with pytest.raises(RecipeError, match="circle"):
-        chain(circle)
+        load_stages(circle)
 
 
 class Fits:

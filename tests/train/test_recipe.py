@@ -11,12 +11,12 @@ import yaml
 
 from terralink.data.schema import RENAMED_KEYS, RENAMED_VALUES
 from terralink.errors import RecipeError
-from terralink.train import Recipe, shipped
+from terralink.train import Recipe, list_bundled
 
 pytestmark = pytest.mark.torch
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", list_bundled())
 def test_a_shipped_recipe_is_valid_and_named_as_its_file(name: str) -> None:
     assert Recipe.named(name).name == name
 
@@ -216,7 +216,7 @@ def to_old_names(place: str, value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", list_bundled())
 def test_a_recipe_that_was_stored_by_old_names_is_the_same(name: str, tmp_path: Path) -> None:
     recipe = Recipe.named(name)
     stored = to_old_names("", recipe.model_dump(mode="json"))

@@ -21,14 +21,14 @@ import pytest
 torch = pytest.importorskip("torch")
 from terralink import losses, models  # noqa: E402
 from terralink.data.sources import Source, Towns  # noqa: E402
-from terralink.train import Recipe, fit, shipped  # noqa: E402
-from terralink.train.datamodule import Batches  # noqa: E402
-from terralink.train.recipe import Weighted  # noqa: E402
-from terralink.train.task import Segmentation  # noqa: E402
+from terralink.train import Recipe, fit, list_bundled  # noqa: E402
+from terralink.train.datamodule import DataModule  # noqa: E402
+from terralink.train.recipe import WeightedSource  # noqa: E402
+from terralink.train.task import SegmentationTask  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-every_recipe = pytest.mark.parametrize("name", shipped())
+every_recipe = pytest.mark.parametrize("name", list_bundled())
 named = cache(Recipe.named)
 SIDE_PX = 64
 
@@ -44,7 +44,7 @@ def drawn(recipe: Recipe) -> Recipe:
         "model": recipe.model.model_copy(update={"weights": None}),
         "split": None,
         "starts_from": None,
-        "train": (Weighted(source=train),),
+        "train": (WeightedSource(source=train),),
         "val": dict.fromkeys(recipe.val, val),
         "augment": recipe.augment.model_copy(update={"crop_px": SIDE_PX, "shift_px": reach_px}),
         "trainer": recipe.trainer.model_copy(update={**small, **length}),
@@ -91,13 +91,13 @@ def test_every_recipe_goes_through_the_loop(name: str, folder: Path) -> None:
 def two_steps(network: str, num_classes: int, in_channels: int, name: str) -> list[float]:
     """The loss before each of two steps of the network of a recipe called ``name``."""
     recipe = drawn(named(name))
-    task = Segmentation(recipe, steps=2, steps_per_epoch=1)
+    task = SegmentationTask(recipe, steps=2, steps_per_epoch=1)
     sizes = {"name": network, "num_classes": num_classes, "in_channels": in_channels}
     made: Any = task.network.network
     assert sizes.items() <= made.config.items()
     optimizer = torch.optim.SGD(task.parameters(), lr=1e-3)
-    loader = Batches(recipe, Path()).train(lambda: 0)
-    before, seen = [each.detach().clone() for each in _ends(task)], []
+    loader = DataModule(recipe, Path()).train(lambda: 0)
+    before, seen = [each.detach().clone() for each in _cumulative_counts(task)], []
     for _ in range(2):
         (batch,) = loader
         optimizer.zero_grad(set_to_none=False)  # the memory of a large network is kept
@@ -105,7 +105,7 @@ def two_steps(network: str, num_classes: int, in_channels: int, name: str) -> li
         loss.backward()
         optimizer.step()
         seen.append(loss.item())
-    moved = zip(before, _ends(task), strict=True)
+    moved = zip(before, _cumulative_counts(task), strict=True)
     assert all(not torch.equal(was, now) and now.isfinite().all() for was, now in moved)
     return seen
 
@@ -122,7 +122,7 @@ def test_the_network_of_every_recipe_takes_two_steps(name: str) -> None:
 first: dict[tuple[str, int, int], str] = {}  # the recipe that a network is tried with
 
 
-def _ends(task: Segmentation) -> list[Any]:
+def _cumulative_counts(task: SegmentationTask) -> list[Any]:
     """The first and the last weights."""
     weights = [each for each in task.network.parameters() if each.ndim == 4]
     return [weights[0], weights[-1]]
@@ -179,7 +179,7 @@ def tensors(network: str) -> dict[str, tuple[int, ...]]:
 
 @every_recipe
 def test_a_row_of_a_paper_says_where_it_stands(name: str) -> None:
-    recipe, own = named(name), shipped()[name].parent.name == "recipes"
+    recipe, own = named(name), list_bundled()[name].parent.name == "recipes"
     assert own or recipe.paper
     assert all(0 < value < 1 for value in (recipe.paper.figures if recipe.paper else {}).values())
 

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from pyproj import Transformer  # noqa: E402
 
-from terralink.data.chips import IGNORE, Part  # noqa: E402
-from terralink.data.prepare import Checked  # noqa: E402
+from terralink.data.chips import IGNORE, Subset  # noqa: E402
+from terralink.data.prepare import ValidatedChips  # noqa: E402
 from terralink.data.sources import AnySource  # noqa: E402
 from terralink.data.sources.tiles import TileChips  # noqa: E402
 from terralink.train import Recipe  # noqa: E402
@@ -56,7 +56,7 @@ SIZES = {
 every_recipe = pytest.mark.parametrize("name", SIZES)
 
 
-def parts(recipe: Recipe, root: Path) -> tuple[dict[str, Part], dict[str, Part]]:
+def parts(recipe: Recipe, root: Path) -> tuple[dict[str, Subset], dict[str, Subset]]:
     """What is learned from by its folder, and what is scored by its name; towns are drawn."""
     read = [each.source for each in recipe.train if each.source.kind != "towns"]
     learned = {folder(source): source.chips(root, recipe.split) for source in read}
@@ -68,13 +68,13 @@ def folder(source: AnySource) -> str:
     return str(getattr(source, "folder", ""))
 
 
-def pictures(part: Part) -> set[str]:
+def pictures(part: Subset) -> set[str]:
     """The pictures that chips come from: of a window of an image the image, by its name."""
     names = (Path(part[index].name) for index in range(len(part)))
     return {str(name.with_name(name.stem.split("_y")[0])) for name in names}
 
 
-def middles_m(part: Part) -> np.ndarray:
+def middles_m(part: Subset) -> np.ndarray:
     """Where tiles lie, in metres of the web map: (tile, 2)."""
     tiles = part.chips
     assert isinstance(tiles, TileChips)
@@ -109,7 +109,7 @@ def test_masks_hold_the_recipe_s_classes_and_each_is_there(name: str, data_root:
     classes = max(2, len(recipe.model.classes))
     learned, scored = parts(recipe, data_root)
     for key, part in {**learned, **scored}.items():
-        chips = Checked(part, classes)  # refuses a class that the recipe does not have
+        chips = ValidatedChips(part, classes)  # refuses a class that the recipe does not have
         masks = [chips[index].mask for index in range(min(len(chips), 8))]
         there = set(np.unique(np.concatenate([mask.ravel() for mask in masks]))) - {IGNORE}
         assert len(there) >= 2, key

@@ -15,10 +15,10 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 from terralink.errors import InputError, OutputError, RecipeError, TerralinkError  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
-from terralink.train import Recipe, artifacts, finished, fit, loop, sweep  # noqa: E402
-from terralink.train.datamodule import Samples  # noqa: E402
-from terralink.train.loop import save  # noqa: E402
-from terralink.train.task import Segmentation  # noqa: E402
+from terralink.train import Recipe, artifacts, fit, loop, read_scores, sweep  # noqa: E402
+from terralink.train.datamodule import TrainDataset  # noqa: E402
+from terralink.train.loop import save_model  # noqa: E402
+from terralink.train.task import SegmentationTask  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -66,7 +66,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_a_finished_run_that_is_resumed_is_not_touched(run: Path, tiny: Write) -> None:
     before = contents(run)
     scores = fit(tiny(), Path("nowhere"), run, resume=True)
-    assert scores == finished(run)
+    assert scores == read_scores(run)
     assert fit(tiny(trainer__workers="3"), Path("nowhere"), run, resume=True) == scores
     assert contents(run) == before
 
@@ -120,14 +120,14 @@ def test_a_sweep_does_not_take_the_scores_of_another_recipe(
 def test_a_start_that_fails_leaves_no_folder(
     tiny: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: str
 ) -> None:
-    drawn = Samples.__getitem__
+    drawn = TrainDataset.__getitem__
 
-    def breaks(samples: Samples, index: int) -> Any:
+    def breaks(samples: TrainDataset, index: int) -> Any:
         if samples.seed == 7:
             raise OSError("the loader died")
         return drawn(samples, index)
 
-    monkeypatch.setattr(Samples, "__getitem__", breaks)
+    monkeypatch.setattr(TrainDataset, "__getitem__", breaks)
     with pytest.raises(OSError, match="died"):
         fit(tiny(trainer__seed="7"), tmp_path, tmp_path / nested)
     assert list(tmp_path.iterdir()) == []
@@ -271,13 +271,13 @@ def test_what_the_weights_were_first_trained_on_is_credited(
 ) -> None:
     caplog.set_level(logging.ERROR)
     first, second = (
-        Segmentation(tiny(attribution=who), steps=1, steps_per_epoch=1) for who in ("A", "B")
+        SegmentationTask(tiny(attribution=who), steps=1, steps_per_epoch=1) for who in ("A", "B")
     )
-    save(first, tmp_path / "first")
-    save(second, tmp_path / "second", start=tmp_path / "first")
+    save_model(first, tmp_path / "first")
+    save_model(second, tmp_path / "second", start=tmp_path / "first")
     card = pretrained.config(tmp_path / "second")["card"]
     assert card["attribution"] == "B; first trained on: A"
-    save(first, tmp_path / "again", start=tmp_path / "first")
+    save_model(first, tmp_path / "again", start=tmp_path / "first")
     assert pretrained.config(tmp_path / "again")["card"]["attribution"] == "A"
-    save(first, tmp_path / "third", start=run)
+    save_model(first, tmp_path / "third", start=run)
     assert pretrained.config(tmp_path / "third")["card"]["attribution"] == "A"

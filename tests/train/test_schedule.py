@@ -12,9 +12,9 @@ from terralink.train.schedule import (  # noqa: E402
     Cosine,
     MultiStep,
     Optimizer,
-    Plateau,
     Poly,
     ReloadAndDivide,
+    ReloadAndDivideCallback,
     Schedule,
     Step,
 )
@@ -67,7 +67,7 @@ def test_weight_decay_spares_norms_and_biases(kind: Any, method: str) -> None:
 class Rates:
     """A network of one weight, in the hands of the callback."""
 
-    def __init__(self, out: Path, wanted: ReloadAndDivide):
+    def __init__(self, out: Path, config: ReloadAndDivide):
         self.network = torch.nn.Linear(1, 1, bias=False)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=1.0)
         schedule = SimpleNamespace(base_lrs=[1.0])
@@ -78,7 +78,7 @@ class Rates:
             lr_scheduler_configs=[SimpleNamespace(scheduler=schedule)],
             strategy=SimpleNamespace(barrier=lambda: None),
         )
-        self.schedule, self.plateau = schedule, Plateau(wanted, out)
+        self.schedule, self.plateau = schedule, ReloadAndDivideCallback(config, out)
 
     def epoch(self, loss: float) -> tuple[float, float]:
         """Rate and weight after an epoch of this loss, whose number the weight was given."""
@@ -120,8 +120,8 @@ def test_a_rate_under_the_least_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_a_resumed_plateau_counts_on(tmp_path: Path) -> None:
-    wanted = ReloadAndDivide(kind="reload_and_divide")
-    first, second = Rates(tmp_path, wanted), Rates(tmp_path, wanted)
+    config = ReloadAndDivide(kind="reload_and_divide")
+    first, second = Rates(tmp_path, config), Rates(tmp_path, config)
     for loss in (1.0, 2.0, 2.0):
         first.epoch(loss)
     second.plateau.load_state_dict(first.plateau.state_dict())

@@ -16,8 +16,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from terralink.errors import OutputError, TrainingError  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
-from terralink.train.artifacts import WholeCheckpoints  # noqa: E402
-from terralink.train.datamodule import Samples  # noqa: E402
+from terralink.train.artifacts import AtomicCheckpointIO  # noqa: E402
+from terralink.train.datamodule import TrainDataset  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -112,13 +112,13 @@ def test_two_hosts_learn_as_one_does(recipe: Path, whole: Path, tmp_path: Path) 
 def test_a_loss_that_is_no_number_names_the_chips_and_keeps_the_last_good_checkpoint(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = Samples.__getitem__
+    drawn = TrainDataset.__getitem__
 
-    def spoilt(samples: Samples, index: int) -> dict[str, Any]:
+    def excluded(samples: TrainDataset, index: int) -> dict[str, Any]:
         sample = drawn(samples, index)
         return sample if index < 8 else {**sample, "image": sample["image"] * torch.nan}
 
-    monkeypatch.setattr(Samples, "__getitem__", spoilt)
+    monkeypatch.setattr(TrainDataset, "__getitem__", excluded)
     with pytest.raises(TrainingError, match=r"nan at step 4, at the chips town of seed \d"):
         fit(Recipe.from_file(recipe), tmp_path, tmp_path / "run")
     kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
@@ -128,9 +128,9 @@ def test_a_loss_that_is_no_number_names_the_chips_and_keeps_the_last_good_checkp
 
 def test_weights_that_are_no_numbers_do_not_replace_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
     with pytest.raises(TrainingError, match="w is the first of 1"):
-        WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(2) / 0}}, path)
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2) / 0}}, path)
     assert torch.load(path, weights_only=True)["state_dict"]["w"].tolist() == [1, 1]
 
 
@@ -138,11 +138,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, path)
     opened = Path.open
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", lambda _path, mode: opened(Path("/dev/full"), mode))
         with pytest.raises(OutputError, match="the disk is full"):
-            WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.zeros(99999)}}, path)
+            AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.zeros(99999)}}, path)
     assert torch.load(path, weights_only=True)["state_dict"]["w"].tolist() == [1, 1]
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]

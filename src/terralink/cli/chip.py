@@ -12,7 +12,7 @@ from terralink.cli.rasterize import What
 from terralink.errors import InputError
 
 if TYPE_CHECKING:
-    from terralink.data.chip_folder import Row
+    from terralink.data.chip_folder import ManifestRow
     from terralink.data.windows import Scenes
 
 _NAMED = 3  # chips that are named on the console; the manifest names all
@@ -72,15 +72,15 @@ def run_chip(
     recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
     """
     from terralink.data.chip_folder import cut
-    from terralink.data.masks import DrawnMasks, labels_of
+    from terralink.data.masks import VectorMasks, find_labels
     from terralink.data.windows import Scenes
 
     started = perf_counter()
     paths, stored = _paths(scenes), _values(values)
-    drawn = DrawnMasks({name: value for value, name in _classes(what).items()}, width_m)
+    drawn = VectorMasks({name: value for value, name in _classes(what).items()}, width_m)
     if stored is not None and threshold is not None:
         raise InputError("give either --values or --threshold")
-    masks = None if labels is None else labels_of(paths, labels, stored, drawn, threshold)
+    masks = None if labels is None else find_labels(paths, labels, stored, drawn, threshold)
     ready = Scenes(
         paths,
         masks,
@@ -100,11 +100,11 @@ def run_chip(
 
 def _check_labels(scenes: "Scenes") -> None:
     """Name the scenes that nothing is drawn on; where that is so of all, it is refused."""
-    from terralink.data.masks import DrawnOnScenes, check_labels
+    from terralink.data.masks import SceneVectorMasks, find_unlabelled_scenes
 
-    if not isinstance(scenes.labels, DrawnOnScenes):
+    if not isinstance(scenes.labels, SceneVectorMasks):
         return
-    if empty := check_labels(scenes.labels, scenes.paths):
+    if empty := find_unlabelled_scenes(scenes.labels, scenes.paths):
         console.print_note(
             f"nothing of the labels lies on {len(empty)} of {len(scenes.paths)} scenes: "
             f"{console.join_first(list(map(str, empty)), _NAMED)}; their chips are all background"
@@ -134,9 +134,9 @@ def _classes(what: What) -> dict[int, Any]:
 
 def _names(scenes: "Scenes", what: What) -> dict[int, Any]:
     """The names of classes that were drawn; masks do not tell theirs."""
-    from terralink.data.masks import DrawnOnScenes
+    from terralink.data.masks import SceneVectorMasks
 
-    return _classes(what) if isinstance(scenes.labels, DrawnOnScenes) else {}
+    return _classes(what) if isinstance(scenes.labels, SceneVectorMasks) else {}
 
 
 def _values(text: str | None) -> dict[int | str, int] | None:
@@ -166,7 +166,7 @@ def _value(stored: str) -> int | str:
     return stored if stored.startswith("#") else int(stored)
 
 
-def _record(rows: "Sequence[Row]", out: Path, seconds: float) -> dict[str, Any]:
+def _record(rows: "Sequence[ManifestRow]", out: Path, seconds: float) -> dict[str, Any]:
     kept = [row for row in rows if row.name]
     classes = sorted({each for row in kept for each in row.classes})
     return {

@@ -139,21 +139,21 @@ def run_recipes(
     with require_training():
         from terralink.train import catalogue
     if name is not None:
-        shown = catalogue.entry(name)
+        shown = catalogue.load_entry(name)
         as_yaml = catalogue.to_yaml(shown).rstrip()
         print(json.dumps(shown.model_dump(mode="json")) if as_json else as_yaml)
     elif into is not None:
-        catalogue.put_into(into)
+        catalogue.update_page(into)
         console.show({"written": [str(into)]}, as_json=as_json, lines=[("written", into)])
     elif as_json:
-        entries = [each for group in catalogue.groups() for each in group.entries.values()]
+        entries = [each for group in catalogue.list_groups() for each in group.entries.values()]
         console.show_json({"recipes": [each.model_dump(mode="json") for each in entries]})
     else:
-        for number, group in enumerate(catalogue.groups()):
+        for number, group in enumerate(catalogue.list_groups()):
             if number:
                 print()
             print(group.title)
-            figures = [catalogue.figures(each.paper) for each in group.entries.values()]
+            figures = [catalogue.format_figures(each.paper) for each in group.entries.values()]
             widest = max(map(len, figures))
             console.show_table(
                 [

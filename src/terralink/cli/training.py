@@ -91,7 +91,7 @@ def run_train(
         from terralink import train
 
         changes, processes = parse_settings(settings), train.Processes(devices, hosts)
-        done_before = train.finished(out) is not None
+        done_before = train.read_scores(out) is not None
         if train.is_ensemble(recipe):
             if start:
                 raise InputError(f"ensemble {recipe!r} has no single run to go on from; no --start")
@@ -143,7 +143,7 @@ def run_train_stages(
 
         changes = parse_settings(settings)
         if len(recipes) == 1:
-            stages = train.chain(recipes[0], changes)
+            stages = train.load_stages(recipes[0], changes)
         else:
             stages = [train.Recipe.named(name, changes) for name in recipes]
         done = train.fit_stages(stages, data, out, processes=train.Processes(devices, hosts))

@@ -22,9 +22,9 @@ from pyproj import Transformer
 
 from terralink.atomic_write import write_atomically
 from terralink.data.chips import IGNORE, Chip, pixel_size_m
-from terralink.data.masks import DrawnOnScenes
-from terralink.data.prepare import has_signal
-from terralink.data.splits import Place
+from terralink.data.masks import SceneVectorMasks
+from terralink.data.prepare import is_informative
+from terralink.data.splits import Footprint
 from terralink.data.windows import Scenes, Window
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, Raster, RasterWriter
@@ -43,7 +43,7 @@ _COLOURS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """A window in the manifest: where it lies, what part of it is not known, and each class's part.
 
     ``name`` is that of its files; those that were ``left_out`` have none.
@@ -88,7 +88,7 @@ def cut(
     names: Mapping[int, str] | None = None,
     with_shapes: bool = False,
     progress: Callable[[float], None] = lambda _part: None,
-) -> list[Row]:
+) -> list[ManifestRow]:
     """Cut every window of ``scenes`` into the new folder ``out``; the rows of its manifest.
 
     ``names`` of the classes are stored in the masks. The folder appears when it is whole. Raises
@@ -97,27 +97,27 @@ def cut(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} is there already, and not empty; name a new folder")
     _check_names(scenes.paths)
-    if with_shapes and not isinstance(scenes.labels, DrawnOnScenes):
+    if with_shapes and not isinstance(scenes.labels, SceneVectorMasks):
         raise InputError("shapes can be written where there are some; name a file of them")
     rows = []
     with write_atomically(out) as part:
         for index in range(len(scenes)):
-            rows.append(_one(scenes, index, part, names or {}, with_shapes=with_shapes))
+            rows.append(_export_window(scenes, index, part, names or {}, with_shapes=with_shapes))
             progress((index + 1) / len(scenes))
         part.mkdir(exist_ok=True)
         _write_manifest(part / MANIFEST, rows)
     return rows
 
 
-def _one(
+def _export_window(
     scenes: Scenes, index: int, out: Path, names: Mapping[int, str], *, with_shapes: bool
-) -> Row:
+) -> ManifestRow:
     """Write a window's files, unless it has no signal, and tell what is in it."""
     window, image, mask = scenes.cut(index)
     name = f"{window.scene.stem}_{window.row:05d}_{window.col:05d}"
-    row = _row(name, window, image, mask)
-    if not has_signal(Chip(image.array, mask, name)):
-        return Row("", "no signal", window, row.no_data, row.unlabelled, row.classes)
+    row = _describe_window(name, window, image, mask)
+    if not is_informative(Chip(image.array, mask, name)):
+        return ManifestRow("", "no signal", window, row.no_data, row.unlabelled, row.classes)
     tags = scenes.stretch.to_tags()
     with RasterWriter(
         out / "images" / f"{name}.tif", image.grid, bands=len(image.array), tags=tags
@@ -125,16 +125,18 @@ def _one(
         writer.write(0, 0, image.array, image.valid)
     if scenes.labels is not None:
         _write_mask(out / "masks" / f"{name}.tif", mask, image.grid, names)
-    if with_shapes and isinstance(scenes.labels, DrawnOnScenes):
+    if with_shapes and isinstance(scenes.labels, SceneVectorMasks):
         _write_shapes(out / "shapes" / f"{name}.geojson", scenes.labels.classes(window), image.grid)
     return row
 
 
-def _row(name: str, window: Window, image: Raster, mask: NDArray[np.uint8]) -> Row:
+def _describe_window(
+    name: str, window: Window, image: Raster, mask: NDArray[np.uint8]
+) -> ManifestRow:
     parts = np.bincount(mask.ravel(), minlength=IGNORE + 1) / mask.size
     no_data = 0.0 if image.valid is None else 1 - float(image.valid.mean())
     found = {int(each): float(parts[each]) for each in np.flatnonzero(parts[:IGNORE])}
-    return Row(name, "", window, no_data, max(0.0, float(parts[IGNORE]) - no_data), found)
+    return ManifestRow(name, "", window, no_data, max(0.0, float(parts[IGNORE]) - no_data), found)
 
 
 def _write_mask(path: Path, mask: NDArray[np.uint8], grid: Grid, names: Mapping[int, str]) -> None:
@@ -152,7 +154,7 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
     for each in classes:
         assert each.shapes.crs is not None
         there = Transformer.from_crs(grid.crs, each.shapes.crs, always_xy=True)
-        border = _sent(shapely.box(*grid.bounds), there)
+        border = _transform_shape(shapely.box(*grid.bounds), there)
         near = np.sort(each.shapes.find_near(grid))
         for shape, width_m in zip(
             shapely.intersection(shapely.make_valid(each.shapes.geometry[near]), border),
@@ -174,11 +176,11 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
         part.write_text(json.dumps(collection), encoding="utf-8")
 
 
-def _sent(shape: shapely.Geometry, there: Transformer) -> Any:
+def _transform_shape(shape: shapely.Geometry, there: Transformer) -> Any:
     return shapely.transform(shape, lambda xy: np.column_stack(there.transform(*xy.T)))
 
 
-def _write_manifest(path: Path, rows: Sequence[Row]) -> None:
+def _write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     classes = sorted({each for row in rows for each in row.classes})
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = [row.columns(classes) for row in rows]
@@ -187,7 +189,7 @@ def _write_manifest(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(lines)
 
 
-class Cut(NamedTuple):
+class ChipOrigin(NamedTuple):
     """Where a chip was cut from: a window of a ``scene``, in its pixels."""
 
     scene: str
@@ -197,24 +199,27 @@ class Cut(NamedTuple):
     width: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Footprint:
         """The same as a box, y upwards."""
         bottom, right = -(self.row + self.height), self.col + self.width
-        return Place(self.scene, (self.col, bottom, right, -self.row))
+        return Footprint(self.scene, (self.col, bottom, right, -self.row))
 
-    def part(self, row: int, col: int, shape: tuple[int, int]) -> "Cut":
+    def part(self, row: int, col: int, shape: tuple[int, int]) -> "ChipOrigin":
         """A window of ``shape`` of the chip, at its pixel (row, col)."""
-        return Cut(self.scene, self.row + row, self.col + col, *shape)
+        return ChipOrigin(self.scene, self.row + row, self.col + col, *shape)
 
 
-def cuts_of(manifest: Path) -> dict[str, Cut]:
+def read_origins(manifest: Path) -> dict[str, ChipOrigin]:
     """Where each chip was cut from, by its name; empty where there is no manifest."""
     if not manifest.is_file():
         return {}
     with manifest.open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["chip"]]
     sizes = ("row", "col", "height", "width")
-    return {line["chip"]: Cut(line["scene"], *(int(line[key]) for key in sizes)) for line in lines}
+    return {
+        line["chip"]: ChipOrigin(line["scene"], *(int(line[key]) for key in sizes))
+        for line in lines
+    }
 
 
 def _check_names(paths: Sequence[Path]) -> None:

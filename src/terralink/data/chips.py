@@ -106,7 +106,7 @@ class Pairs:
         image = read_image(self.images[index], "RGB")
         levels = read_levels(self.masks[index], self.mask_mode)
         check_shape(self.images[index], image.shape[:2], self.masks[index], levels.shape[-2:])
-        with told_of(self.masks[index]):
+        with add_file_to_errors(self.masks[index]):
             mask = self.read_mask(levels, image)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
         name = str(self.images[index])
@@ -177,7 +177,7 @@ def check_shape(
 
 
 @contextmanager
-def told_of(path: Path) -> Iterator[None]:
+def add_file_to_errors(path: Path) -> Iterator[None]:
     """Put the file in front of what is wrong with it, and what a JPEG does to masks behind."""
     try:
         yield
@@ -198,7 +198,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
 
 
-def paired(
+def match_pairs(
     images: Iterable[Path],
     masks: Iterable[Path],
     key: Callable[[Path], str] = lambda path: path.stem,
@@ -231,7 +231,7 @@ def _by_key(paths: Iterable[Path], key: Callable[[Path], str], what: str) -> dic
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """Some chips of a source."""
 
     chips: Chips

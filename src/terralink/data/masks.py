@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.data.chips import IGNORE, check_shape, files, paired, told_of
+from terralink.data.chips import IGNORE, add_file_to_errors, check_shape, files, match_pairs
 from terralink.data.windows import Labels, Window, read_window
 from terralink.errors import InputError
 from terralink.raster import Grid
@@ -28,16 +28,16 @@ from terralink.vector import labels, osm
 
 Values: TypeAlias = Mapping[int, int] | Mapping[str, int] | Mapping[int | str, int]
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_GREY_WITHIN = 12  # levels by which a JPEG moves the bands of a grey pixel apart
+_MAX_GREY_DIFFERENCE = 12  # levels by which a JPEG moves the bands of a grey pixel apart
 _SHOWN = 6  # colours that a message names
-_MOST = 1 << 16
+_TABLE_SIZE = 1 << 16
 _UNKNOWN = 256
 
 
-def over_half(levels: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def binarize(levels: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where a grey mask is over half: those that were stored as JPEG once are not quite 0 or 255.
 
-    >>> over_half(np.array([0, 12, 127, 128, 251], np.uint8), np.empty(0, np.uint8))
+    >>> binarize(np.array([0, 12, 127, 128, 251], np.uint8), np.empty(0, np.uint8))
     array([0, 0, 0, 1, 1], dtype=uint8)
     """
     road: NDArray[np.uint8] = (levels > 127).astype(np.uint8)
@@ -62,13 +62,13 @@ def indices(
     """
     if has_colours(values):
         assert values is not None
-        return _of_colours(levels, values)
-    band = _one_band(levels, nearly=threshold is not None)
+        return _map_colours(levels, values)
+    band = _to_one_band(levels, nearly=threshold is not None)
     if threshold is not None:
         return (band >= threshold).astype(np.uint8)
     if values is not None:
-        return _told(band, {int(level): index for level, index in values.items()})
-    found = _told(band, {level: level for level in range(IGNORE + 1)})
+        return _map_values(band, {int(level): index for level, index in values.items()})
+    found = _map_values(band, {level: level for level in range(IGNORE + 1)})
     if set(np.flatnonzero(count_pixels(found)).tolist()) == {0, IGNORE}:
         raise InputError(
             "the mask holds 0 and 255 alone; say whether 255 is a class, with values: "
@@ -93,7 +93,7 @@ def check_values(values: Values) -> None:
             raise InputError(f"a class is a number from 0 to {IGNORE}, not {index}")
 
 
-def _one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
+def _to_one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
     """A mask of one band; of three, where they are the same (or ``nearly``: a JPEG blurs them)."""
     bands = levels[None] if levels.ndim == 2 else levels
     if len(bands) not in (1, 3) or bands.dtype.kind not in "ui":
@@ -104,11 +104,11 @@ def _one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
     if len(bands) == 1:
         return np.asarray(bands[0])
     apart = int(np.ptp(bands.astype(np.int64), axis=0).max(initial=0))
-    if apart == 0 or (nearly and apart <= _GREY_WITHIN):
+    if apart == 0 or (nearly and apart <= _MAX_GREY_DIFFERENCE):
         return np.asarray(bands[1])
-    packed, counts = np.unique(_packed(bands), return_counts=True)
-    often = packed[np.argsort(-counts)]
-    shown = {_named(colour): number for number, colour in enumerate(often[:_SHOWN].tolist())}
+    rgb, counts = np.unique(_pack_rgb(bands), return_counts=True)
+    often = rgb[np.argsort(-counts)]
+    shown = {_to_hex(colour): number for number, colour in enumerate(often[:_SHOWN].tolist())}
     more = f" and {len(often) - _SHOWN} more" if len(often) > _SHOWN else ""
     raise InputError(
         f"the mask is in colour, with {', '.join(shown)}{more}; give each a class, as with "
@@ -116,42 +116,42 @@ def _one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
     )
 
 
-def _of_colours(levels: NDArray[Any], values: Values) -> NDArray[np.uint8]:
+def _map_colours(levels: NDArray[Any], values: Values) -> NDArray[np.uint8]:
     bands = levels[None] if levels.ndim == 2 else levels
     if len(bands) not in (1, 3) or bands.dtype != np.uint8:
         raise InputError(
             f"values map colours, of three bands of 8 bits; the mask has {len(bands)} of "
             f"{bands.dtype}"
         )
-    packed = _packed(np.broadcast_to(bands, (3, *bands.shape[1:])))
+    rgb = _pack_rgb(np.broadcast_to(bands, (3, *bands.shape[1:])))
     known = {int(str(colour)[1:], 16): index for colour, index in values.items()}
     colours = np.array(sorted(known))
-    place = np.searchsorted(colours, packed).clip(0, len(colours) - 1)
-    if (unknown := colours[place] != packed).any():
+    place = np.searchsorted(colours, rgb).clip(0, len(colours) - 1)
+    if (unknown := colours[place] != rgb).any():
         raise InputError(
-            f"the mask holds the colour {_named(int(packed[unknown][0]))}, wanted were "
+            f"the mask holds the colour {_to_hex(int(rgb[unknown][0]))}, wanted were "
             f"{', '.join(map(str, values))}; give it a class, or 255 for what counts nowhere"
         )
     found: NDArray[np.uint8] = np.array([known[each] for each in sorted(known)], np.uint8)[place]
     return found
 
 
-def _packed(bands: NDArray[Any]) -> NDArray[np.int64]:
+def _pack_rgb(bands: NDArray[Any]) -> NDArray[np.int64]:
     red, green, blue = bands.astype(np.int64)
-    packed: NDArray[np.int64] = (red << 16) + (green << 8) + blue
-    return packed
+    rgb: NDArray[np.int64] = (red << 16) + (green << 8) + blue
+    return rgb
 
 
-def _named(colour: int) -> str:
+def _to_hex(colour: int) -> str:
     return f"#{colour:06x}"
 
 
-def _told(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
+def _map_values(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
     given = levels
-    table = np.full(_MOST, _UNKNOWN, np.uint16)
+    table = np.full(_TABLE_SIZE, _UNKNOWN, np.uint16)
     table[list(values)] = list(values.values())
     if levels.dtype not in (np.uint8, np.uint16):  # what is beyond the table is not known either
-        levels = np.where((levels >= 0) & (levels < _MOST - 1), levels, _MOST - 1)
+        levels = np.where((levels >= 0) & (levels < _TABLE_SIZE - 1), levels, _TABLE_SIZE - 1)
     found = table[levels]
     if (unknown := found == _UNKNOWN).any():
         known = ", ".join(map(str, sorted(values))) if len(values) < 20 else "0 to 255"
@@ -168,12 +168,12 @@ def count_pixels(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 Drawn = Literal["road", "building"]
-_KEPT_FILES = 8  # a file of a whole town is read once, those of single scenes are small
-_SAME_PLACE_WITHIN_PX = 0.5
+_CACHED_FILES = 8  # a file of a whole town is read once, those of single scenes are small
+_MAX_OFFSET_PX = 0.5
 
 
 @dataclass(frozen=True)
-class CutMasks:
+class RasterMasks:
     """Masks are rasters: ``of`` names that of a scene; ``values`` map its levels to classes.
 
     What the raster says is not valid counts nowhere. With a ``threshold`` what is from it on is 1,
@@ -187,9 +187,9 @@ class CutMasks:
     def __call__(self, window: Window) -> NDArray[np.uint8]:
         path = self.of[window.scene]
         colours = has_colours(self.values)
-        with open_source(path, expand_palette=colours) as source, told_of(path):
+        with open_source(path, expand_palette=colours) as source, add_file_to_errors(path):
             check_shape(window.scene, window.whole.shape, path, source.grid.shape)
-            _check_place(window.whole, source.grid)
+            _check_alignment(window.whole, source.grid)
             levels, valid = read_window(source, window.row, window.col, window.grid.shape)
             mask = indices(levels, self.values, threshold=self.threshold)
         mask[~valid] = IGNORE
@@ -197,7 +197,7 @@ class CutMasks:
 
 
 @dataclass(frozen=True)
-class DrawnMasks:
+class VectorMasks:
     """Roads and buildings of vector files, drawn; ``values`` are the classes of "road", "building".
 
     All roads are ``width_m`` wide, None takes each by its tags. What lies on both is a building.
@@ -213,15 +213,15 @@ class DrawnMasks:
 
     def classes(self, path: Path) -> Sequence[labels.LabelClass]:
         """What of a file is drawn; it is read once."""
-        return shapes_of(path, tuple(self.values.items()), self.width_m)
+        return read_shapes(path, tuple(self.values.items()), self.width_m)
 
 
 @dataclass(frozen=True)
-class DrawnOnScenes:
+class SceneVectorMasks:
     """Masks are drawn: ``of`` names the vector file of each scene, or one for all."""
 
     of: Mapping[Path, Path] | Path
-    masks: DrawnMasks
+    masks: VectorMasks
 
     def __call__(self, window: Window) -> NDArray[np.uint8]:
         path = self._path(window)
@@ -240,12 +240,12 @@ class DrawnOnScenes:
         return self.of if isinstance(self.of, Path) else self.of[window.scene]
 
 
-def check_labels(drawn: DrawnOnScenes, scenes: Sequence[Path]) -> list[Path]:
+def find_unlabelled_scenes(drawn: SceneVectorMasks, scenes: Sequence[Path]) -> list[Path]:
     """The scenes on which nothing lies of what is to be drawn there, in their order.
 
     Raises ``InputError`` where that is so of all.
     """
-    empty = [scene for scene in scenes if not _is_met(drawn, scene)]
+    empty = [scene for scene in scenes if not _covers_scene(drawn, scene)]
     if empty and len(empty) == len(scenes):
         paths = [drawn.of] if isinstance(drawn.of, Path) else [drawn.of[each] for each in scenes]
         _check_kind(list(dict.fromkeys(paths)), drawn.masks)
@@ -257,7 +257,7 @@ def check_labels(drawn: DrawnOnScenes, scenes: Sequence[Path]) -> list[Path]:
     return empty
 
 
-def _is_met(drawn: DrawnOnScenes, scene: Path) -> bool:
+def _covers_scene(drawn: SceneVectorMasks, scene: Path) -> bool:
     with open_source(scene) as source:
         grid = source.grid
     if grid.crs is None:
@@ -266,17 +266,17 @@ def _is_met(drawn: DrawnOnScenes, scene: Path) -> bool:
     return labels.overlaps_grid(drawn.masks.classes(path), grid)
 
 
-def _check_kind(paths: Sequence[Path], masks: DrawnMasks) -> None:
+def _check_kind(paths: Sequence[Path], masks: VectorMasks) -> None:
     """Raise ``InputError`` where no file holds what is drawn."""
     if not any(len(each.shapes) for path in paths for each in masks.classes(path)):
         labels.check_content(paths, [osm.read_tables(path) for path in paths], list(masks.values))
 
 
-def labels_of(
+def find_labels(
     scenes: Sequence[Path],
     path: Path,
     values: Values | None,
-    drawn: DrawnMasks,
+    drawn: VectorMasks,
     threshold: int | None = None,
 ) -> Labels:
     """The masks of scenes: rasters or shapes of their stems in a folder, or one file for all.
@@ -285,21 +285,21 @@ def labels_of(
     """
     if path.is_dir():
         shapes = [each for each in path.iterdir() if osm.is_vector(each)]
-        _, partners = paired(scenes, shapes or files(path), osm.file_stem)
+        _, partners = match_pairs(scenes, shapes or files(path), osm.file_stem)
         of = dict(zip(sorted(scenes), partners, strict=True))
-        return DrawnOnScenes(of, drawn) if shapes else CutMasks(of, values, threshold)
+        return SceneVectorMasks(of, drawn) if shapes else RasterMasks(of, values, threshold)
     if not path.is_file():
         raise InputError(f"no labels {path}: wanted a folder of masks, or a file of shapes")
     if osm.is_vector(path):
         _check_kind([path], drawn)
-        return DrawnOnScenes(path, drawn)
+        return SceneVectorMasks(path, drawn)
     if len(scenes) > 1:
         raise InputError(f"one mask {path} for {len(scenes)} scenes; give a folder with one each")
-    return CutMasks({scenes[0]: path}, values, threshold)
+    return RasterMasks({scenes[0]: path}, values, threshold)
 
 
-@lru_cache(_KEPT_FILES)
-def shapes_of(
+@lru_cache(_CACHED_FILES)
+def read_shapes(
     path: Path, values: tuple[tuple[Drawn, int], ...], width_m: float | None
 ) -> tuple[labels.LabelClass, ...]:
     """The roads and buildings of a file, ready to be drawn; roofs come last."""
@@ -313,7 +313,7 @@ def shapes_of(
     return tuple(sorted(found, key=lambda each: each.name == "building"))
 
 
-def _check_place(scene: Grid, mask: Grid) -> None:
+def _check_alignment(scene: Grid, mask: Grid) -> None:
     """Refuse a mask that says that it lies elsewhere; one that says nothing lies on its scene."""
     if scene.crs is None or mask.crs is None:
         return
@@ -321,7 +321,7 @@ def _check_place(scene: Grid, mask: Grid) -> None:
         raise InputError("the mask is in another CRS than its scene; warp it to the scene's grid")
     corners = ([0, scene.width], [0, scene.height])
     off = np.subtract(scene.colrow(*mask.xy(*corners)), corners)
-    if np.abs(off).max() > _SAME_PLACE_WITHIN_PX:
+    if np.abs(off).max() > _MAX_OFFSET_PX:
         raise InputError(
             f"the mask lies {np.abs(off).max():.1f} px away from its scene; "
             "warp it to the scene's grid"

@@ -1,6 +1,6 @@
 """What chips go through between a source and a data set.
 
-``AtGroundSize`` resamples them to the ground size of the model, as scenes are for prediction:
+``ResampledChips`` resamples them to the ground size of the model, as scenes are for prediction:
 
 RULE 1: what gets coarser is averaged: an image pixel is the mean of the ground that it covers
         (``raster.resample``), a mask pixel the class that covers most of it, where at least half
@@ -8,11 +8,11 @@ RULE 1: what gets coarser is averaged: an image pixel is the mean of the ground 
 RULE 2: what gets finer is interpolated linearly; in training, the warp of the augmentation does it.
 RULE 3: a chip whose ground size is not known stays as it is.
 
-``ValidatedChips`` checks bands and classes. ``Cached`` keeps chips in memory, and leaves out those
-that are not informative:
+``ValidatedChips`` checks bands and classes. ``CachedChips`` keeps chips in memory, and leaves
+out those that are not informative:
 
 RULE 4: a chip whose pixels are all ``IGNORE`` is not informative.
-RULE 5: nor is one where, in every band, the known pixels lie within ``FLAT_LEVELS`` of 255, but
+RULE 5: nor is one where, in every band, the known pixels lie within ``FLAT_RANGE`` of 255, but
         for one in a hundred at each end: open water and sand differ by more.
 """
 
@@ -26,7 +26,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from terralink.data.chips import IGNORE, Chip, Chips, Part
+from terralink.data.chips import IGNORE, Chip, Chips, Subset
 from terralink.data.masks import count_pixels
 from terralink.errors import InputError
 from terralink.raster import Grid
@@ -38,16 +38,16 @@ _SAME_SHARE = 5e-4  # the weights of pixels are rounded to 1/4096
 
 
 @dataclass(frozen=True)
-class AtGroundSize:
+class ResampledChips:
     """``chips`` with pixels of ``pixel_size_m``; with None they stay as they are, pixel for pixel.
 
-    ``stated_m`` is the ground size of a pixel that a recipe states, in place of what chips know.
+    ``source_pixel_size_m`` is what the recipe states of the chips, in place of what they know.
     Without ``enlarge`` only what gets coarser is resampled: the warp of a sample enlarges.
     """
 
     chips: Chips
     pixel_size_m: float | None
-    stated_m: float | None = None
+    source_pixel_size_m: float | None = None
     enlarge: bool = True
 
     def __len__(self) -> int:
@@ -57,27 +57,29 @@ class AtGroundSize:
         chip = self.chips[index]
         if self.pixel_size_m is None:
             return replace(chip, pixel_size_m=None, pixel_aspect=1.0)
-        if self.stated_m is not None:
-            chip = replace(chip, pixel_size_m=self.stated_m, pixel_aspect=1.0)
-        return at_ground_size(chip, self.pixel_size_m, enlarge=self.enlarge)
+        if self.source_pixel_size_m is not None:
+            chip = replace(chip, pixel_size_m=self.source_pixel_size_m, pixel_aspect=1.0)
+        return resample_chip(chip, self.pixel_size_m, enlarge=self.enlarge)
 
 
-def at_ground_size(chip: Chip, pixel_size_m: float, *, enlarge: bool = True) -> Chip:
+def resample_chip(chip: Chip, pixel_size_m: float, *, enlarge: bool = True) -> Chip:
     """``chip`` with square pixels of ``pixel_size_m`` on the ground; see the RULES above.
 
     Raises ``InputError`` for a chip whose pixels are too coarse by far.
 
     >>> chip = Chip(np.full((3, 4, 8), 9, np.uint8), np.ones((4, 8), np.uint8), "a", 0.5)
-    >>> at_ground_size(chip, 1.0).image.shape
+    >>> resample_chip(chip, 1.0).image.shape
     (3, 2, 4)
     """
     if chip.sides_m is None:
         return chip
-    down, across = (step if enlarge or step > 1 else 1.0 for step in _steps(chip, pixel_size_m))
+    down, across = (
+        step if enlarge or step > 1 else 1.0 for step in _pixel_ratios(chip, pixel_size_m)
+    )
     if down == across == 1:
         return chip
     height, width = chip.mask.shape
-    resample = Resampling(Axis(height, down), Axis(width, across))
+    resample = ChipResampler(Axis(height, down), Axis(width, across))
     width_m, height_m = chip.sides_m[0] * across, chip.sides_m[1] * down
     return replace(
         chip,
@@ -92,11 +94,11 @@ def zoom(chip: Chip, pixel_size_m: float | None) -> NDArray[np.float64]:
     """By how much (across, down) the ground of a chip must come nearer; 1 where it is unknown."""
     if chip.sides_m is None or pixel_size_m is None:
         return np.ones(2)
-    down, across = _steps(chip, pixel_size_m)
+    down, across = _pixel_ratios(chip, pixel_size_m)
     return 1 / np.array([across, down])
 
 
-def _steps(chip: Chip, pixel_size_m: float) -> tuple[float, float]:
+def _pixel_ratios(chip: Chip, pixel_size_m: float) -> tuple[float, float]:
     """How many pixels of the chip one of ``pixel_size_m`` is long, (down, across).
 
     What is n or 1/n of them within 1% is made exactly so, as for a scene.
@@ -117,7 +119,7 @@ def _steps(chip: Chip, pixel_size_m: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Resampling:
+class ChipResampler:
     """How both axes of a chip are resampled; the last pixel of each may stick out."""
 
     rows: Axis
@@ -127,7 +129,7 @@ class Resampling:
         """The picture (band, row, col) of a chip with that ``mask``."""
         # What counts nowhere and is black holds no picture: it must not darken what is beside it.
         known = (mask != IGNORE) | (image != 0).any(axis=0)
-        return np.rint(self._resampled(image, known)).clip(0, 255).astype(np.uint8)
+        return np.rint(self._resample(image, known)).clip(0, 255).astype(np.uint8)
 
     def mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class with the largest share of each pixel; of equal ones the later, as road."""
@@ -143,29 +145,29 @@ class Resampling:
         return found
 
     def _share(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        share: NDArray[np.float32] = self._resampled(mask[None], np.ones_like(mask))[0]
+        share: NDArray[np.float32] = self._resample(mask[None], np.ones_like(mask))[0]
         return share
 
-    def _resampled(self, bands: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-        rows, cols = ((0, _ceil(axis.size / axis.step)) for axis in (self.rows, self.cols))
+    def _resample(self, bands: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        rows, cols = ((0, _round_up(axis.size / axis.step)) for axis in (self.rows, self.cols))
         return Resampler(self.rows, self.cols)(bands, known, rows, cols)[0]
 
 
-def _ceil(pixels: float) -> int:
+def _round_up(pixels: float) -> int:
     """Round up, but not for a rounding error: 100.0000001 pixels are 100."""
     return max(1, math.ceil(pixels - 1e-6))
 
 
-FLAT_LEVELS = 2
+FLAT_RANGE = 2
 _ENDS = (1, 99)
 _LATTICE_PX = 128  # pixels looked at along each axis, at most
 
 
-def has_signal(chip: Chip) -> bool:
+def is_informative(chip: Chip) -> bool:
     """Whether there is something to see and to learn in a chip (RULES 1 and 2).
 
     >>> flat = np.full((3, 8, 8), 7, np.uint8)
-    >>> has_signal(Chip(flat, np.zeros((8, 8), np.uint8), "night"))
+    >>> is_informative(Chip(flat, np.zeros((8, 8), np.uint8), "night"))
     False
     """
     known = chip.mask != IGNORE
@@ -174,19 +176,19 @@ def has_signal(chip: Chip) -> bool:
     if not levels.size:
         levels = chip.image[:, known]  # a few pixels, between those of the lattice
     return bool(levels.size) and bool(
-        (np.ptp(np.percentile(levels, _ENDS, axis=1), axis=0) > FLAT_LEVELS).any()
+        (np.ptp(np.percentile(levels, _ENDS, axis=1), axis=0) > FLAT_RANGE).any()
     )
 
 
-def with_signal(chips: Chips) -> tuple[Part, list[str]]:
+def select_informative(chips: Chips) -> tuple[Subset, list[str]]:
     """The chips that have signal, and the names of those that have none. Reads every chip once."""
     kept, left_out = [], []
     for index, chip in each(chips):
-        if has_signal(chip):
+        if is_informative(chip):
             kept.append(index)
         else:
             left_out.append(chip.name)
-    return Part(chips, kept), left_out
+    return Subset(chips, kept), left_out
 
 
 def each(chips: Chips) -> Iterator[tuple[int, Chip]]:
@@ -195,7 +197,7 @@ def each(chips: Chips) -> Iterator[tuple[int, Chip]]:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidatedChips:
     """``chips``, each looked at as it is read: its mask holds indices of ``classes`` classes.
 
     One class, such as road, has the indices 0 and 1; of more classes each has its own from 0. With
@@ -231,7 +233,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachedChips:
     """``chips`` from number ``first`` on, after those that are ``kept`` in memory.
 
     ``left_out`` are the names of those without signal among the chips before ``first``.
@@ -241,10 +243,10 @@ class Cached:
     kept: Sequence[Chip]
     first: int
     left_out: Sequence[str] = ()
-    _told: set[str] = field(default_factory=set, compare=False, repr=False)
+    _warned: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
-    def within(cls, limit_mb: float, chips: Chips) -> "Cached":
+    def within(cls, limit_mb: float, chips: Chips) -> "CachedChips":
         """Read chips, in their order, until ``limit_mb`` megabytes are full.
 
         Raises ``InputError`` where none of them has signal.
@@ -259,7 +261,7 @@ class Cached:
             if room < 0:
                 break
             read += 1
-            if has_signal(chip):
+            if is_informative(chip):
                 kept.append(chip)
             else:
                 room += chip.image.nbytes + chip.mask.nbytes
@@ -280,14 +282,14 @@ class Cached:
             if place < len(self.kept):
                 return self.kept[place]
             chip = self.chips[place - len(self.kept) + self.first]
-            if has_signal(chip):
+            if is_informative(chip):
                 return chip
-            self._tell(chip.name)
-        raise _nothing(sorted(self._told))
+            self._warn(chip.name)
+        raise _nothing(sorted(self._warned))
 
-    def _tell(self, name: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
+    def _warn(self, name: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
             _log.warning("%s has no signal: the next chip stands in", name)
 
 

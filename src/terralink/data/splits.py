@@ -20,11 +20,11 @@ from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from terralink.data.schema import StrictModel
 
-Neighbours = Mapping[int, Sequence[int]]
+Overlaps = Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Footprint:
     """Where a chip lies: ``box`` (left, bottom, right, top) in the plane of ``frame``.
 
     Chips of one frame, such as a scene or a CRS, may share ground; those of two do not. What they
@@ -36,30 +36,32 @@ class Place:
     slack: float = 0.01
 
 
-def neighbours(places: Sequence[Place], groups: Sequence[Hashable]) -> dict[int, list[int]]:
+def find_overlaps(
+    footprints: Sequence[Footprint], groups: Sequence[Hashable]
+) -> dict[int, list[int]]:
     """For each chip that shares ground with chips of other groups the numbers of those.
 
-    >>> side = [Place("a", (x, 0, x + 10, 10)) for x in (0, 8, 20)]
-    >>> neighbours([*side, Place("b", (0, 0, 10, 10))], range(4))
+    >>> side = [Footprint("a", (x, 0, x + 10, 10)) for x in (0, 8, 20)]
+    >>> find_overlaps([*side, Footprint("b", (0, 0, 10, 10))], range(4))
     {0: [1], 1: [0]}
     """
     found: dict[int, list[int]] = {}
-    for numbers in _by_frame(places).values():
-        boxes = shapely.box(*np.array([_inner(places[each]) for each in numbers]).T)
+    for numbers in _group_by_frame(footprints).values():
+        boxes = shapely.box(*np.array([_shrink(footprints[each]) for each in numbers]).T)
         for one, other in numbers[shapely.STRtree(boxes).query(boxes, "intersects")].T.tolist():
             if groups[one] != groups[other]:
                 found.setdefault(one, []).append(other)
     return found
 
 
-def in_order(places: Sequence[Place], seed: int) -> list[int]:
+def order_along(footprints: Sequence[Footprint], seed: int) -> list[int]:
     """All chips by RULE 1."""
     rng = np.random.default_rng(seed)
-    frames = list(_by_frame(places).values())
+    frames = list(_group_by_frame(footprints).values())
     order: list[int] = []
     for place in rng.permutation(len(frames)):
         numbers = frames[place]
-        boxes = np.array([places[each].box for each in numbers])
+        boxes = np.array([footprints[each].box for each in numbers])
         left_top = boxes[:, [0, 3]] * (1, -1)
         longer = int(np.argmax(np.ptp(left_top, axis=0)))
         along = numbers[np.lexsort((left_top[:, 1 - longer], left_top[:, longer]))].tolist()
@@ -67,29 +69,29 @@ def in_order(places: Sequence[Place], seed: int) -> list[int]:
     return order
 
 
-def apart(piece: Sequence[int], count: int, near: Neighbours) -> tuple[list[int], list[int]]:
+def separate(piece: Sequence[int], count: int, near: Overlaps) -> tuple[list[int], list[int]]:
     """Which of ``count`` chips are kept and which held out, of a ``piece`` of them: RULES 2 and 3.
 
-    >>> apart([0, 1], 4, {0: [1], 1: [0, 2], 2: [1, 3], 3: [2]})
+    >>> separate([0, 1], 4, {0: [1], 1: [0, 2], 2: [1, 3], 3: [2]})
     ([3], [0, 1])
     """
-    held = list(piece)
+    val = list(piece)
     while True:
-        spoilt = set(held).union(*(near.get(each, ()) for each in held))
-        kept = [each for each in range(count) if each not in spoilt]
-        if kept or len(held) < 2:
-            return kept, sorted(held)
-        held.pop()
+        excluded = set(val).union(*(near.get(each, ()) for each in val))
+        kept = [each for each in range(count) if each not in excluded]
+        if kept or len(val) < 2:
+            return kept, sorted(val)
+        val.pop()
 
 
-def _by_frame(places: Sequence[Place]) -> dict[Hashable, NDArray[np.intp]]:
+def _group_by_frame(footprints: Sequence[Footprint]) -> dict[Hashable, NDArray[np.intp]]:
     frames: dict[Hashable, list[int]] = {}
-    for number, place in enumerate(places):
+    for number, place in enumerate(footprints):
         frames.setdefault(place.frame, []).append(number)
     return {frame: np.array(numbers) for frame, numbers in frames.items()}
 
 
-def _inner(place: Place) -> tuple[float, float, float, float]:
+def _shrink(place: Footprint) -> tuple[float, float, float, float]:
     left, bottom, right, top = place.box
     return left + place.slack, bottom + place.slack, right - place.slack, top - place.slack
 
@@ -116,12 +118,12 @@ class Split(StrictModel):
             raise ValueError(f"fold {self.fold} is none of 0 to {self.folds - 1}")
         return self
 
-    def held(self, count: int) -> list[int]:
+    def choose_val(self, count: int) -> list[int]:
         """Which of ``count`` groups are held out, the same for ever."""
         order = np.random.default_rng(self.seed).permutation(count)
-        return sorted(self.piece(order.tolist()))
+        return sorted(self.choose_from(order.tolist()))
 
-    def piece(self, order: Sequence[T]) -> list[T]:
+    def choose_from(self, order: Sequence[T]) -> list[T]:
         """What of an order of groups is held out."""
         if self.held_out is not None:
             return list(order[: self.held_out])

@@ -53,7 +53,7 @@ class Labels(Protocol):
 class Scenes:
     """Scenes of any size, whole or in windows of ``side_px``, with the masks of ``labels``.
 
-    ``bands`` count from 1 (None: all but alpha). The ``given_stretch`` is one for all scenes; None
+    ``bands`` count from 1 (None: all but alpha). The ``preset_stretch`` is one for all scenes; None
     measures it once, over the whole set and never for a chip. ``no_data`` is the level of pixels of
     which nothing is known though the file does not say so: where all bands have it, over an area.
     Without labels a mask is 0 where something is known.
@@ -64,7 +64,7 @@ class Scenes:
     side_px: int | None = None
     overlap_px: int = 0
     bands: tuple[int, ...] | None = None
-    given_stretch: Stretch | None = None
+    preset_stretch: Stretch | None = None
     no_data: int | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Scenes:
 
     def __len__(self) -> int:
         """Without ``side_px`` no file is opened for it, else the headers are read, once."""
-        return len(self.paths) if self.side_px is None else int(self._ends[-1])
+        return len(self.paths) if self.side_px is None else int(self._cumulative_counts[-1])
 
     def __getitem__(self, index: int) -> Chip:
         window, image, mask = self.cut(index)
@@ -103,9 +103,9 @@ class Scenes:
             raise IndexError(index)
         if self.side_px is None:
             return self.paths[index], 0, 0
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        before = int(self._ends[number]) - self._counts[number]
-        down, right = divmod(index - before, self._steps(self._shapes[number][1]))
+        number = int(np.searchsorted(self._cumulative_counts, index, side="right"))
+        before = int(self._cumulative_counts[number]) - self._counts[number]
+        down, right = divmod(index - before, self._count_windows(self._shapes[number][1]))
         return self.paths[number], down * self._stride_px, right * self._stride_px
 
     def scenes(self) -> list[Path]:
@@ -118,14 +118,14 @@ class Scenes:
     @cached_property
     def stretch(self) -> Stretch:
         """What maps the levels of every scene to 0..255."""
-        return self.given_stretch or Stretch.fit(self._sample())
+        return self.preset_stretch or Stretch.fit(self._sample_pixels())
 
     @property
     def _stride_px(self) -> int:
         assert self.side_px is not None
         return self.side_px - self.overlap_px
 
-    def _steps(self, size_px: int) -> int:
+    def _count_windows(self, size_px: int) -> int:
         """How many windows cover an axis."""
         return max(1, -(-(size_px - self.overlap_px) // self._stride_px))
 
@@ -135,16 +135,19 @@ class Scenes:
 
     @cached_property
     def _counts(self) -> list[int]:
-        return [self._steps(height) * self._steps(width) for height, width in self._shapes]
+        return [
+            self._count_windows(height) * self._count_windows(width)
+            for height, width in self._shapes
+        ]
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
+    def _cumulative_counts(self) -> NDArray[np.int64]:
         return np.cumsum(self._counts)
 
-    def _sample(self) -> NDArray[Any]:
+    def _sample_pixels(self) -> NDArray[Any]:
         """Levels (band, pixel) of a lattice of patches in scenes spread over the set."""
         chosen = np.unique(np.linspace(0, len(self.paths) - 1, _MEASURED_SCENES).astype(int))
-        levels = [_levels(self.paths[number], self.bands, self.no_data) for number in chosen]
+        levels = [_read_patches(self.paths[number], self.bands, self.no_data) for number in chosen]
         return np.concatenate(levels, axis=1)
 
 
@@ -155,7 +158,7 @@ def read_window(
     return read_reflected(source.read, source.grid.shape, row, col, shape)
 
 
-def _levels(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
+def _read_patches(path: Path, bands: tuple[int, ...] | None, no_data: int | None) -> NDArray[Any]:
     with open_source(path, bands=bands) as source:
         height, width = source.grid.shape
         shape = (min(_PATCH_PX, height), min(_PATCH_PX, width))

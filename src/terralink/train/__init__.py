@@ -10,20 +10,20 @@ depthwise   faster gradients on CPUs
 
 from terralink.train.ensemble import Ensemble, fit_ensemble, is_ensemble
 from terralink.train.loop import Processes, fit
-from terralink.train.multirun import chain, fit_stages, sweep
-from terralink.train.recipe import Recipe, shipped
-from terralink.train.run_folder import finished
+from terralink.train.multirun import fit_stages, load_stages, sweep
+from terralink.train.recipe import Recipe, list_bundled
+from terralink.train.run_folder import read_scores
 
 __all__ = [
     "Ensemble",
     "Processes",
     "Recipe",
-    "chain",
-    "finished",
     "fit",
     "fit_ensemble",
     "fit_stages",
     "is_ensemble",
-    "shipped",
+    "list_bundled",
+    "load_stages",
+    "read_scores",
     "sweep",
 ]

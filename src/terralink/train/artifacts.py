@@ -51,7 +51,7 @@ class Overlays(L.Callback):
     ) -> None:
         if batch_idx >= _SHOWN or not trainer.is_global_zero:
             return
-        sheet = side_by_side(batch["image"][0], batch["mask"][0], outputs[0])
+        sheet = draw_side_by_side(batch["image"][0], batch["mask"][0], outputs[0])
         name = f"{self.names[dataloader_idx]}_{batch_idx}_step{trainer.global_step:06d}.jpg"
         with write_atomically(self.out / name) as part:
             sheet.save(part, "JPEG", quality=85)
@@ -68,34 +68,34 @@ class Progress(RichProgressBar):
         return f"Epoch {current_epoch + 1}/{self.epochs}"
 
 
-def side_by_side(image: Tensor, mask: Tensor, prob: Tensor) -> Image.Image:
+def draw_side_by_side(image: Tensor, mask: Tensor, prob: Tensor) -> Image.Image:
     """Image (C, H, W) 0..255, truth (H, W) and probabilities (K, H, W), left to right."""
     shown = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
     pixels = shown.cpu().numpy().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
     truth, found = mask.cpu().numpy(), prob.float().cpu().numpy()
     if len(found) == 1:
-        views = [_shades(np.where(truth == IGNORE, 0.5, truth == 1)), _shades(found[0])]
+        views = [_map_grey(np.where(truth == IGNORE, 0.5, truth == 1)), _map_grey(found[0])]
     else:
-        views = [_colours(truth), _colours(found.argmax(axis=0))]
+        views = [_map_classes(truth), _map_classes(found.argmax(axis=0))]
     gap = np.full((len(pixels), _GAP_PX, 3), 255, np.uint8)
     return Image.fromarray(np.hstack([pixels, gap, views[0], gap, views[1]]))
 
 
-def _shades(share: NDArray[Any]) -> NDArray[np.uint8]:
-    return _rgb(matplotlib.colormaps["magma"](share))
+def _map_grey(share: NDArray[Any]) -> NDArray[np.uint8]:
+    return _drop_alpha(matplotlib.colormaps["magma"](share))
 
 
-def _colours(classes: NDArray[Any]) -> NDArray[np.uint8]:
-    return _rgb(matplotlib.colormaps["tab20"](classes % 20))
+def _map_classes(classes: NDArray[Any]) -> NDArray[np.uint8]:
+    return _drop_alpha(matplotlib.colormaps["tab20"](classes % 20))
 
 
-def _rgb(rgba: NDArray[Any]) -> NDArray[np.uint8]:
+def _drop_alpha(rgba: NDArray[Any]) -> NDArray[np.uint8]:
     return (rgba[..., :3] * 255).astype(np.uint8)
 
 
 def curves(out: Path) -> dict[str, Curve]:
     """Every figure of the run as points (step, value), over all its starts, from log/."""
-    drawn: dict[str, dict[float, float]] = {}
+    figures: dict[str, dict[float, float]] = {}
     starts = sorted(out.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
     for path in starts:
         with path.open(newline="", encoding="utf-8") as lines:
@@ -103,27 +103,27 @@ def curves(out: Path) -> dict[str, Curve]:
                 step = float(row["step"])
                 for name, value in row.items():
                     if value and name not in ("step", "epoch"):
-                        drawn.setdefault(name, {})[step] = float(value)
-    return {name: sorted(points.items()) for name, points in drawn.items()}
+                        figures.setdefault(name, {})[step] = float(value)
+    return {name: sorted(points.items()) for name, points in figures.items()}
 
 
 def write(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> None:
     """Draw the curves as curves.png and gather all in report.html, in the run folder ``out``."""
     with write_atomically(out / "curves.png") as part:
-        _figure(curves(out)).savefig(part, dpi=110)
+        _draw_curves(curves(out)).savefig(part, dpi=110)
     _page(recipe, out, scores).write(out / "report.html")
 
 
-def _figure(drawn: Mapping[str, Curve]) -> Figure:
+def _draw_curves(figures: Mapping[str, Curve]) -> Figure:
     """The loss, then one panel for each validation set's overlaps and F1."""
-    sets = sorted({name.partition("/")[0] for name in drawn if "/" in name})
+    sets = sorted({name.partition("/")[0] for name in figures if "/" in name})
     figure = Figure(figsize=(4.2 * (1 + len(sets)), 3.8), layout="constrained")
     panels = figure.subplots(1, 1 + len(sets), squeeze=False)[0]
     for panel, title in zip(panels, ["loss", *sets], strict=True):
         panel.set_title(title)
         panel.set_xlabel("step")
         panel.grid(alpha=0.3)
-        for name, points in drawn.items():
+        for name, points in figures.items():
             if name.startswith("loss") if title == "loss" else name.startswith(f"{title}/"):
                 style = "-" if len(points) > 2 else "o"
                 panel.plot(*zip(*points, strict=True), style, label=name.rpartition("/")[2])
@@ -139,7 +139,7 @@ def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> report.Page
     where = recipe.paper.where if recipe.paper else ""
     rows = [(name, f"{value:.3f}", "") for name, value in scores.items()]
     rows += [(name, f"{value:.3f}", where) for name, value in paper]
-    overlays = [report.Figure(path.stem, path) for path in _latest(out / "overlays")]
+    overlays = [report.Figure(path.stem, path) for path in _find_latest(out / "overlays")]
     return report.Page(
         recipe.name,
         recipe.about,
@@ -150,7 +150,7 @@ def _page(recipe: Recipe, out: Path, scores: Mapping[str, float]) -> report.Page
     )
 
 
-def _latest(folder: Path) -> list[Path]:
+def _find_latest(folder: Path) -> list[Path]:
     """The pictures of the last validation."""
     pictures = sorted(folder.glob("*.jpg"))
     last = max((path.stem.rpartition("_")[2] for path in pictures), default="")
@@ -160,18 +160,18 @@ def _latest(folder: Path) -> list[Path]:
 LAST, BEST = "last", "best"
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's files, each written beside its name and moved when it is whole."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         del storage_options
-        lost = [key for key, value in checkpoint["state_dict"].items() if not _finite(value)]
-        if lost:
+        bad_keys = [key for key, value in checkpoint["state_dict"].items() if not _is_finite(value)]
+        if bad_keys:
             raise TrainingError(
-                f"the weights are no numbers any more ({lost[0]} is the first of {len(lost)}); "
-                f"{path} is of before: lower the learning rate, or clip the gradients"
+                f"{len(bad_keys)} weights are not finite, such as {bad_keys[0]}; {path} still "
+                "holds those of before: lower the learning rate, or clip the gradients"
             )
         # Through a file of Python's, whose error says that the disk is full.
         with write_atomically(Path(path)) as part, part.open("wb") as file:
@@ -205,14 +205,14 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     tensor(0.5000)
     """
 
-    def take_in(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         keep = min(decay, (1 + int(count)) / (10 + int(count)))
         return keep * average + (1 - keep) * current
 
-    return take_in
+    return update
 
 
-def _finite(tensor: torch.Tensor) -> bool:
+def _is_finite(tensor: torch.Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 

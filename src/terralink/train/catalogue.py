@@ -32,25 +32,25 @@ class Group:
     entries: Mapping[str, Entry]
 
 
-def groups() -> list[Group]:
+def list_groups() -> list[Group]:
     """All that is shipped."""
     found: dict[str, dict[str, Entry]] = {folder: {} for folder in _TITLES}
-    for name, path in recipe.shipped().items():
+    for name, path in recipe.list_bundled().items():
         found[path.parent.name][name] = Recipe.named(name)
-    for name, path in ensemble.shipped().items():
+    for name, path in ensemble.list_bundled().items():
         found[path.parent.name][name] = Ensemble.named(name)
     return [Group(_TITLES[folder], dict(sorted(each.items()))) for folder, each in found.items()]
 
 
-def entry(name: str) -> Entry:
+def load_entry(name: str) -> Entry:
     """A recipe or an ensemble, by its name or file."""
     return Ensemble.named(name) if ensemble.is_ensemble(name) else Recipe.named(name)
 
 
-def figures(paper: Paper | None) -> str:
+def format_figures(paper: Paper | None) -> str:
     """What the paper reached, in a line; empty where it prints no number.
 
-    >>> figures(Paper(where="Table 1", figures={"image_iou": 0.6987, "apls": 0.7604}))
+    >>> format_figures(Paper(where="Table 1", figures={"image_iou": 0.6987, "apls": 0.7604}))
     'image_iou 0.6987, apls 0.7604'
     """
     return (
@@ -62,11 +62,11 @@ def to_yaml(shown: Entry) -> str:
     """The whole of it, headed by the paper's figure."""
     if shown.paper is None:
         return shown.to_yaml()
-    told = figures(shown.paper)
+    told = format_figures(shown.paper)
     return f"# {shown.paper.where}{': ' if told else ''}{told}\n{shown.to_yaml()}"
 
 
-def put_into(page: Path) -> None:
+def update_page(page: Path) -> None:
     """Bring the tables of a Markdown page up to date, between its two marks."""
     text = page.read_text(encoding="utf-8")
     before, start, rest = text.partition(START)
@@ -74,12 +74,12 @@ def put_into(page: Path) -> None:
     if not start or not end:
         raise RecipeError(f"{page} has no marks to put the tables between: {START} and {END}")
     with write_atomically(page, option="--into") as part:
-        part.write_text(f"{before}{START}\n{markdown()}{END}{after}", encoding="utf-8")
+        part.write_text(f"{before}{START}\n{to_markdown()}{END}{after}", encoding="utf-8")
 
 
-def markdown() -> str:
+def to_markdown() -> str:
     """A table for each paper."""
-    tables = ("\n".join(["", f"## {each.title}", *_table(each), ""]) for each in groups())
+    tables = ("\n".join(["", f"## {each.title}", *_table(each), ""]) for each in list_groups())
     return "".join(tables) + "\n"
 
 
@@ -93,4 +93,4 @@ def _table(group: Group) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, each in group.entries.items():
         where = each.paper.where if each.paper else ""
-        yield f"| `{name}` | {each.about} | {where} | {figures(each.paper)} |"
+        yield f"| `{name}` | {each.about} | {where} | {format_figures(each.paper)} |"

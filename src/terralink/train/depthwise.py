@@ -18,14 +18,14 @@ from terralink.models.antialias import BlurredConv2d
 _TILE = 3  # the widest kernel whose gradient is fast
 
 
-def make_fast(network: nn.Module) -> None:
+def speed_up_depthwise(network: nn.Module) -> None:
     """Let the square depthwise convolutions of ``network`` train fast; all else stays as it is."""
     for module in network.modules():
-        if type(module) in _FAST and _fits(module):
+        if type(module) in _FAST and _is_supported(module):
             module.__class__ = _FAST[type(module)]
 
 
-def _fits(layer: nn.Module) -> bool:
+def _is_supported(layer: nn.Module) -> bool:
     assert isinstance(layer, nn.Conv2d)
     plain = layer.bias is None and layer.padding_mode == "zeros" and layer.dilation == (1, 1)
     square = layer.kernel_size[0] == layer.kernel_size[1] >= _TILE
@@ -71,12 +71,12 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (slope,), (features, weight) = slopes, ctx.saved_tensors
-        done = _Done(features, weight, ctx.stride, ctx.padding)
-        return done.by_features(slope), done.by_weight(slope), None, None
+        done = _Convolution(features, weight, ctx.stride, ctx.padding)
+        return done.grad_features(slope), done.grad_weight(slope), None, None
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Convolution:
     """A convolution that was done, of features (N, C, H, W) with a weight (C, 1, k, k).
 
     ``slope`` is the gradient by its result.
@@ -87,13 +87,13 @@ class _Done:
     stride: tuple[int, int]
     padding: tuple[int, int]
 
-    def by_features(self, slope: Tensor) -> Tensor:
+    def grad_features(self, slope: Tensor) -> Tensor:
         """The gradient by the features: in fp32 where there are strides."""
         dtype = self.features.dtype if self.stride == (1, 1) else torch.float32
         finer = replace(self, features=self.features.to(dtype), weight=self.weight.to(dtype))
         return finer._gradient(slope.to(dtype), 0).to(self.features.dtype)
 
-    def by_weight(self, slope: Tensor) -> Tensor:
+    def grad_weight(self, slope: Tensor) -> Tensor:
         """The gradient by the weight, in tiles of 3 x 3 taps.
 
         A tap's gradient knows only of the features shifted by that tap, so a tile of the gradient
@@ -108,10 +108,10 @@ class _Done:
         corners = sorted({*range(0, taps - _TILE, _TILE), taps - _TILE})
         for row, col in product(corners, corners):
             tile = ..., slice(row, row + _TILE), slice(col, col + _TILE)
-            found[tile] = self._tile(padded[..., row:, col:], slope)
+            found[tile] = self._grad_tile(padded[..., row:, col:], slope)
         return found
 
-    def _tile(self, features: Tensor, slope: Tensor) -> Tensor:
+    def _grad_tile(self, features: Tensor, slope: Tensor) -> Tensor:
         """The gradient of a kernel of 3 x 3 over the first of the features, as far as they go."""
         height, width = (
             (length - 1) * step + _TILE

@@ -26,10 +26,10 @@ from terralink.data.sources import Source
 from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
 from terralink.models.normalised import Levels, Normalised
-from terralink.train.datamodule import Whole, at_model_size
-from terralink.train.loop import ONE, Processes, fit
-from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, told
-from terralink.train.run_folder import Scores, check_member, finish, finished
+from terralink.train.datamodule import ValDataset, prepare_chips
+from terralink.train.loop import SINGLE_PROCESS, Processes, fit
+from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, summarize_error
+from terralink.train.run_folder import Scores, check_member, read_scores, write_scores
 from terralink.train.task import probabilities, scores
 
 _LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
@@ -55,18 +55,18 @@ class Ensemble(StrictModel):
         """A shipped ensemble by its name, or a file when ``name`` ends in .yaml."""
         if name.endswith(_YAML):
             return cls.from_file(name)
-        if name not in shipped():
-            raise RecipeError(unknown("ensemble", name, shipped()))
-        return cls.from_file(shipped()[name])
+        if name not in list_bundled():
+            raise RecipeError(unknown("ensemble", name, list_bundled()))
+        return cls.from_file(list_bundled()[name])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "Ensemble":
         """Read YAML and check every key and value; members that are files lie beside it."""
-        written = read_yaml(Path(path))
+        config = read_yaml(Path(path))
         try:
-            ensemble = cls.model_validate(written)
+            ensemble = cls.model_validate(config)
         except ValidationError as error:
-            raise RecipeError(f"{path}: {told(error)}") from error
+            raise RecipeError(f"{path}: {summarize_error(error)}") from error
         beside = Path(path).parent
         members = {
             str(beside / member) if member.endswith(_YAML) else member: weight
@@ -81,7 +81,7 @@ class Ensemble(StrictModel):
         """
         recipes = [Recipe.named(member, changes) for member in self.members]
         for number, recipe in enumerate(recipes):
-            if wrong := _apart(recipe, recipes[:number]):
+            if wrong := _find_conflict(recipe, recipes[:number]):
                 raise RecipeError(f"ensemble {self.name!r}: {wrong}")
         return recipes
 
@@ -91,7 +91,7 @@ class Ensemble(StrictModel):
         return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-class Mean(nn.Module):
+class MeanNetwork(nn.Module):
     """Networks (N, C, H, W) -> (N, K, H, W) as one, whose logits are those of their mean."""
 
     def __init__(self, networks: Sequence[nn.Module], weights: Sequence[float]):
@@ -106,7 +106,7 @@ class Mean(nn.Module):
         return torch.logit(mean, eps=_LEAST) if mean.shape[1] == 1 else mean.clamp(_LEAST).log()
 
 
-def shipped() -> dict[str, Path]:
+def list_bundled() -> dict[str, Path]:
     """Names and files of the ensembles in the package."""
     folder = Path(str(resources.files("terralink.train") / "ensembles"))
     return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
@@ -116,7 +116,7 @@ def is_ensemble(name: str) -> bool:
     """Whether ``name`` is a shipped ensemble, or a file that has members."""
     if name.endswith(_YAML) and Path(name).is_file():
         return "members" in read_yaml(Path(name))
-    return name in shipped()
+    return name in list_bundled()
 
 
 def fit_ensemble(
@@ -125,7 +125,7 @@ def fit_ensemble(
     out: Path,
     *,
     changes: Changes | None = None,
-    processes: Processes = ONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Scores | None:
     """Train each member into a folder of ``out`` that has its name; the scores of all together.
 
@@ -137,26 +137,26 @@ def fit_ensemble(
     """
     recipes = ensemble.recipes(changes)
     folders = [out / recipe.name for recipe in recipes]
-    if (scores_before := _earlier(ensemble, out)) is not None:
+    if (scores_before := _read_earlier_scores(ensemble, out)) is not None:
         return scores_before
-    held_out = _held_out(ensemble, recipes, data)
+    held_out = _val_loaders(ensemble, recipes, data)
     done = [
-        _member(recipe, data, folder, processes)
+        _fit_member(recipe, data, folder, processes)
         for recipe, folder in zip(recipes, folders, strict=True)
     ]
     if None in done:  # not the first process
         return None
     with write_atomically(out / _ENSEMBLE) as part:
         part.write_text(ensemble.to_yaml(), encoding="utf-8")
-    mean = _mean(folders, list(ensemble.members.values()))
+    mean = _load_mean(folders, list(ensemble.members.values()))
     found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)
-    finish(out, found)
+    write_scores(out, found)
     return found
 
 
-def _earlier(ensemble: Ensemble, out: Path) -> Scores | None:
+def _read_earlier_scores(ensemble: Ensemble, out: Path) -> Scores | None:
     """The scores of an ensemble that came to its end in ``out``; of another one, it is refused."""
-    if (found := finished(out)) is not None and (out / _ENSEMBLE).exists():
+    if (found := read_scores(out)) is not None and (out / _ENSEMBLE).exists():
         stored = (out / _ENSEMBLE).read_text(encoding="utf-8")
         if stored != ensemble.to_yaml():
             raise OutputError(f"{out} holds another ensemble, which is done: choose another --out")
@@ -164,15 +164,15 @@ def _earlier(ensemble: Ensemble, out: Path) -> Scores | None:
     return None
 
 
-def _member(recipe: Recipe, data: Path, folder: Path, processes: Processes) -> Scores | None:
+def _fit_member(recipe: Recipe, data: Path, folder: Path, processes: Processes) -> Scores | None:
     """The scores of a member, which is trained unless it came to its end already."""
-    if (found := finished(folder)) is not None:
+    if (found := read_scores(folder)) is not None:
         check_member(recipe, folder)
         return found
     return fit(recipe, data, folder, resume=True, processes=processes)
 
 
-def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:
+def _find_conflict(recipe: Recipe, others: Sequence[Recipe]) -> str | None:
     """Why a member cannot stand beside the ones before it."""
     if recipe.starts_from:
         return f"{recipe.name!r} goes on from {recipe.starts_from!r}; members have one stage"
@@ -184,7 +184,7 @@ def _apart(recipe: Recipe, others: Sequence[Recipe]) -> str | None:
     return None
 
 
-def _held_out(
+def _val_loaders(
     ensemble: Ensemble, recipes: Sequence[Recipe], data: Path
 ) -> dict[str, DataLoader[dict[str, Any]]]:
     """Whole chips of the validation sets that are the same in all recipes, by name."""
@@ -204,17 +204,17 @@ def _held_out(
             "one of the same name, source and split"
         )
     return {
-        name: DataLoader(Whole(_scored(first, source, data)), batch_size=1)
+        name: DataLoader(ValDataset(_val_chips(first, source, data)), batch_size=1)
         for name, source in common.items()
     }
 
 
-def _scored(recipe: Recipe, source: Source, data: Path) -> Chips:
+def _val_chips(recipe: Recipe, source: Source, data: Path) -> Chips:
     """The chips of a validation set, as each member is scored on it."""
-    return at_model_size(recipe, source, source.chips(data, recipe.split), enlarge=True)
+    return prepare_chips(recipe, source, source.chips(data, recipe.split), enlarge=True)
 
 
-def _mean(folders: Sequence[Path], weights: Sequence[float]) -> Mean:
+def _load_mean(folders: Sequence[Path], weights: Sequence[float]) -> MeanNetwork:
     """The networks of runs, ready to be scored, on the GPU where there is one."""
     networks = []
     for folder in folders:
@@ -222,4 +222,4 @@ def _mean(folders: Sequence[Path], weights: Sequence[float]) -> Mean:
         levels = Levels.of(config)
         networks.append(Normalised(network, in_channels=network.in_channels, levels=levels))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Mean(networks, weights).to(device).eval()
+    return MeanNetwork(networks, weights).to(device).eval()

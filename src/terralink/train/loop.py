@@ -18,20 +18,20 @@ from terralink.export import Metadata
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
 from terralink.train import artifacts
-from terralink.train.datamodule import Batches, Samples
+from terralink.train.datamodule import DataModule, TrainDataset
 from terralink.train.recipe import Recipe
 from terralink.train.run_folder import (
     LAST_CHECKPOINT,
     RECIPE,
     Scores,
-    commit,
-    earlier,
-    environment,
-    finish,
-    nothing_left_of_a_failed_start,
+    check_earlier_run,
+    clean_up_failed_start,
+    describe_commit,
+    describe_environment,
+    write_scores,
 )
-from terralink.train.schedule import Plateau, ReloadAndDivide
-from terralink.train.task import Segmentation, scores
+from terralink.train.schedule import ReloadAndDivide, ReloadAndDivideCallback
+from terralink.train.task import SegmentationTask, scores
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Processes:
         return self.devices * self.hosts
 
 
-ONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 def fit(
@@ -56,7 +56,7 @@ def fit(
     *,
     start: Path | None = None,
     resume: bool = False,
-    processes: Processes = ONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Scores | None:
     """Train ``recipe`` on the sets below ``data`` into the folder ``out``; the scores at its end.
 
@@ -77,22 +77,22 @@ def fit(
             f"recipe {recipe.name!r} goes on from a run of {recipe.starts_from!r}; "
             "name its folder with --start, or run both with 'terralink train-stages'"
         )
-    if (before := earlier(recipe, out, resume=resume)) is not None:
+    if (before := check_earlier_run(recipe, out, resume=resume)) is not None:
         return before
-    batches = Batches(recipe, data, processes=processes.count)
+    batches = DataModule(recipe, data, processes=processes.count)
     recipe = batches.recipe
     check_start(batches)
     L.seed_everything(recipe.trainer.seed, verbose=False)
-    task = Segmentation(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
+    task = SegmentationTask(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
     if start:
         pretrained.fill(task.network.network, start)
-    with nothing_left_of_a_failed_start(out, lambda: task.global_step > 0):
-        _open(recipe, batches, out)
+    with clean_up_failed_start(out, lambda: task.global_step > 0):
+        _write_inputs(recipe, batches, out)
         first = _train(task, batches, out, resume=resume, processes=processes)
-    return _conclude(task, batches, out, start) if first else None
+    return _write_results(task, batches, out, start) if first else None
 
 
-def save(task: Segmentation, out: Path, *, start: Path | None = None) -> None:
+def save_model(task: SegmentationTask, out: Path, *, start: Path | None = None) -> None:
     """The network alone, and its card, as ``terralink export`` takes them.
 
     What the weights of ``start`` were trained on is credited, too.
@@ -107,9 +107,9 @@ def save(task: Segmentation, out: Path, *, start: Path | None = None) -> None:
         pixel_size_m=recipe.model.pixel_size_m,
         threshold=recipe.threshold,
         licence=recipe.licence,
-        attribution=_credits(recipe, start),
+        attribution=_collect_credits(recipe, start),
         recipe=recipe.to_yaml(),
-        commit=commit(),
+        commit=describe_commit(),
     )
     network = {
         "name": recipe.model.name,
@@ -124,11 +124,11 @@ def save(task: Segmentation, out: Path, *, start: Path | None = None) -> None:
     pretrained.save(task.network.network, out, config)
 
 
-def _open(recipe: Recipe, batches: Batches, out: Path) -> None:
+def _write_inputs(recipe: Recipe, batches: DataModule, out: Path) -> None:
     """The run folder, with what is known before the first step."""
     for name, text in {
         RECIPE: recipe.to_yaml(),
-        "environment.json": environment(),
+        "environment.json": describe_environment(),
         "left_out.txt": "".join(f"{name}\n" for name in batches.left_out),
     }.items():
         with write_atomically(out / name) as part:
@@ -136,11 +136,11 @@ def _open(recipe: Recipe, batches: Batches, out: Path) -> None:
 
 
 def _train(
-    task: Segmentation, batches: Batches, out: Path, *, resume: bool, processes: Processes
+    task: SegmentationTask, batches: DataModule, out: Path, *, resume: bool, processes: Processes
 ) -> bool:
     """Run the loop to its end; True in the first of the processes."""
     last = out / LAST_CHECKPOINT
-    with _one_line_of_workers(), warnings.catch_warnings():
+    with _shorten_worker_errors(), warnings.catch_warnings():
         # Lightning's advice on workers and folders, and its own use of torch's old names.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = _trainer(task.recipe, batches, out, processes)
@@ -154,21 +154,21 @@ def _train(
     return bool(trainer.is_global_zero)
 
 
-def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) -> L.Trainer:
-    wanted = recipe.trainer
-    spread = processes.count > 1
+def _trainer(recipe: Recipe, batches: DataModule, out: Path, processes: Processes) -> L.Trainer:
+    config = recipe.trainer
+    distributed = processes.count > 1
     return L.Trainer(
         max_steps=batches.steps,
-        check_val_every_n_epoch=wanted.val_every_epochs,
+        check_val_every_n_epoch=config.val_every_epochs,
         devices=processes.devices,
         num_nodes=processes.hosts,
-        strategy="ddp" if spread else "auto",
-        sync_batchnorm=spread and torch.cuda.is_available(),  # torch has it for GPUs only
-        precision=wanted.precision,
-        gradient_clip_val=wanted.clip_norm or None,
-        accumulate_grad_batches=wanted.accumulate,
+        strategy="ddp" if distributed else "auto",
+        sync_batchnorm=distributed and torch.cuda.is_available(),  # torch has it for GPUs only
+        precision=config.precision,
+        gradient_clip_val=config.clip_norm or None,
+        accumulate_grad_batches=config.accumulate,
         callbacks=_callbacks(recipe, batches, out),
-        plugins=[artifacts.WholeCheckpoints()],
+        plugins=[artifacts.AtomicCheckpointIO()],
         logger=[
             CSVLogger(out, name="log", flush_logs_every_n_steps=1),  # a kill must lose no line
             TensorBoardLogger(out, name="tensorboard"),
@@ -181,22 +181,22 @@ def _trainer(recipe: Recipe, batches: Batches, out: Path, processes: Processes) 
     )
 
 
-def _callbacks(recipe: Recipe, batches: Batches, out: Path) -> list[L.Callback]:
-    wanted = recipe.trainer
-    asked = [
+def _callbacks(recipe: Recipe, batches: DataModule, out: Path) -> list[L.Callback]:
+    config = recipe.trainer
+    callbacks = [
         *artifacts.callbacks(recipe, out),
         artifacts.Overlays(tuple(recipe.val), out),
         artifacts.Progress(-(-batches.steps // batches.steps_per_epoch)),
     ]
     if isinstance(recipe.schedule, ReloadAndDivide):
-        asked.append(Plateau(recipe.schedule, out))
-    if wanted.monitor and wanted.patience_epochs:
-        asked.append(EarlyStopping(wanted.monitor, patience=wanted.patience_epochs, mode="max"))
-    return asked
+        callbacks.append(ReloadAndDivideCallback(recipe.schedule, out))
+    if config.monitor and config.patience_epochs:
+        callbacks.append(EarlyStopping(config.monitor, patience=config.patience_epochs, mode="max"))
+    return callbacks
 
 
 @contextmanager
-def _one_line_of_workers() -> Iterator[None]:
+def _shorten_worker_errors() -> Iterator[None]:
     """What a worker of the loader says of a chip, without the traceback that torch puts before."""
     try:
         yield
@@ -207,7 +207,7 @@ def _one_line_of_workers() -> Iterator[None]:
         raise type(error)(line.partition(f"{type(error).__name__}: ")[2] or line) from error
 
 
-def _credits(recipe: Recipe, start: Path | None) -> str:
+def _collect_credits(recipe: Recipe, start: Path | None) -> str:
     """Whom the data of a run are to be credited to, those of the run it starts from as well."""
     if start is None:
         return recipe.credits
@@ -217,30 +217,32 @@ def _credits(recipe: Recipe, start: Path | None) -> str:
     return "; ".join(part for part in (recipe.credits, f"first trained on: {before}") if part)
 
 
-def _conclude(task: Segmentation, batches: Batches, out: Path, start: Path | None) -> Scores:
+def _write_results(
+    task: SegmentationTask, batches: DataModule, out: Path, start: Path | None
+) -> Scores:
     """Save the result, score it on each validation set, and draw the report."""
     recipe = task.recipe
     if recipe.trainer.keep == "best":
         task.load_state_dict(artifacts.weights(out / "best.ckpt"))
-    save(task, out, start=start)
+    save_model(task, out, start=start)
     sets = dict(zip(recipe.val, batches.val(), strict=True))
     found = scores(task.eval(), sets, threshold=recipe.threshold, tta=recipe.tta)
     artifacts.write(recipe, out, found)
-    finish(out, found)
+    write_scores(out, found)
     return found
 
 
 _NO_SPREAD = "Expected more than 1 value per channel"
 
 
-def check_start(batches: Batches) -> None:
+def check_start(batches: DataModule) -> None:
     """Draw a sample of each source, and see whether the network takes a batch of the recipe's.
 
     Raises ``InputError`` for chips that cannot be augmented, ``RecipeError`` for a batch of one.
     """
     recipe = batches.recipe
     for source in batches.sources:
-        Samples([source], [1.0], recipe.augment, 0, pixel_size_m=recipe.rescale_to_m)[0]
+        TrainDataset([source], [1.0], recipe.augment, 0, pixel_size_m=recipe.rescale_to_m)[0]
     check_norms(recipe, recipe.trainer.batch_size // batches.processes)
 
 
@@ -251,18 +253,18 @@ def check_norms(recipe: Recipe, batch_size: int) -> None:
     """
     if batch_size > 1 or recipe.trainer.freeze_norms:
         return
-    wanted, side_px = recipe.model, recipe.augment.crop_px
+    config, side_px = recipe.model, recipe.augment.crop_px
     with torch.device("meta"):  # shapes alone, no memory and no arithmetic
         network = models.create_model(
-            wanted.name, num_classes=len(wanted.classes), in_channels=len(wanted.bands)
+            config.name, num_classes=len(config.classes), in_channels=len(config.bands)
         ).train()
         try:
-            network(torch.zeros(batch_size, len(wanted.bands), side_px, side_px))
+            network(torch.zeros(batch_size, len(config.bands), side_px, side_px))
         except ValueError as error:
             if _NO_SPREAD not in str(error):
                 raise
             raise RecipeError(
-                f"{wanted.name} pools a sample of {side_px} px to 1 x 1, and a batch norm has no "
+                f"{config.name} pools a sample of {side_px} px to 1 x 1, and a batch norm has no "
                 "spread over one value: a batch of 2 or more for each process (trainer.batch_size),"
                 " or trainer.freeze_norms: true"
             ) from error

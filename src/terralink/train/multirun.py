@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terralink.errors import RecipeError
-from terralink.train.loop import ONE, Processes, fit
+from terralink.train.loop import SINGLE_PROCESS, Processes, fit
 from terralink.train.recipe import Changes, Recipe
-from terralink.train.run_folder import Scores, check_member, finished
+from terralink.train.run_folder import Scores, check_member, read_scores
 
 Setting = dict[str, str]  # dotted keys of the recipe and their values, as YAML
 
@@ -35,10 +35,10 @@ class Row:
         return statistics.stdev(values) if len(values) > 1 else math.nan
 
 
-def grid(choices: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
+def expand_grid(choices: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
     """Every combination of the values of each key.
 
-    >>> list(grid({"loss.alpha": ["0.1", "0.2"], "trainer.seed": ["0"]}))
+    >>> list(expand_grid({"loss.alpha": ["0.1", "0.2"], "trainer.seed": ["0"]}))
     [{'loss.alpha': '0.1', 'trainer.seed': '0'}, {'loss.alpha': '0.2', 'trainer.seed': '0'}]
     """
     for values in itertools.product(*choices.values()):
@@ -65,33 +65,33 @@ def sweep(
         (
             setting,
             {
-                out / _name(setting) / fold: Recipe.named(name, {**setting, **part})
+                out / _folder_name(setting) / fold: Recipe.named(name, {**setting, **part})
                 for fold, part in (parts or {"": {}}).items()
             },
         )
-        for setting in grid(choices)
+        for setting in expand_grid(choices)
     ]
     return [
-        Row(setting, [_run(recipe, data, folder, start) for folder, recipe in runs.items()])
+        Row(setting, [_fit_or_read(recipe, data, folder, start) for folder, recipe in runs.items()])
         for setting, runs in planned
     ]
 
 
-def _name(setting: Setting) -> str:
+def _folder_name(setting: Setting) -> str:
     """The setting as the name of a folder."""
     told = ",".join(f"{key}={value}" for key, value in setting.items())
     return "".join(each if each.isalnum() or each in "=._-," else "-" for each in told) or "as_is"
 
 
-def _run(recipe: Recipe, data: Path, folder: Path, start: Path | None) -> Scores:
-    scores = finished(folder)
+def _fit_or_read(recipe: Recipe, data: Path, folder: Path, start: Path | None) -> Scores:
+    scores = read_scores(folder)
     if scores is None:
         return fit(recipe, data, folder, start=start, resume=True) or {}
     check_member(recipe, folder)
     return scores
 
 
-def chain(name: str, changes: Changes | None = None) -> list[Recipe]:
+def load_stages(name: str, changes: Changes | None = None) -> list[Recipe]:
     """The recipe ``name`` and all that it starts from, the first stage first.
 
     ``changes`` are made to each of them. Raises ``RecipeError`` when the stages go in a circle.
@@ -106,7 +106,7 @@ def chain(name: str, changes: Changes | None = None) -> list[Recipe]:
 
 
 def fit_stages(
-    stages: Sequence[Recipe], data: Path, out: Path, *, processes: Processes = ONE
+    stages: Sequence[Recipe], data: Path, out: Path, *, processes: Processes = SINGLE_PROCESS
 ) -> list[tuple[Recipe, Scores]]:
     """Run the stages into folders of ``out``, each from the one before; their scores.
 
@@ -116,7 +116,7 @@ def fit_stages(
     done: list[tuple[Recipe, Scores]] = []
     for number, recipe in enumerate(stages, 1):
         folder = out / f"{number}_{recipe.name}"
-        scores = finished(folder)
+        scores = read_scores(folder)
         if scores is None:
             scores = fit(recipe, data, folder, start=start, resume=True, processes=processes)
         else:

@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 Changes = Mapping[str, str]  # dotted keys and values, both as they would stand in YAML
 
 
-class Weighted(StrictModel):
+class WeightedSource(StrictModel):
     """A source and its share of the samples."""
 
     source: AnySource
@@ -100,7 +100,7 @@ class Trainer(StrictModel):
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
-    def _one_length(self) -> Self:
+    def _check_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("say either steps or epochs")
         if self.monitor is None and (self.keep == "best" or self.patience_epochs):
@@ -117,7 +117,7 @@ class Recipe(StrictModel):
     starts_from: str | None = None  # the recipe whose run's weights this one goes on from
     model: Model
     split: Split | None = None
-    train: tuple[Weighted, ...] = Field(min_length=1)
+    train: tuple[WeightedSource, ...] = Field(min_length=1)
     val: dict[str, AnySource]
     augment: Augment
     rescale: bool = True  # chips that know their ground size are brought to the model's
@@ -133,14 +133,14 @@ class Recipe(StrictModel):
 
     @field_validator("val", mode="before")
     @classmethod
-    def _sets(cls, written: Any) -> Any:
+    def _drop_null_sets(cls, config: Any) -> Any:
         """Without the sets that are null (RULE 2)."""
-        if isinstance(written, dict):
-            return {name: source for name, source in written.items() if source is not None}
-        return {} if written is None else written
+        if isinstance(config, dict):
+            return {name: source for name, source in config.items() if source is not None}
+        return {} if config is None else config
 
     @model_validator(mode="after")
-    def _monitors_a_set(self) -> Self:
+    def _check_monitor(self) -> Self:
         name, slash, _ = (self.trainer.monitor or "").partition("/")
         if slash and name not in self.val:
             sets = ", ".join(self.val) or "none"
@@ -152,15 +152,15 @@ class Recipe(StrictModel):
 
     @field_validator("loss", mode="before")
     @classmethod
-    def _terms(cls, written: Any) -> Any:
+    def _to_terms(cls, config: Any) -> Any:
         """A name, one term or several are all a list of terms."""
-        if isinstance(written, str):
-            return ({"name": written},)
-        return (written,) if isinstance(written, dict) else written
+        if isinstance(config, str):
+            return ({"name": config},)
+        return (config,) if isinstance(config, dict) else config
 
     @field_validator("loss")
     @classmethod
-    def _known(cls, terms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    def _check_loss(cls, terms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         """Defaults written out, so that a stored recipe says all."""
         try:
             return tuple(losses.check(terms))
@@ -170,19 +170,21 @@ class Recipe(StrictModel):
     @classmethod
     def named(cls, name: str, changes: Changes | None = None) -> "Recipe":
         """A shipped recipe by its name, or a file when ``name`` ends in .yaml."""
-        return cls.from_file(_path(name, Path()), changes)
+        return cls.from_file(_find_file(name, Path()), changes)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], changes: Changes | None = None) -> "Recipe":
         """Read YAML, change dotted keys (values are YAML too), check every key and value."""
-        before = _written(Path(path), seen=())
-        written = copy.deepcopy(before)
+        before = _load_yaml(Path(path), seen=())
+        config = copy.deepcopy(before)
         for key, value in _parse_changes(changes or {}).items():
-            _set(written, key, value)
+            _set_key(config, key, value)
         try:
-            return cls.model_validate(_of_its_data(written, before, stated=changes or {}))
+            return cls.model_validate(
+                _drop_terms_of_other_data(config, before, stated=changes or {})
+            )
         except ValidationError as error:
-            raise RecipeError(f"{path}: {told(error)}") from error
+            raise RecipeError(f"{path}: {summarize_error(error)}") from error
 
     @property
     def credits(self) -> str:
@@ -205,31 +207,31 @@ class Recipe(StrictModel):
         return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def shipped() -> dict[str, Path]:
+def list_bundled() -> dict[str, Path]:
     """Names and files of the recipes in the package."""
     folder = Path(str(resources.files("terralink.train") / "recipes"))
     return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def _path(name: str, beside: Path) -> Path:
+def _find_file(name: str, beside: Path) -> Path:
     if name.endswith((".yaml", ".yml")):
         return beside / name
-    if name not in shipped():
-        raise RecipeError(unknown("recipe", name, shipped()))
-    return shipped()[name]
+    if name not in list_bundled():
+        raise RecipeError(unknown("recipe", name, list_bundled()))
+    return list_bundled()[name]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys and values of a file. Raises ``RecipeError`` in one line when there are none."""
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"no recipe file {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(written, dict):
+    if not isinstance(config, dict):
         raise RecipeError(f"{path} holds no recipe: wanted keys and values")
-    return written
+    return config
 
 
 def _parse_changes(changes: Changes) -> dict[str, Any]:
@@ -245,31 +247,31 @@ def _warn_of_old_names(where: object, old: Collection[str]) -> None:
         _log.warning("%s: old names, read for one more release: %s", where, ", ".join(sorted(old)))
 
 
-def _written(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _load_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """What stands in the file, laid over what it extends."""
     old: set[str] = set()
-    _, written = update_names("", read_yaml(path), old)
+    config: dict[str, Any] = update_names("", read_yaml(path), old)[1]
     _warn_of_old_names(path, old)
-    extended, without = written.pop("extends", None), written.pop("without", ())
+    extended, without = config.pop("extends", None), config.pop("without", ())
     if extended is None:
         if without:
             raise RecipeError(f"{path}: without drops keys of the recipe that is extended; none is")
-        return written
-    base = _path(str(extended), path.parent)
+        return config
+    base = _find_file(str(extended), path.parent)
     if path.resolve() in seen:
         raise RecipeError(f"{path} extends itself, by way of {extended}")
-    below = _written(base, (*seen, path.resolve()))
+    below = _load_yaml(base, (*seen, path.resolve()))
     below.pop("paper", None)  # RULE 3: its figures are of that recipe alone
-    kept = copy.deepcopy(below)
+    base_config = copy.deepcopy(below)
     for key in [without] if isinstance(without, str) else without:
-        _drop(kept, update_names(str(key), None, set())[0], path)
-    return _of_its_data(_merged(kept, written), below, stated=written)
+        _drop_key(base_config, update_names(str(key), None, set())[0], path)
+    return _drop_terms_of_other_data(_merge(base_config, config), below, stated=config)
 
 
-def _drop(written: dict[str, Any], dotted: str, path: Path) -> None:
+def _drop_key(config: dict[str, Any], dotted: str, path: Path) -> None:
     """Drop a key, such as ``val`` or ``augment.noise``."""
     *groups, last = dotted.split(".")
-    group: Any = written
+    group: Any = config
     for key in groups:
         group = group.get(key) if isinstance(group, dict) else None
     if not isinstance(group, dict):
@@ -285,19 +287,19 @@ _OWN_KINDS = ("fields", "pairs", "scenes", "tiles")
 _WHERE = ("folder", "images", "labels", "masks")
 
 
-def _of_its_data(
-    written: dict[str, Any], before: Mapping[str, Any], *, stated: Mapping[str, Any]
+def _drop_terms_of_other_data(
+    config: dict[str, Any], before: Mapping[str, Any], *, stated: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """``written`` without terms that are those of the data of ``before`` (RULE 4)."""
-    if _data(written) == _data(before):
-        return written
-    return {k: v for k, v in written.items() if k not in _TERMS or k in stated}
+    """``config`` without terms that are those of the data of ``before`` (RULE 4)."""
+    if _list_data(config) == _list_data(before):
+        return config
+    return {k: v for k, v in config.items() if k not in _TERMS or k in stated}
 
 
-def _data(written: Mapping[str, Any]) -> set[tuple[str, ...]]:
+def _list_data(config: Mapping[str, Any]) -> set[tuple[str, ...]]:
     """What a recipe trains on, whatever part of it; what is no recipe has none."""
     found = set()
-    train = written.get("train")
+    train = config.get("train")
     for part in train if isinstance(train, list) else ():
         source = part.get("source") if isinstance(part, dict) else None
         if isinstance(source, dict):
@@ -307,13 +309,13 @@ def _data(written: Mapping[str, Any]) -> set[tuple[str, ...]]:
     return found
 
 
-def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` laid on ``base``, group by group; a group of another kind or name is replaced."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict) and _same_kind(below, value):
-            value = _merged(below, value)
+            value = _merge(below, value)
         merged[key] = value
     return merged
 
@@ -322,19 +324,19 @@ def _same_kind(base: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     return all(base.get(key) == over.get(key, base.get(key)) for key in ("kind", "name"))
 
 
-def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
+def _set_key(config: dict[str, Any], dotted: str, value: Any) -> None:
     """Change one key; a number is a place in a list, as in ``train.0.source.fraction``."""
     *path, last = dotted.split(".")
-    group: Any = written
+    group: Any = config
     for key in path:
-        place = _place(group, key)
+        place = _to_index(group, key)
         group = group.get(place) if isinstance(group, dict) else group[place]
         if not isinstance(group, dict | list):
             raise RecipeError(f"cannot set {dotted}: {key!r} is no group of the recipe")
-    group[_place(group, last)] = value
+    group[_to_index(group, last)] = value
 
 
-def _place(group: dict[str, Any] | list[Any], key: str) -> Any:
+def _to_index(group: dict[str, Any] | list[Any], key: str) -> Any:
     if isinstance(group, dict):
         return key
     if not (key.isdecimal() and int(key) < len(group)):
@@ -342,7 +344,7 @@ def _place(group: dict[str, Any] | list[Any], key: str) -> Any:
     return int(key)
 
 
-def told(error: ValidationError) -> str:
+def summarize_error(error: ValidationError) -> str:
     """The first mistake with its place in the recipe, and how many more there are."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])

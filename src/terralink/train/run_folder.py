@@ -30,12 +30,12 @@ _SCORES = "scores.json"
 Scores = dict[str, float]
 
 # Another machine may want other ones; the result is the same.
-_OF_THE_MACHINE = {"about", "paper", "trainer.workers", "trainer.cache_mb"}
-_OF_THE_MEMBER = {"about", "attribution", "licence", "paper", "threshold", "trainer", "tta", "val"}
-_NAMED = 3  # keys that a message names
+_KEYS_OF_MACHINE = {"about", "paper", "trainer.workers", "trainer.cache_mb"}
+_KEYS_OF_MEMBER = {"about", "attribution", "licence", "paper", "threshold", "trainer", "tta", "val"}
+_MAX_NAMED = 3  # keys that a message names
 
 
-def finished(out: Path) -> Scores | None:
+def read_scores(out: Path) -> Scores | None:
     """The scores of the run in ``out`` if it came to its end, else None."""
     try:
         scores: Scores = json.loads((out / _SCORES).read_text(encoding="utf-8"))
@@ -44,30 +44,30 @@ def finished(out: Path) -> Scores | None:
     return scores
 
 
-def finish(out: Path, scores: Scores) -> None:
+def write_scores(out: Path, scores: Scores) -> None:
     """Write the scores, last of all: a run that has them is whole."""
     with write_atomically(out / _SCORES) as part:
         part.write_text(json.dumps(scores, indent=2), encoding="utf-8")
 
 
-def earlier(recipe: Recipe, out: Path, *, resume: bool) -> Scores | None:
+def check_earlier_run(recipe: Recipe, out: Path, *, resume: bool) -> Scores | None:
     """The scores of a run of ``recipe`` that came to its end in ``out``; None where one may run.
 
     Raises ``OutputError`` where ``out`` holds a run that would be lost.
     """
-    scores, stopped = finished(out), (out / LAST_CHECKPOINT).exists()
+    scores, stopped = read_scores(out), (out / LAST_CHECKPOINT).exists()
     if scores is None and not stopped:
         return None
     what = f"{out} holds a run that {'was stopped' if scores is None else 'came to its end'}"
     if not resume:
         then = "--resume goes on with it" if scores is None else "--resume shows its scores"
         raise OutputError(f"{what}: {then}; for another run choose another --out")
-    others = _differing(recipe, out)
+    others = _find_differences(recipe, out)
     if scores is None:
         others = [key for key in others if key.partition(".")[0] in ("name", "model")]
     if others:
         raise OutputError(
-            f"{what}, of another recipe ({_first_of(others)} differ): choose another --out; "
+            f"{what}, of another recipe ({_list_first(others)} differ): choose another --out; "
             f"--start {out} goes on from its weights"
         )
     return scores
@@ -79,16 +79,16 @@ def check_member(recipe: Recipe, out: Path) -> None:
     Members of a whole may be trained one by one: their trainers, and how they were scored, may
     differ. Raises ``OutputError``.
     """
-    keys = _differing(recipe, out)
-    if others := [key for key in keys if key.partition(".")[0] not in _OF_THE_MEMBER]:
+    keys = _find_differences(recipe, out)
+    if others := [key for key in keys if key.partition(".")[0] not in _KEYS_OF_MEMBER]:
         raise OutputError(
-            f"{out} holds a run of another recipe ({_first_of(others)} differ): "
+            f"{out} holds a run of another recipe ({_list_first(others)} differ): "
             "choose another --out"
         )
 
 
 @contextmanager
-def nothing_left_of_a_failed_start(out: Path, has_begun: Callable[[], bool]) -> Iterator[None]:
+def clean_up_failed_start(out: Path, has_begun: Callable[[], bool]) -> Iterator[None]:
     """Remove what the block put into ``out`` when it fails before the run ``has_begun``."""
     missing = [path for path in (out, *out.parents) if not path.exists()]
     before = set(out.iterdir()) if out.is_dir() else set()
@@ -111,11 +111,11 @@ def _remove(out: Path, before: set[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _first_of(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:_NAMED]) + (" and more" if len(keys) > _NAMED else "")
+def _list_first(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_MAX_NAMED]) + (" and more" if len(keys) > _MAX_NAMED else "")
 
 
-def _differing(recipe: Recipe, out: Path) -> list[str]:
+def _find_differences(recipe: Recipe, out: Path) -> list[str]:
     """The keys in which ``recipe`` and that of the run in ``out`` differ; none where it is lost."""
     if not (out / RECIPE).exists():
         return []
@@ -124,23 +124,23 @@ def _differing(recipe: Recipe, out: Path) -> list[str]:
     except RecipeError:
         return [RECIPE]  # of a version that wrote other keys
     wanted = recipe.model_dump(mode="json")
-    keys = _keys_that_differ(wanted, stored.model_dump(mode="json"))
-    return [key for key in keys if key not in _OF_THE_MACHINE]
+    keys = _compare(wanted, stored.model_dump(mode="json"))
+    return [key for key in keys if key not in _KEYS_OF_MACHINE]
 
 
-def _keys_that_differ(wanted: Any, stored: Any, place: str = "") -> Iterator[str]:
+def _compare(wanted: Any, stored: Any, place: str = "") -> Iterator[str]:
     if isinstance(wanted, list) and isinstance(stored, list):
         wanted, stored = dict(enumerate(wanted)), dict(enumerate(stored))
     if isinstance(wanted, Mapping) and isinstance(stored, Mapping):
         for key in dict.fromkeys((*wanted, *stored)):
             below = f"{place}.{key}" if place else str(key)
-            yield from _keys_that_differ(wanted.get(key), stored.get(key), below)
+            yield from _compare(wanted.get(key), stored.get(key), below)
     # What was measured on the chips stands in the stored recipe.
     elif wanted != stored and wanted != "measured":
         yield place
 
 
-def commit() -> str:
+def describe_commit() -> str:
     """The commit of the source tree that runs, or the version of the package."""
     here = Path(__file__).parent
     git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
@@ -148,10 +148,10 @@ def commit() -> str:
     return done.stdout.strip() or f"terralink {__version__}"
 
 
-def environment() -> str:
+def describe_environment() -> str:
     """Commit, command, machine and the versions of all packages, as JSON."""
     told = {
-        "commit": commit(),
+        "commit": describe_commit(),
         "command": sys.argv,
         "python": platform.python_version(),
         "machine": platform.platform(),

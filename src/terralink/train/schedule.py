@@ -56,9 +56,9 @@ class Schedule(StrictModel):
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
-        return self.after(min(done, 1.0), step // steps_per_epoch)
+        return self.decay(min(done, 1.0), step // steps_per_epoch)
 
-    def after(self, _done: float, _epoch: int) -> float:
+    def decay(self, _done: float, _epoch: int) -> float:
         """The factor when the share ``done`` of the run after its warm-up lies behind."""
         return 1.0
 
@@ -72,7 +72,7 @@ class Cosine(Schedule):
 
     kind: Literal["cosine"]
 
-    def after(self, done: float, _epoch: int) -> float:
+    def decay(self, done: float, _epoch: int) -> float:
         return 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -82,7 +82,7 @@ class Poly(Schedule):
     kind: Literal["poly"]
     power: PositiveFloat = 0.9
 
-    def after(self, done: float, _epoch: int) -> float:
+    def decay(self, done: float, _epoch: int) -> float:
         return float((1 - done) ** self.power)
 
 
@@ -93,7 +93,7 @@ class Step(Schedule):
     epochs: PositiveInt = 10
     gamma: PositiveFloat = 0.5
 
-    def after(self, _done: float, epoch: int) -> float:
+    def decay(self, _done: float, epoch: int) -> float:
         return float(self.gamma ** (epoch // self.epochs))
 
 
@@ -104,7 +104,7 @@ class MultiStep(Schedule):
     epochs: tuple[PositiveInt, ...]
     gamma: PositiveFloat = 0.1
 
-    def after(self, _done: float, epoch: int) -> float:
+    def decay(self, _done: float, epoch: int) -> float:
         return float(self.gamma ** sum(epoch >= mark for mark in self.epochs))
 
 
@@ -123,11 +123,11 @@ AnySchedule = Annotated[
 ]
 
 
-class Plateau(L.Callback):
+class ReloadAndDivideCallback(L.Callback):
     """Follows the rules above; the best weights lie in ``out``/lowest_loss.ckpt."""
 
-    def __init__(self, wanted: ReloadAndDivide, out: Path):
-        self.wanted, self.path = wanted, out / "lowest_loss.ckpt"
+    def __init__(self, config: ReloadAndDivide, out: Path):
+        self.config, self.path = config, out / "lowest_loss.ckpt"
         self.lowest, self.worse = math.inf, 0
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -138,9 +138,9 @@ class Plateau(L.Callback):
                 self._keep(pl_module)
             return
         self.worse += 1
-        if self.worse > self.wanted.stop_after_epochs:
+        if self.worse > self.config.stop_after_epochs:
             trainer.should_stop = True
-        elif self.worse > self.wanted.patience_epochs:
+        elif self.worse > self.config.patience_epochs:
             self._reload_and_divide(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -158,15 +158,15 @@ class Plateau(L.Callback):
 
     def _reload_and_divide(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         (optimizer,) = trainer.optimizers
-        if optimizer.param_groups[0]["lr"] < self.wanted.min_learning_rate:
+        if optimizer.param_groups[0]["lr"] < self.config.min_learning_rate:
             trainer.should_stop = True
             return
         self._reload(trainer, module)
         for group in optimizer.param_groups:
-            group["lr"] /= self.wanted.divide_by
+            group["lr"] /= self.config.divide_by
         # The schedule multiplies its own rates by 1: they are what lasts.
         schedule = trainer.lr_scheduler_configs[0].scheduler
-        schedule.base_lrs = [rate / self.wanted.divide_by for rate in schedule.base_lrs]
+        schedule.base_lrs = [rate / self.config.divide_by for rate in schedule.base_lrs]
 
     def _reload(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         trainer.strategy.barrier()  # the first process has written them

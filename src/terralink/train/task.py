@@ -26,7 +26,7 @@ from terralink.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Tally:
+class ValCounts:
     """Pixels, patches of 16 px and images; of two classes (one probability) or more."""
 
     pixels: Confusion
@@ -34,7 +34,7 @@ class Tally:
     images: ImageMean
 
     @classmethod
-    def of(cls, prob: Tensor, mask: Tensor, *, threshold: float) -> "Tally":
+    def of(cls, prob: Tensor, mask: Tensor, *, threshold: float) -> "ValCounts":
         """Count one chip: ``prob`` (K, H, W) in 0 to 1, ``mask`` (H, W) of class indices.
 
         With K = 1 a pixel is of class 1 where its probability is ``threshold`` or more, else the
@@ -49,8 +49,8 @@ class Tally:
         squares = count_patches(truth == 1, pred == 1, valid=valid) if two else Confusion.zero()
         return cls(pixels, squares, pixels.image_iou() if two else ImageMean())
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "ValCounts") -> "ValCounts":
+        return ValCounts(
             self.pixels + other.pixels, self.patches + other.patches, self.images + other.images
         )
 
@@ -58,8 +58,8 @@ class Tally:
         """IoU, F1 and accuracy: of class 1 where there are two, else the mean over classes."""
         if self.pixels.num_classes > 2:
             return {
-                "miou": _mean(self.pixels.iou()),
-                "f1": _mean(self.pixels.f1()),
+                "miou": _mean_of_known(self.pixels.iou()),
+                "f1": _mean_of_known(self.pixels.f1()),
                 "accuracy": _or_zero(self.pixels.accuracy()),
             }
         return {
@@ -77,7 +77,7 @@ def probabilities(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
 
 
-def eight_views(network: nn.Module, image: Tensor) -> Tensor:
+def predict_eight_views(network: nn.Module, image: Tensor) -> Tensor:
     """The mean probability (N, K, H, W) over the flips and quarter turns of ``image``."""
     total = torch.zeros(())
     for turns in range(4):
@@ -109,20 +109,24 @@ def score(
     *,
     threshold: float,
     tta: bool = False,
-) -> Tally:
+) -> ValCounts:
     """Count batches of images (N, C, H, W) and masks (N, H, W); with ``tta`` in eight views."""
-    tallies = []
+    counts = []
     device = next(network.parameters()).device
     with torch.inference_mode():
         for batch in batches:
             image = batch["image"].to(device)
-            prob = eight_views(network, image) if tta else probabilities(network(image).float())
+            prob = (
+                predict_eight_views(network, image)
+                if tta
+                else probabilities(network(image).float())
+            )
             chips = zip(prob, batch["mask"], strict=True)
-            tallies += [Tally.of(each, mask, threshold=threshold) for each, mask in chips]
-    return sum(tallies[1:], start=tallies[0])
+            counts += [ValCounts.of(each, mask, threshold=threshold) for each, mask in chips]
+    return sum(counts[1:], start=counts[0])
 
 
-def _mean(each: NDArray[np.float64]) -> float:
+def _mean_of_known(each: NDArray[np.float64]) -> float:
     """Over the classes that have a score."""
     known = each[~np.isnan(each)]
     return float(known.mean()) if len(known) else 0.0
@@ -133,7 +137,7 @@ def _or_zero(value: float) -> float:
     return 0.0 if math.isnan(value) else float(value)
 
 
-class Segmentation(L.LightningModule):
+class SegmentationTask(L.LightningModule):
     """Trains the recipe's network on its loss and scores it on each validation set.
 
     ``steps`` and ``steps_per_epoch`` are those of the whole run.
@@ -142,19 +146,19 @@ class Segmentation(L.LightningModule):
     def __init__(self, recipe: Recipe, *, steps: int, steps_per_epoch: int):
         super().__init__()
         self.recipe, self.steps, self.steps_per_epoch = recipe, steps, steps_per_epoch
-        wanted = recipe.model
+        config = recipe.model
         network = models.create_model(
-            wanted.name,
-            num_classes=len(wanted.classes),
-            in_channels=len(wanted.bands),
-            weights=wanted.weights,
+            config.name,
+            num_classes=len(config.classes),
+            in_channels=len(config.bands),
+            weights=config.weights,
         )
-        depthwise.make_fast(network)
-        self.network = Normalised(network, in_channels=len(wanted.bands)).to(
+        depthwise.speed_up_depthwise(network)
+        self.network = Normalised(network, in_channels=len(config.bands)).to(
             memory_format=torch.channels_last
         )
         self.loss = losses.build(recipe.loss)
-        self.tallies: dict[str, Tally] = {}
+        self.counts: dict[str, ValCounts] = {}
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
@@ -179,16 +183,16 @@ class Segmentation(L.LightningModule):
 
     def _loss(self, image: Tensor, mask: Tensor) -> Tensor:
         """The recipe's loss of samples; where it wants shifts, of two views and their agreement."""
-        wanted = self.recipe.shifts
-        if wanted is None:
+        config = self.recipe.shifts
+        if config is None:
             whole: Tensor = self.loss(self(image).float(), mask)
             return whole
         rng = np.random.default_rng((self.recipe.trainer.seed, self.global_step))
-        shift = Shift.drawn(image.shape[-1], wanted.max_px, rng)
+        shift = Shift.drawn(image.shape[-1], config.max_px, rng)
         logits = self(shift.views(image)).float()
         apart = shift.apart(probabilities(logits))
         self.log("apart", apart, on_step=False, on_epoch=True, sync_dist=True)
-        views: Tensor = self.loss(logits, shift.views(mask)) + wanted.weight * apart
+        views: Tensor = self.loss(logits, shift.views(mask)) + config.weight * apart
         return views
 
     def validation_step(
@@ -198,15 +202,15 @@ class Segmentation(L.LightningModule):
         name = list(self.recipe.val)[dataloader_idx]
         prob = probabilities(self(batch["image"]).float())
         for each, mask in zip(prob, batch["mask"], strict=True):
-            tally = Tally.of(each, mask, threshold=self.recipe.threshold)
-            self.tallies[name] = self.tallies[name] + tally if name in self.tallies else tally
+            count = ValCounts.of(each, mask, threshold=self.recipe.threshold)
+            self.counts[name] = self.counts[name] + count if name in self.counts else count
         return prob
 
     def on_validation_epoch_end(self) -> None:
-        for name, tally in _over_processes(self.tallies).items():
-            for figure, value in tally.figures().items():
+        for name, count in _sum_over_processes(self.counts).items():
+            for figure, value in count.figures().items():
                 self.log(f"{name}/{figure}", value, prog_bar=figure in ("iou", "miou"))
-        self.tallies = {}
+        self.counts = {}
 
     def configure_optimizers(self) -> Any:
         optimizer = self.recipe.optimizer.build(self.network.parameters())
@@ -219,12 +223,12 @@ class Segmentation(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _over_processes(tallies: dict[str, Tally]) -> dict[str, Tally]:
+def _sum_over_processes(counts: dict[str, ValCounts]) -> dict[str, ValCounts]:
     """The sums over all processes that train together."""
     if not torch.distributed.is_initialized():
-        return tallies
+        return counts
     parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, tallies)
+    torch.distributed.all_gather_object(parts, counts)
     first, *others = parts
     for other in others:
         first = {

@@ -88,7 +88,7 @@ def regions() -> Chip:
 @given(seed=st.integers(0, 10**6))
 def test_image_and_mask_move_alike(move: str, seed: int) -> None:
     augment = Augment(**{"crop_px": 56, "dihedral": False} | MOVES[move])
-    image, mask = (moved.numpy() for moved in augment.warped(regions(), drawn(seed)))
+    image, mask = (warp_chip.numpy() for warp_chip in augment.warp(regions(), drawn(seed)))
     shown = np.array([LEVELS[int(label)] for label in mask.ravel()]).reshape(mask.shape)
     # Apart from the outlines, where the image blends, what is seen is the class.
     inside = ndimage.maximum_filter(mask, 5) == ndimage.minimum_filter(mask, 5)
@@ -101,7 +101,7 @@ def test_image_and_mask_move_alike(move: str, seed: int) -> None:
 def test_no_class_is_invented_and_ignored_pixels_stay_so(move: str) -> None:
     augment = Augment(**{"crop_px": 56, "dihedral": False} | MOVES[move])
     for seed in range(5):
-        labels = set(np.unique(augment.warped(regions(), drawn(seed))[1]).tolist())
+        labels = set(np.unique(augment.warp(regions(), drawn(seed))[1]).tolist())
         assert IGNORE in labels
         assert labels <= set(LEVELS)
 
@@ -169,13 +169,13 @@ def test_without_any_move_the_sample_is_the_chip(fit: Literal["crop", "whole"]) 
 
 def test_a_crop_is_copied_from_anywhere_in_the_chip() -> None:
     rows, cols = np.indices((40, 60), dtype=np.uint8)
-    places = Chip(np.stack([rows, cols]), rows, "places")
+    footprints = Chip(np.stack([rows, cols]), rows, "places")
     crop = Augment(crop_px=24, dihedral=False)
     corners = set()
     for seed in range(300):
-        image, mask = crop(places, drawn(seed))
+        image, mask = crop(footprints, drawn(seed))
         top, left = image[:, 0, 0].int().tolist()
-        wanted = places.image[:, top : top + 24, left : left + 24]
+        wanted = footprints.image[:, top : top + 24, left : left + 24]
         np.testing.assert_array_equal(image, wanted)
         np.testing.assert_array_equal(mask, wanted[0])
         corners.add((top, left))
@@ -212,11 +212,11 @@ def test_the_dihedral_group_is_exact_even_and_that_of_dlinknet() -> None:
 
 def test_quarter_turns_without_flips_are_those_of_the_paddy_paper() -> None:
     quarters = Augment(crop_px=48, dihedral=False, turns_deg=(0, 90, 180, 270))
-    turned = {np.rot90(noise().image, turn, axes=(1, 2)).tobytes(): 0 for turn in range(4)}
+    rotation_matrix = {np.rot90(noise().image, turn, axes=(1, 2)).tobytes(): 0 for turn in range(4)}
     for seed in range(100):
         image, _mask = quarters(noise(), drawn(seed))
-        turned[image.to(torch.uint8).numpy().tobytes()] += 1
-    assert min(turned.values()) > 10
+        rotation_matrix[image.to(torch.uint8).numpy().tobytes()] += 1
+    assert min(rotation_matrix.values()) > 10
 
 
 @pytest.mark.parametrize("turn", [0, 90])
@@ -252,12 +252,12 @@ def test_a_whole_chip_is_resized_to_the_sample() -> None:
 
 
 def test_shifts_reach_as_far_as_they_may_and_mirror_what_they_uncover() -> None:
-    places = Chip(np.indices((48, 48), dtype=np.uint8), noise().mask, "places")
+    footprints = Chip(np.indices((48, 48), dtype=np.uint8), noise().mask, "places")
     padded = np.pad(noise().mask, 16, "symmetric")
     augment = Augment(crop_px=48, dihedral=False, shift_px=(-16, 16))
     shifts = []
     for seed in range(60):
-        image, mask = augment(places, drawn(seed))
+        image, mask = augment(footprints, drawn(seed))
         down, right = (24 - image[:, 24, 24].int()).tolist()
         wanted = padded[16 - down : 64 - down, 16 - right : 64 - right]
         np.testing.assert_array_equal(mask, wanted)
@@ -272,7 +272,7 @@ def test_a_chance_of_a_half_leaves_half_of_the_samples_alone() -> None:
     for seed in range(100):
         image, mask = augment(noise(), drawn(seed))
         still_warp += np.array_equal(mask, noise().mask)
-        still_hue += np.array_equal(augment.coloured(image, drawn(seed)), image)
+        still_hue += np.array_equal(augment.change_colours(image, drawn(seed)), image)
     assert 30 < still_warp < 70
     assert 30 < still_hue < 70
 

@@ -79,9 +79,9 @@ def test_deepglobe_pairs_by_number_and_reads_masks_in_colour(
 
 
 def test_the_papers_part_of_deepglobe_is_a_split() -> None:
-    held = Split(held_out=1530).held(6226)
+    held = Split(held_out=1530).choose_val(6226)
     assert 6226 - len(held) == 4696
-    assert held == Split(held_out=1530).held(6226)
+    assert held == Split(held_out=1530).choose_val(6226)
 
 
 def test_a_deepglobe_image_without_mask_is_named(picture: Write, tmp_path: Path) -> None:
@@ -119,12 +119,12 @@ def test_dubai_has_road_alone_or_all_five_classes(picture: Write, tmp_path: Path
     levels = np.tile(np.array([0, 1, 2, 3, 4, 255, 2, 2], np.uint8), (16, 2))
     picture("dubai/images/image_part_001t2.jpg")
     picture("dubai/masks/image_part_001t2.png", levels)
-    road, every = (
+    road, available = (
         Dubai(kind="dubai", tiles=(2,), classes=wanted).read(tmp_path)[0].mask[0, :8].tolist()
         for wanted in ("road", "all")
     )
     assert road == [0, 0, 1, 0, 0, IGNORE, 1, 1]
-    assert every == [0, 1, 2, 3, 4, IGNORE, 2, 2]
+    assert available == [0, 1, 2, 3, 4, IGNORE, 2, 2]
 
 
 def test_a_dubai_mask_with_a_sixth_class_is_named_with_the_value(
@@ -160,7 +160,7 @@ def test_pairs_that_belong_together_are_on_one_side_of_a_split(
         own = PairFolders(
             kind="pairs", folder="own", group_by=r"^\d+", split=Split(held_out=1, seed=seed)
         )
-        kept, held = (
+        train, held = (
             {Path(part[index].name).stem.split("_")[0] for index in range(len(part))}
             for part in (
                 own.model_copy(update={"take": take}).chips(tmp_path, None)
@@ -168,8 +168,8 @@ def test_pairs_that_belong_together_are_on_one_side_of_a_split(
             )
         )
         assert len(held) == 1
-        assert kept | held == {"8", "9", "10"}
-        assert not kept & held
+        assert train | held == {"8", "9", "10"}
+        assert not train & held
 
 
 def test_a_group_that_a_name_does_not_have_is_refused(picture: Write, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from terralink.data.chips import IGNORE
 from terralink.data.sources import Dubai, Epfl, Massachusetts, Split, Towns
-from terralink.data.sources.published import road_mask
+from terralink.data.sources.published import read_road_mask
 from terralink.errors import InputError
 
 
@@ -17,7 +17,7 @@ def test_white_areas_of_massachusetts_are_ignored_but_white_roofs_are_not() -> N
     image = np.full((60, 60, 3), 90, np.uint8)
     image[:30, :30] = 255  # no data
     image[50:58, 50:58] = 255  # a roof
-    mask = road_mask(np.ones((60, 60), np.uint8), image)
+    mask = read_road_mask(np.ones((60, 60), np.uint8), image)
     assert (mask[:30, :30] == IGNORE).all()
     assert (mask[40:, 40:] == 1).all()
 
@@ -37,7 +37,7 @@ def test_a_missing_folder_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_folds_hold_out_every_group_once_and_nothing_twice() -> None:
-    held = [Split(folds=5, fold=fold).held(83) for fold in range(5)]
+    held = [Split(folds=5, fold=fold).choose_val(83) for fold in range(5)]
     assert sorted(chain.from_iterable(held)) == list(range(83))
     assert {len(fold) for fold in held} == {16, 17}
 

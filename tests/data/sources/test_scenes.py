@@ -115,7 +115,7 @@ def test_spacenet_of_11_bits_has_one_stretch_for_all_and_is_blind_to_black(
     plain = {name: list(getattr(chips.stretch, name)) for name in ("low", "middle", "high")}
     told = source_of(kind="spacenet", what="road", stretch=plain)
     asked = source_of(kind="spacenet", what="road")
-    assert asked.settled(chips) == told == told.settled(chips)
+    assert asked.resolve(chips) == told == told.resolve(chips)
     assert told.model_dump(mode="json")["stretch"] == json.loads(json.dumps(plain))
     assert (told.read(tmp_path)[0].image == chips[0].image).all()
 

@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from terralink.data.augment import colour
-from terralink.data.augment.warp import Affine, moved, turned
+from terralink.data.augment.warp import Affine, rotation_matrix, warp_chip
 from terralink.data.chips import Chip
 from terralink.data.schema import Factors, Finite, Probability, Range, StrictModel, Widths
 from terralink.errors import InputError
@@ -86,21 +86,21 @@ class Augment(StrictModel):
                 f"{chip.name}: hue, saturation and value need red, green and blue as first bands, "
                 f"there are {len(chip.image)} bands; leave them out, or choose other bands"
             )
-        image, mask = self.warped(chip, rng, zoom=zoom)
-        return self.coloured(image, rng), mask
+        image, mask = self.warp(chip, rng, zoom=zoom)
+        return self.change_colours(image, rng), mask
 
-    def warped(
+    def warp(
         self, chip: Chip, rng: np.random.Generator, *, zoom: float | Pair = 1.0
     ) -> tuple[Tensor, Tensor]:
         """A sample in the chip's own colours."""
         affine = self._affine(chip.mask.shape, rng, zoom)
-        return moved(chip.image, chip.mask, affine, side_px=self.crop_px)
+        return warp_chip(chip.image, chip.mask, affine, side_px=self.crop_px)
 
     def _affine(
         self, shape: tuple[int, ...], rng: np.random.Generator, zoom: float | Pair
     ) -> Affine:
-        stretch, angle, shift_px = self._warp(rng)
-        turn, signs = self._turn(rng)
+        stretch, angle, shift_px = self._draw_warp(rng)
+        turn, signs = self._draw_turn(rng)
         size, side = np.array(shape[::-1]), self.crop_px
         if self.fit == "whole":
             step, offset = size / side, np.zeros(2)
@@ -108,51 +108,54 @@ class Augment(StrictModel):
             step = np.ones(2) / zoom
             free = np.maximum(0.0, (size - side * step / stretch) / 2)
             offset = rng.uniform(-free, free)
-        axes = step[:, None] * turned(angle + turn) * (signs / stretch)
+        axes = step[:, None] * rotation_matrix(angle + turn) * (signs / stretch)
         return np.column_stack([axes, size / 2 + offset - axes @ (side / 2 + shift_px)])
 
-    def _warp(self, rng: np.random.Generator) -> tuple[Pair, float, Pair]:
+    def _draw_warp(self, rng: np.random.Generator) -> tuple[Pair, float, Pair]:
         """Stretch, angle in radians, shift."""
-        if not happens(self.warp_p, rng):
+        if not draw_bool(self.warp_p, rng):
             return np.ones(2), 0.0, np.zeros(2)
-        scale, angle = factor(self.scale, rng), math.radians(uniform(self.rotate_deg, rng))
-        wide = math.sqrt(factor(self.aspect, rng))
-        shift_px = np.array([uniform(self.shift_px, rng), uniform(self.shift_px, rng)])
+        scale, angle = (
+            draw_factor(self.scale, rng),
+            math.radians(draw_uniform(self.rotate_deg, rng)),
+        )
+        wide = math.sqrt(draw_factor(self.aspect, rng))
+        shift_px = np.array([draw_uniform(self.shift_px, rng), draw_uniform(self.shift_px, rng)])
         return np.array([scale * wide, scale / wide]), angle, shift_px
 
-    def _turn(self, rng: np.random.Generator) -> tuple[float, Pair]:
+    def _draw_turn(self, rng: np.random.Generator) -> tuple[float, Pair]:
         """Angle in radians, and the signs of x and y."""
         turns, flips = (rng.integers(4), rng.integers(2)) if self.dihedral else (0, 0)
-        angle = math.radians(90 * int(turns) + one_of(self.turns_deg, rng))
+        angle = math.radians(90 * int(turns) + draw_choice(self.turns_deg, rng))
         mirrored = np.array([1 - 2 * int(flips), 1])
-        return angle, mirrored * _SIGNS[one_of(self.flips, rng)]
+        return angle, mirrored * _SIGNS[draw_choice(self.flips, rng)]
 
-    def coloured(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+    def change_colours(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         """Colours as another sensor, hour or haze would give them; (C, H, W) in 0 to 255."""
-        if self._changes_hsv and happens(self.hsv_p, rng):
-            image = self._shifted(image / 255, rng)
+        if self._changes_hsv and draw_bool(self.hsv_p, rng):
+            image = self._shift_hsv(image / 255, rng)
         if self._changes(
             "gain", "channel_gain", "contrast", "gamma", "saturation", "blur_px", "noise"
         ):
-            image = self._jittered(image / 255, rng)
+            image = self._jitter(image / 255, rng)
         return image
 
-    def _shifted(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        hue_deg = uniform(self.hue_deg, rng)
-        saturation = uniform(self.saturation_shift, rng) / 255
-        value = uniform(self.value_shift, rng) / 255
-        return colour.hsv_shifted(image, hue_deg=hue_deg, saturation=saturation, value=value) * 255
+    def _shift_hsv(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        hue_deg = draw_uniform(self.hue_deg, rng)
+        saturation = draw_uniform(self.saturation_shift, rng) / 255
+        value = draw_uniform(self.value_shift, rng) / 255
+        return colour.shift_hsv(image, hue_deg=hue_deg, saturation=saturation, value=value) * 255
 
-    def _jittered(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        image = image.clamp(0, 1) ** factor(self.gamma, rng)
-        saturation, contrast = factor(self.saturation, rng), factor(self.contrast, rng)
-        channel_gains = torch.tensor([factor(self.channel_gain, rng) for _ in image])
-        gains = channel_gains * factor(self.gain, rng)
-        image = colour.mixed(image, saturation=saturation, contrast=contrast, gains=gains)
-        image = colour.blurred(image, uniform(self.blur_px, rng))
-        deviation = uniform((0.0, self.noise), rng) / 255
+    def _jitter(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        image = image.clamp(0, 1) ** draw_factor(self.gamma, rng)
+        saturation, contrast = draw_factor(self.saturation, rng), draw_factor(self.contrast, rng)
+        channel_gains = torch.tensor([draw_factor(self.channel_gain, rng) for _ in image])
+        gains = channel_gains * draw_factor(self.gain, rng)
+        image = colour.mix_bands(image, saturation=saturation, contrast=contrast, gains=gains)
+        image = colour.blur(image, draw_uniform(self.blur_px, rng))
+        deviation = draw_uniform((0.0, self.noise), rng) / 255
         if deviation > 0:
-            image = colour.grained(image, deviation, seed=int(rng.integers(2**31)))
+            image = colour.add_noise(image, deviation, seed=int(rng.integers(2**31)))
         return image.clamp(0, 1) * 255
 
     @property
@@ -167,20 +170,20 @@ class Augment(StrictModel):
 T = TypeVar("T")
 
 
-def uniform(low_high: tuple[float, float], rng: np.random.Generator) -> float:
+def draw_uniform(low_high: tuple[float, float], rng: np.random.Generator) -> float:
     low, high = low_high
     return low if low == high else float(rng.uniform(low, high))
 
 
-def factor(low_high: tuple[float, float], rng: np.random.Generator) -> float:
+def draw_factor(low_high: tuple[float, float], rng: np.random.Generator) -> float:
     """Uniform in the logarithm: twice is as likely as half."""
     low, high = low_high
-    return math.exp(uniform((math.log(low), math.log(high)), rng))
+    return math.exp(draw_uniform((math.log(low), math.log(high)), rng))
 
 
-def happens(chance: float, rng: np.random.Generator) -> bool:
+def draw_bool(chance: float, rng: np.random.Generator) -> bool:
     return chance == 1 or bool(rng.random() < chance)
 
 
-def one_of(choices: Sequence[T], rng: np.random.Generator) -> T:
+def draw_choice(choices: Sequence[T], rng: np.random.Generator) -> T:
     return choices[0] if len(choices) == 1 else choices[int(rng.integers(len(choices)))]

@@ -14,11 +14,11 @@ _SHARPEST_PX = 0.3  # a narrower blur cannot be seen
 _LEAST = 1e-6  # a chroma below is grey: it has no hue
 
 
-def hsv_shifted(image: Tensor, *, hue_deg: float, saturation: float, value: float) -> Tensor:
+def shift_hsv(image: Tensor, *, hue_deg: float, saturation: float, value: float) -> Tensor:
     """Hue turned, saturation and value (each in 0 to 1) moved and clipped.
 
     >>> red = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
-    >>> hsv_shifted(red, hue_deg=120, saturation=0, value=-0.5).flatten().tolist()
+    >>> shift_hsv(red, hue_deg=120, saturation=0, value=-0.5).flatten().tolist()
     [0.0, 0.5, 0.0]
     """
     bright = image[:3].amax(0)
@@ -47,7 +47,7 @@ def _rgb(sixths: Tensor, chroma: Tensor, value: Tensor) -> Tensor:
     return rgb
 
 
-def mixed(image: Tensor, *, saturation: float, contrast: float, gains: Tensor) -> Tensor:
+def mix_bands(image: Tensor, *, saturation: float, contrast: float, gains: Tensor) -> Tensor:
     """Saturation about each pixel's grey, contrast about the image's mean, a gain for each band.
 
     All three are linear, and the first keeps the mean: together they are a matrix and an offset.
@@ -60,17 +60,17 @@ def mixed(image: Tensor, *, saturation: float, contrast: float, gains: Tensor) -
     return torch.addmm(offset[:, None], mixing, image.flatten(1)).view(image.shape)
 
 
-def blurred(image: Tensor, sigma_px: float) -> Tensor:
+def blur(image: Tensor, sigma_px: float) -> Tensor:
     """A Gaussian of ``sigma_px``, mirrored at the border."""
     if sigma_px < _SHARPEST_PX:
         return image
     radius = math.ceil(2 * sigma_px)
     taps = [math.exp(-0.5 * (step / sigma_px) ** 2) for step in range(-radius, radius + 1)]
     padded = F.pad(image[None], (radius,) * 4, mode="reflect")[0]
-    return _weighed(_weighed(padded, taps, dim=2), taps, dim=1)
+    return _convolve(_convolve(padded, taps, dim=2), taps, dim=1)
 
 
-def _weighed(image: Tensor, taps: list[float], *, dim: int) -> Tensor:
+def _convolve(image: Tensor, taps: list[float], *, dim: int) -> Tensor:
     """A running mean along ``dim``: for few taps, adding shifted images is faster than conv2d."""
     length = image.shape[dim] - len(taps) + 1
     total = torch.zeros_like(image.narrow(dim, 0, length))
@@ -79,7 +79,7 @@ def _weighed(image: Tensor, taps: list[float], *, dim: int) -> Tensor:
     return total
 
 
-def grained(image: Tensor, deviation: float, *, seed: int) -> Tensor:
+def add_noise(image: Tensor, deviation: float, *, seed: int) -> Tensor:
     """Normal noise on each pixel and band."""
     grain = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
     return grain.mul_(deviation).add_(image)

@@ -26,11 +26,11 @@ from pydantic import (
 )
 
 from terralink.data import masks
-from terralink.data.chip_folder import MANIFEST, Cut, cuts_of
-from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, files, is_jpeg, paired
-from terralink.data.masks import Drawn, DrawnMasks, labels_of
-from terralink.data.sources.source import SceneSource, Source, Stretching, folder_of
-from terralink.data.splits import Place
+from terralink.data.chip_folder import MANIFEST, ChipOrigin, read_origins
+from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, files, is_jpeg, match_pairs
+from terralink.data.masks import Drawn, VectorMasks, find_labels
+from terralink.data.sources.source import SceneSource, Source, StretchSetting, find_folder
+from terralink.data.splits import Footprint
 from terralink.data.windows import Scenes, find_blank
 from terralink.errors import InputError
 from terralink.raster.source import open_source
@@ -89,7 +89,7 @@ def _check_pattern(written: str) -> str:
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
-class Pictures(MaskValues):
+class ImageFolder(MaskValues):
     """Pictures and masks of the same stem.
 
     Areas where all bands
@@ -104,8 +104,8 @@ class Pictures(MaskValues):
     group_by: Pattern | None = None
 
     def read(self, root: Path) -> Pairs:
-        folder = folder_of(root, self.folder)
-        found = paired(files(folder / self.images), files(folder / self.masks))
+        folder = find_folder(root, self.folder)
+        found = match_pairs(files(folder / self.images), files(folder / self.masks))
         _check_jpeg(found[1], self.values, self.threshold)
         read_mask = partial(_indices, self.values, self.threshold, self.no_data)
         mode = "RGB" if masks.has_colours(self.values) else None
@@ -118,20 +118,20 @@ class Pictures(MaskValues):
         assert isinstance(chips, Pairs)
         return [_group(self.group_by, path) for path in chips.images]
 
-    def places(self, chips: Chips) -> Sequence[Place]:
+    def footprints(self, chips: Chips) -> Sequence[Footprint]:
         """Where each picture was cut from, in a folder that ``terralink chip`` made."""
         assert isinstance(chips, Pairs)
         cuts = _cuts(chips.images)
         return [_place(path, cuts.get(path.stem)) for path in chips.images] if cuts else ()
 
 
-class PairFolders(Pictures):
+class PairFolders(ImageFolder):
     """Own pairs."""
 
     kind: Literal["pairs"]
 
 
-class Fields(Pictures):
+class Fields(ImageFolder):
     """Fields in patches of 256 px: the paddy paper trains on 80% (``split: {folds: 5}``)."""
 
     kind: Literal["fields"]
@@ -156,19 +156,19 @@ class SceneFolder(MaskValues, SceneSource):
     side_px: PositiveInt | None = None
     overlap_px: NonNegativeInt = 0
     bands: tuple[PositiveInt, ...] | None = None
-    stretch: Stretching = "measured"
+    stretch: StretchSetting = "measured"
     no_data: int | None = None
     classes: dict[Drawn, int] = Field(default={"road": 1}, min_length=1)
     width_m: PositiveFloat | None = None
     split_by: Literal["scene", "window"] = "scene"
 
     def read(self, root: Path) -> Scenes:
-        folder = folder_of(root, self.folder)
+        folder = find_folder(root, self.folder)
         scenes = files(folder / self.images)
         if not scenes:
             raise InputError(f"no scenes in {folder / self.images}")
-        drawn = DrawnMasks(self.classes, self.width_m)
-        labels = labels_of(scenes, folder / self.labels, self.values, drawn, self.threshold)
+        drawn = VectorMasks(self.classes, self.width_m)
+        labels = find_labels(scenes, folder / self.labels, self.values, drawn, self.threshold)
         stretch = None if self.stretch == "measured" else self.stretch
         return Scenes(
             scenes, labels, self.side_px, self.overlap_px, self.bands, stretch, self.no_data
@@ -182,7 +182,7 @@ class SceneFolder(MaskValues, SceneSource):
         cuts = _cuts(chips.paths)
         return [cuts[path.stem].scene if path.stem in cuts else path for path in chips.scenes()]
 
-    def places(self, chips: Chips) -> Sequence[Place]:
+    def footprints(self, chips: Chips) -> Sequence[Footprint]:
         """The windows, in the scenes that they were cut from, where they are split one by one."""
         assert isinstance(chips, Scenes)
         if self.split_by != "window":
@@ -193,25 +193,25 @@ class SceneFolder(MaskValues, SceneSource):
         found = []
         for index in range(len(chips)):
             path, row, col = chips.place(index)
-            cut = cuts.get(path.stem, Cut(str(path), 0, 0, 0, 0))
+            cut = cuts.get(path.stem, ChipOrigin(str(path), 0, 0, 0, 0))
             found.append(cut.part(row, col, (self.side_px, self.side_px)).place)
         return found
 
 
-def _cuts(images: Sequence[Path]) -> dict[str, Cut]:
-    return cuts_of(images[0].parent.parent / MANIFEST)
+def _cuts(images: Sequence[Path]) -> dict[str, ChipOrigin]:
+    return read_origins(images[0].parent.parent / MANIFEST)
 
 
-def _place(image: Path, cut: Cut | None) -> Place:
+def _place(image: Path, cut: ChipOrigin | None) -> Footprint:
     """Where a chip lies: in the scene that it was cut from, else on the ground, if that is told."""
     if cut is not None:
         return cut.place
     with open_source(image) as source:
         grid = source.grid
     if grid.crs is None:
-        return Place(image, (0, 0, grid.width, grid.height))
+        return Footprint(image, (0, 0, grid.width, grid.height))
     slack = 0.01 * abs(grid.transform.a + grid.transform.b)
-    return Place(grid.crs.to_string(), grid.bounds, slack)
+    return Footprint(grid.crs.to_string(), grid.bounds, slack)
 
 
 def _check_jpeg(masks: Sequence[Path], values: Values | None, threshold: int | None) -> None:

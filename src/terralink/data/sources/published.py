@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from terralink import synthetic
-from terralink.data.chips import IGNORE, Chip, Pairs, files, paired
-from terralink.data.masks import CutMasks, Drawn, DrawnMasks, DrawnOnScenes, indices, over_half
-from terralink.data.sources.source import SceneSource, Source, Stretching, folder_of
+from terralink.data.chips import IGNORE, Chip, Pairs, files, match_pairs
+from terralink.data.masks import (
+    Drawn,
+    RasterMasks,
+    SceneVectorMasks,
+    VectorMasks,
+    binarize,
+    indices,
+)
+from terralink.data.sources.source import SceneSource, Source, StretchSetting, find_folder
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.raster import Stretch
@@ -34,9 +41,9 @@ class DeepGlobe(Source):
     folder: str = "deepglobe"
 
     def read(self, root: Path) -> Pairs:
-        folder = folder_of(root, self.folder)
+        folder = find_folder(root, self.folder)
         images, masks = folder.glob("*_sat.jpg"), folder.glob("*_mask.png")
-        return Pairs(*paired(images, masks, _pair_id), over_half, "L", pixel_size_m=0.5)
+        return Pairs(*match_pairs(images, masks, _pair_id), binarize, "L", pixel_size_m=0.5)
 
 
 def _pair_id(path: Path) -> str:
@@ -69,10 +76,12 @@ class Dubai(Source):
     classes: Literal["road", "all"] = "road"
 
     def read(self, root: Path) -> Pairs:
-        folder = folder_of(root, self.folder)
+        folder = find_folder(root, self.folder)
         images = [p for tile in self.tiles for p in (folder / "images").glob(f"*t{tile}.jpg")]
         masks = (folder / "masks").glob("*.png")
-        return Pairs(*paired(images, masks), _dubai_road if self.classes == "road" else _dubai_all)
+        return Pairs(
+            *match_pairs(images, masks), _dubai_road if self.classes == "road" else _dubai_all
+        )
 
 
 def _dubai_road(mask: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -100,12 +109,14 @@ class Epfl(Source):
     folder: str = "epfl"
 
     def read(self, root: Path) -> Pairs:
-        part = folder_of(root, self.folder) / "training"
-        return Pairs(*paired(files(part / "images"), files(part / "groundtruth")), over_half, "L")
+        part = find_folder(root, self.folder) / "training"
+        return Pairs(
+            *match_pairs(files(part / "images"), files(part / "groundtruth")), binarize, "L"
+        )
 
     def test_images(self, root: Path) -> dict[int, Path]:
         """The images to predict, by their numbers; in a folder each, or together in one."""
-        folder = folder_of(root, self.folder) / "test_set_images"
+        folder = find_folder(root, self.folder) / "test_set_images"
         if not folder.is_dir():
             raise InputError(f"no folder {folder}; the challenge gives it as test_set_images.zip")
         inner = [each for each in sorted(folder.iterdir()) if each.is_dir()]
@@ -139,13 +150,13 @@ class Inria(SceneSource):
     folder: str = "inria"
 
     def read(self, root: Path) -> Scenes:
-        folder = folder_of(root, self.folder) / "train"
-        images, masks = paired(files(folder / "images"), files(folder / "gt"))
+        folder = find_folder(root, self.folder) / "train"
+        images, masks = match_pairs(files(folder / "images"), files(folder / "gt"))
         taken = [path for path in images if self.part in ("all", _inria_part(path))]
         if not taken:
             raise InputError(f"no tiles of the part {self.part!r} in {folder / 'images'}")
-        labels = CutMasks(dict(zip(images, masks, strict=True)), {0: 0, 255: 1})
-        return Scenes(taken, labels, self.side_px, given_stretch=Stretch.none())
+        labels = RasterMasks(dict(zip(images, masks, strict=True)), {0: 0, 255: 1})
+        return Scenes(taken, labels, self.side_px, preset_stretch=Stretch.none())
 
 
 def _inria_part(path: Path) -> str:
@@ -181,8 +192,10 @@ class Massachusetts(Source):
     folder: str = "massachusetts"
 
     def read(self, root: Path) -> Pairs:
-        images, masks = self._folders(folder_of(root, self.folder))
-        return Pairs(*paired(files(images), files(masks)), road_mask, "L", pixel_size_m=1.0)
+        images, masks = self._folders(find_folder(root, self.folder))
+        return Pairs(
+            *match_pairs(files(images), files(masks)), read_road_mask, "L", pixel_size_m=1.0
+        )
 
     def _folders(self, folder: Path) -> tuple[Path, Path]:
         names = ("val", "valid") if self.part == "val" else (self.part,)
@@ -194,7 +207,7 @@ class Massachusetts(Source):
         raise InputError(f"no masks in {folder}: wanted a folder {wanted}")
 
 
-def road_mask(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def read_road_mask(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """0 background, 1 road, ``IGNORE`` where the image (H, W, 3) is white over a wide area."""
     roads: NDArray[np.uint8] = (mask > 0).astype(np.uint8)
     white = np.asarray((image >= 250).all(axis=-1))
@@ -239,14 +252,14 @@ class SpaceNet(SceneSource):
     images: tuple[str, ...] = ("RGB-PanSharpen", "PS-RGB", "3band")
     labels: tuple[str, ...] | None = None
     bands: tuple[PositiveInt, ...] = (1, 2, 3)
-    stretch: Stretching = "measured"
+    stretch: StretchSetting = "measured"
     width_m: PositiveFloat | None = None
     side_px: PositiveInt | None = None
     overlap_px: NonNegativeInt = 0
     folder: str = "spacenet"
 
     def read(self, root: Path) -> Scenes:
-        folder = folder_of(root, self.folder)
+        folder = find_folder(root, self.folder)
         images = self._found(folder, "*.tif", self.images)
         labels = self._found(folder, "*.geojson", self.labels or _SPACENET_LABELS[self.what])
         if not images:
@@ -254,9 +267,9 @@ class SpaceNet(SceneSource):
                 f"no images in {folder}: wanted AOI folders with {' or '.join(self.images)}, "
                 "and names such as RGB-PanSharpen_AOI_2_Vegas_img1.tif"
             )
-        scenes, shapes = paired(images, labels, _spacenet_image)
-        masks = DrawnMasks({self.what: 1}, self.width_m)
-        drawn = DrawnOnScenes(dict(zip(scenes, shapes, strict=True)), masks)
+        scenes, shapes = match_pairs(images, labels, _spacenet_image)
+        masks = VectorMasks({self.what: 1}, self.width_m)
+        drawn = SceneVectorMasks(dict(zip(scenes, shapes, strict=True)), masks)
         stretch = None if self.stretch == "measured" else self.stretch
         return Scenes(scenes, drawn, self.side_px, self.overlap_px, self.bands, stretch, no_data=0)
 

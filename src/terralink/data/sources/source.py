@@ -15,9 +15,9 @@ from pydantic import (
     PositiveFloat,
 )
 
-from terralink.data.chips import Chips, Part
+from terralink.data.chips import Chips, Subset
 from terralink.data.schema import StrictModel
-from terralink.data.splits import Place, Split, apart, in_order, neighbours
+from terralink.data.splits import Footprint, Split, find_overlaps, order_along, separate
 from terralink.data.windows import Scenes
 from terralink.errors import InputError
 from terralink.raster import Stretch
@@ -73,55 +73,58 @@ class Source(StrictModel):
         """For each chip the group that a split keeps together; a group of its own unless told."""
         return range(len(chips))
 
-    def places(self, chips: Chips) -> Sequence[Place]:
+    def footprints(self, chips: Chips) -> Sequence[Footprint]:
         """Where each chip lies, of chips that may share ground and are split one by one."""
         del chips
         return ()
 
-    def settled(self, chips: Chips) -> Self:
+    def resolve(self, chips: Chips) -> Self:
         """The entry with what was measured on its ``chips`` written out: nothing, unless told."""
         del chips
         return self
 
-    def chips(self, root: Path, split: Split | None) -> Part:
+    def chips(self, root: Path, split: Split | None) -> Subset:
         """The chips that the entry asks for, by its own split or else by ``split``.
 
         Raises ``InputError`` where nothing is left.
         """
-        every = self.read(root)
-        indices = self._taken(every, self.split or split)
-        count = -(-len(indices) * self.fraction // 1)  # upwards
-        drawn = np.random.default_rng(self.fraction_seed).permutation(len(indices))[: int(count)]
-        if not len(drawn):
-            raise InputError(
-                f"an empty split: of {len(every)} chips in {len(set(self.groups(every)))} groups "
-                f"take: {self.take} leaves nothing of {self!r}"
-                f"{' that shares no pixel with what is held out' if self.places(every) else ''}"
+        available = self.read(root)
+        indices = self._select(available, self.split or split)
+        count = int(-(-len(indices) * self.fraction // 1))  # rounded up
+        chosen = np.random.default_rng(self.fraction_seed).permutation(len(indices))[:count]
+        if not len(chosen):
+            groups = len(set(self.groups(available)))
+            apart = (
+                " that shares no pixel with validation chips" if self.footprints(available) else ""
             )
-        return Part(every, [indices[place] for place in sorted(drawn.tolist())])
+            raise InputError(
+                f"an empty split: of {len(available)} chips in {groups} groups "
+                f"take: {self.take} leaves nothing of {self!r}{apart}"
+            )
+        return Subset(available, [indices[position] for position in sorted(chosen.tolist())])
 
-    def _taken(self, every: Chips, split: Split | None) -> list[int]:
+    def _select(self, available: Chips, split: Split | None) -> list[int]:
         if self.take == "all":
-            return list(range(len(every)))
+            return list(range(len(available)))
         if split is None:
             raise InputError(
                 f"take: {self.take} wants a split in the recipe or in the source, such as "
                 "split: {held_out: 20}"
             )
-        groups, places = self.groups(every), self.places(every)
-        if near := neighbours(places, groups):
-            order = in_order(places, split.seed)
-            piece = set(split.piece(list(dict.fromkeys(groups[each] for each in order))))
+        groups, footprints = self.groups(available), self.footprints(available)
+        if near := find_overlaps(footprints, groups):
+            order = order_along(footprints, split.seed)
+            piece = set(split.choose_from(list(dict.fromkeys(groups[each] for each in order))))
             chosen = [each for each in order if groups[each] in piece]
-            kept, held_out = apart(chosen, len(every), near)
-            self._warn_of_spoilt(len(every) - len(kept) - len(held_out))
-            return kept if self.take == "train" else held_out
+            train, held_out = separate(chosen, len(available), near)
+            self._warn_of_excluded(len(available) - len(train) - len(held_out))
+            return train if self.take == "train" else held_out
         names = list(dict.fromkeys(groups))
-        held = {names[place] for place in split.held(len(names))}
+        val = {names[place] for place in split.choose_val(len(names))}
         wanted = self.take == "val"
-        return [index for index, group in enumerate(groups) if (group in held) == wanted]
+        return [index for index, group in enumerate(groups) if (group in val) == wanted]
 
-    def _warn_of_spoilt(self, count: int) -> None:
+    def _warn_of_excluded(self, count: int) -> None:
         if count and self.take == "train":
             _log.warning(
                 "%s: %d chips share pixels with held-out ones, and are neither trained on nor "
@@ -133,7 +136,7 @@ class Source(StrictModel):
 class SceneSource(Source):
     """A source whose chips are cut from scenes: those of one scene belong together."""
 
-    def settled(self, chips: Chips) -> Self:
+    def resolve(self, chips: Chips) -> Self:
         """With the stretch that was measured on the scenes."""
         assert isinstance(chips, Scenes)
         measured = getattr(self, "stretch", None) == "measured"
@@ -144,7 +147,7 @@ class SceneSource(Source):
         return chips.scenes()
 
 
-def folder_of(root: Path, name: str) -> Path:
+def find_folder(root: Path, name: str) -> Path:
     """The folder ``name`` below the data root; one clear line when it is not there."""
     folder = root / name
     if not folder.is_dir():
@@ -167,7 +170,7 @@ def _read(written: Any) -> Any:
     return written
 
 
-def as_plain(stretch: Any) -> Any:
+def serialize_stretch(stretch: Any) -> Any:
     """As a recipe has it."""
     if not isinstance(stretch, Stretch):
         return stretch
@@ -176,6 +179,6 @@ def as_plain(stretch: Any) -> Any:
     return {name: list(getattr(stretch, name)) for name in ("low", "middle", "high")}
 
 
-Stretching = Annotated[
-    Literal["measured"] | Stretch, BeforeValidator(_read), PlainSerializer(as_plain)
+StretchSetting = Annotated[
+    Literal["measured"] | Stretch, BeforeValidator(_read), PlainSerializer(serialize_stretch)
 ]

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from terralink.data.chips import Chip, Chips, files, pixel_size_m, read_image
-from terralink.data.masks import Drawn, DrawnMasks
-from terralink.data.sources.source import Source, folder_of
+from terralink.data.masks import Drawn, VectorMasks
+from terralink.data.sources.source import Source, find_folder
 from terralink.errors import InputError
 from terralink.raster import tile_grid
 from terralink.raster.grid import parse_xyz
@@ -26,7 +26,7 @@ class TileChips:
 
     paths: Sequence[Path]
     shapes: Path
-    masks: DrawnMasks
+    masks: VectorMasks
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -75,14 +75,14 @@ class Tiles(Source):
     area_zoom: NonNegativeInt = 17
 
     def read(self, root: Path) -> TileChips:
-        folder = folder_of(root, self.folder)
+        folder = find_folder(root, self.folder)
         if not (shapes := folder / self.labels).is_file():
             raise InputError(f"no file {shapes} with the shapes of the tiles in {folder}")
-        images = folder_of(folder, self.images)
+        images = find_folder(folder, self.images)
         found = [*files(images), *(path for deeper in _folders(images) for path in files(deeper))]
         if not found:
             raise InputError(f"no tiles in {images}: wanted pictures named x-y-z, or z/x/y")
-        return TileChips(found, shapes, DrawnMasks(self.values, self.width_m))
+        return TileChips(found, shapes, VectorMasks(self.values, self.width_m))
 
     def groups(self, chips: Chips) -> Sequence[tuple[int, int]]:
         """The area that a tile lies in."""
