@@ -385,7 +385,7 @@ def test_complex_levels_are_refused(make: Make) -> None:
 
 def test_pixels_too_coarse_for_the_model_are_refused(make: Make) -> None:
     path = make(noise((1, 9, 9)), transform=Affine(30, 0, 600000, 0, -30, 4000000))
-    assert "pixels of 1 m were wanted" in refusal(path, pixel_size_m=1.0)
+    assert "needs pixels of 1 m" in refusal(path, pixel_size_m=1.0)
 
 
 @pytest.mark.data

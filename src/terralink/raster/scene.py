@@ -1,9 +1,7 @@
-"""A georeferenced array in memory.
+"""Rasters in memory, and scenes that are read in windows.
 
-A scene read in windows: at the pixel size a model wants, in the levels it was trained on.
-
-What ``Scene.read`` gives for a pixel does not depend on the window: tiles, bands and whole scenes
-agree bit by bit.
+A ``Scene`` gives images at the pixel size and with the pixel values that a model expects. RULE: the
+result for a pixel does not depend on the window, so tiles, rows and whole scenes agree bit by bit.
 """
 
 import os
@@ -32,11 +30,11 @@ from terralink.raster.tiling import read_reflected
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """An array (row, col) or (band, row, col) and the ``grid`` it lies on.
+    """An array (row, col) or (band, row, col) and its ``grid``.
 
-    ``valid`` (row, col) is False where nothing is known; None means that all pixels are valid.
-    ``scale`` is what a stored value counts, as GDAL has it: 1/255 for probabilities as bytes, 1 for
-    a mask of 0 and 1; None where nobody says.
+    ``valid`` (row, col) is False for masked pixels; None means that all pixels are valid. ``scale``
+    is the factor of stored values, as in GDAL: 1/255 for probabilities as uint8, 1 for a mask of 0
+    and 1; None where it is unknown.
     """
 
     array: NDArray[Any]
@@ -49,10 +47,10 @@ class Raster:
         if self.valid is not None:
             shapes.add(self.valid.shape)
         if len(shapes) > 1:
-            raise ValueError(f"array, grid and valid of one shape were wanted, {shapes} came")
+            raise ValueError(f"array, grid and valid must have one shape; got {shapes}")
 
     def rows(self, start: int, stop: int) -> "Raster":
-        """The whole-width rows start..stop, with their grid; a view, not a copy."""
+        """The rows start..stop at full width, with their grid; a view, not a copy."""
         start, stop, _ = slice(start, stop).indices(self.grid.height)
         grid = self.grid.window(start, 0, (stop - start, self.grid.width))
         valid = None if self.valid is None else self.valid[start:stop]
@@ -60,11 +58,11 @@ class Raster:
 
 
 def read_raster(path: str | os.PathLike[str], *, crs: str | None = None) -> Raster:
-    """Read a small raster whole, its levels as they are stored (palette indices stay indices).
+    """Read a whole raster that fits in memory, with its stored values (palette indices stay so).
 
     The array is (row, col) for one band, (band, row, col) for more; an alpha band becomes
-    ``valid``. ``crs`` is that of a file which has none, but a transform. Raises ``SceneError`` when
-    the file cannot be read.
+    ``valid``. ``crs`` is for a file that has a transform but no CRS. Raises ``SceneError`` when the
+    file cannot be read.
     """
     with open_source(path, expand_palette=False, assumed_crs=crs) as source:
         height, width = source.grid.shape
@@ -74,7 +72,7 @@ def read_raster(path: str | os.PathLike[str], *, crs: str | None = None) -> Rast
 
 
 def read_rows(source: Source, *, count: int = 1024) -> Iterator[Raster]:
-    """An open raster in bands of ``count`` whole rows, (band, row, col), from top to bottom."""
+    """Read an open raster from top to bottom, ``count`` rows at a time: (band, row, col)."""
     height, width = source.grid.shape
     for row in range(0, height, count):
         stop = min(row + count, height)
@@ -83,9 +81,9 @@ def read_rows(source: Source, *, count: int = 1024) -> Iterator[Raster]:
         yield Raster(image, grid, None if valid.all() else valid, source.scale)
 
 
-# Finer than this many pixels for one, there is nothing to see that a model could use.
+# Pixels that are enlarged by more than this show nothing that a model could use.
 _MAX_ENLARGEMENT = 4
-# Source pixels that are resampled at once.
+# Source pixels that are resampled at a time.
 _CHUNK_PX = 1 << 22
 
 
@@ -97,7 +95,7 @@ class SceneOptions:
              counts as red, green, blue
     stretch  how pixel values become 0 to 255; None: measured on the whole scene, whatever the area
     no_data  pixel values that mean no data although the file does not say so; (): there are none;
-             None: they are searched for (``raster.find_no_data`` has the rules), and a
+             None: they are searched for (``raster.no_data_search`` has the rules), and a
              ``NoDataWarning`` says what was found
     assumed_pixel_size_m  ground size of a pixel of a scene without CRS; its transform keeps origin
              and rotation. None: the scene stays in its own pixels. Ignored where there is a CRS
@@ -134,25 +132,24 @@ def open_scene(
     blocks; and ``InputError`` where scene and area do not overlap.
     """
     with (
-        resolve(path, options.bands) as (name, chosen),
+        resolve(path, options.bands) as (name, bands),
         open_source(
             name,
-            bands=chosen,
+            bands=bands,
             assumed_pixel_size_m=options.assumed_pixel_size_m,
             assumed_crs=options.assumed_crs,
             display_name=os.fspath(path),
         ) as source,
     ):
-        measured = source.grid.crs is not None or options.assumed_pixel_size_m is not None
+        has_pixel_size = source.grid.crs is not None or options.assumed_pixel_size_m is not None
         readable = MaskedSource(source) if options.mask_corrupt_blocks else source
-        known = NoDataSource(readable, options.no_data)
         if source.false_alpha:
             warnings.warn(_describe_alpha(source), SceneWarning, stacklevel=3)
         scene = Scene(
-            known,
+            NoDataSource(readable, options.no_data),
             source.grid,
             options.stretch,
-            measured=measured,
+            has_pixel_size=has_pixel_size,
             area=options.area,
             has_explicit_bands=options.bands is not None,
         )
@@ -162,7 +159,7 @@ def open_scene(
 
 
 class Scene:
-    """A raster as uint8 images on ``grid``; made by ``open_scene``. For one thread at a time."""
+    """A raster as uint8 images on ``grid``, from ``open_scene``. For one thread at a time."""
 
     def __init__(
         self,
@@ -170,33 +167,33 @@ class Scene:
         grid: Grid,
         stretch: Stretch | None = None,
         *,
-        measured: bool = True,
+        has_pixel_size: bool = True,
         area: Area | None = None,
         has_explicit_bands: bool = False,
     ) -> None:
         self.path = source.path
         self.area = area
-        self.grid = _around(area, grid)
-        self.native_grid = _around(area, source.grid)
+        self.grid = _crop(grid, area)
+        self.native_grid = _crop(source.grid, area)
         self.bands = source.bands
         self.image_bands = source.image_bands
         self.has_explicit_bands = has_explicit_bands
         self.dtype = source.dtype
         self.has_crs = source.grid.crs is not None
         self._source = source
-        self._measured = measured
-        self._given_stretch = stretch
-        self._whole = grid
-        self._placed = None if area is None else area.to_pixels(grid)
-        self._first = (0, 0) if self._placed is None else self._placed.window[:2]
+        self._has_pixel_size = has_pixel_size
+        self._explicit_stretch = stretch
+        self._full_grid = grid
+        self._pixel_area = None if area is None else area.to_pixels(grid)
+        self._offset = (0, 0) if self._pixel_area is None else self._pixel_area.window[:2]
         self._resample = _resampler(source.grid, grid)
         self._other_bands: dict[tuple[int, ...], Scene] = {}
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """The files that it is read from, as they are now, and what is done about damage; JSON."""
-        told = fingerprint(self._source.dataset)
-        return {**told, "masks damage": isinstance(self._source.source, MaskedSource)}
+        """The state of its files, and whether corrupt blocks are masked; as JSON."""
+        files = fingerprint(self._source.dataset)
+        return {**files, "masks damage": isinstance(self._source.source, MaskedSource)}
 
     @property
     def corrupt_blocks(self) -> tuple[Block, ...]:
@@ -205,7 +202,7 @@ class Scene:
         return tuple(source.corrupt_blocks) if isinstance(source, MaskedSource) else ()
 
     def mask_blocks(self, blocks: Iterable[Block]) -> None:
-        """Blocks that others could not read; they are masked and told with ours."""
+        """Mask blocks that another process could not read, and list them with its own."""
         if isinstance(self._source.source, MaskedSource):
             self._source.source.corrupt_blocks.update(
                 dict.fromkeys(blocks, "could not be read before")
@@ -213,39 +210,41 @@ class Scene:
 
     @cached_property
     def stretch(self) -> Stretch:
-        """The stretch that was given, else the one measured on a sample of the whole scene."""
-        return self._given_stretch or self._source.stretch
+        """The stretch of the options, else the one that fits a sample of the whole scene."""
+        return self._explicit_stretch or self._source.stretch
 
     @property
     def no_data(self) -> NoData:
-        """Levels that were given, or found, to mean no data; what the file says is not in it."""
+        """Values that mean no data, by the options or the search; not those that the file tags."""
         return self._source.no_data
 
     def with_pixel_size(self, pixel_size_m: float) -> "Scene":
-        """The same scene on a working grid of ``pixel_size_m``; itself where nothing is measured.
+        """The same scene on a working grid of ``pixel_size_m``; itself where the size is unknown.
 
-        Raises ``SceneError`` when its pixels are too coarse by far.
+        Raises ``SceneError`` when its pixels are much too coarse.
         """
-        if not self._measured:
+        if not self._has_pixel_size:
             return self
         _check_fine_enough(self._source, pixel_size_m)
         grid = self._source.grid.with_pixel_size(pixel_size_m)
-        return self._changed(self._source, grid)
+        return self._replace(self._source, grid)
 
     def with_bands(self, bands: tuple[int, ...]) -> "Scene":
         """The same scene with other bands, counted from 1, in that order."""
         if bands == self.bands:
             return self
-        if bands not in self._other_bands:  # what is measured of it is measured once
-            self._other_bands[bands] = self._changed(self._source.with_bands(bands), self._whole)
+        if bands not in self._other_bands:  # each is sampled only once
+            self._other_bands[bands] = self._replace(
+                self._source.with_bands(bands), self._full_grid
+            )
         return self._other_bands[bands]
 
-    def _changed(self, source: NoDataSource, grid: Grid) -> "Scene":
+    def _replace(self, source: NoDataSource, grid: Grid) -> "Scene":
         return Scene(
             source,
             grid,
-            self._given_stretch,
-            measured=self._measured,
+            self._explicit_stretch,
+            has_pixel_size=self._has_pixel_size,
             area=self.area,
             has_explicit_bands=self.has_explicit_bands,
         )
@@ -253,52 +252,54 @@ class Scene:
     def read(self, row: int, col: int, shape: tuple[int, int]) -> Raster:
         """Image uint8 (band, row, col) of a window of ``grid``, and its valid pixels.
 
-        The window may stick out of the scene: there the pixels are mirrored and not valid. Around
-        an area they are those of the ground, and not valid; a window that does not touch it is
-        not read. Raises ``SceneError`` where the file is damaged.
+        The window may extend beyond the scene: there the pixels are reflected and not valid.
+        Outside an area pixels have their image but are not valid; a window that does not touch the
+        area is not read. Raises ``SceneError`` where the file is corrupt.
         """
-        row, col = row + self._first[0], col + self._first[1]
-        grid = self._whole.window(row, col, shape)
-        if self._placed is None:
-            image, valid = self._mirrored(row, col, shape)
+        row, col = row + self._offset[0], col + self._offset[1]
+        grid = self._full_grid.window(row, col, shape)
+        if self._pixel_area is None:
+            image, valid = self._read_window(row, col, shape)
             return Raster(image, grid, valid)
-        if not self._placed.intersects(row, col, shape):
-            nothing = np.zeros((len(self.bands), *shape), np.uint8)
-            return Raster(nothing, grid, np.zeros(shape, bool))
-        image, valid = self._mirrored(row, col, shape)
-        return Raster(image, grid, valid & self._placed.mask(row, col, shape))
+        if not self._pixel_area.intersects(row, col, shape):
+            blank = np.zeros((len(self.bands), *shape), np.uint8)
+            return Raster(blank, grid, np.zeros(shape, bool))
+        image, valid = self._read_window(row, col, shape)
+        return Raster(image, grid, valid & self._pixel_area.mask(row, col, shape))
 
-    def _mirrored(
+    def _read_window(
         self, row: int, col: int, shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Image and valid pixels of a window of the whole scene; it may stick out."""
-        return read_reflected(self._inside, self._whole.shape, row, col, shape)
+        """Image and valid pixels of a window, which may extend beyond the scene."""
+        return read_reflected(self._read_inside, self._full_grid.shape, row, col, shape)
 
-    def _inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Image and valid pixels of ranges inside the scene."""
+    def _read_inside(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Image and valid pixels of a window inside the scene."""
         if self._resample.is_identity:
-            return self._finished(*self._source.read(rows, cols))
-        parts = [self._resampled(part, cols) for part in self._chunks(rows, cols)]
+            return self._stretch(*self._source.read(rows, cols))
+        parts = [self._read_resampled(part, cols) for part in self._chunks(rows, cols)]
         images, valids = zip(*parts, strict=True)
         return np.concatenate(images, axis=1), np.concatenate(valids)
 
-    def _resampled(self, rows: Span, cols: Span) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _read_resampled(
+        self, rows: Span, cols: Span
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         source_rows = self._resample.rows.source(*rows)
         source_cols = self._resample.cols.source(*cols)
         image, valid = self._source.read(source_rows, source_cols)
-        return self._finished(*self._resample(image, valid, rows, cols))
+        return self._stretch(*self._resample(image, valid, rows, cols))
 
-    def _finished(
+    def _stretch(
         self, image: NDArray[Any], valid: NDArray[np.bool_]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Stretched, and 0 where nothing is known."""
+        """Stretch an image, with 0 for masked pixels."""
         if valid.all():
             return self.stretch(image), valid
-        known = np.where(valid, image, image.dtype.type(0))
-        return np.where(valid, self.stretch(known), np.uint8(0)), valid
+        masked = np.where(valid, image, image.dtype.type(0))
+        return np.where(valid, self.stretch(masked), np.uint8(0)), valid
 
     def _chunks(self, rows: Span, cols: Span) -> Iterator[Span]:
-        """Ranges of rows that are made of few enough source pixels to be resampled at once."""
+        """Ranges of rows whose source pixels are few enough to be resampled at a time."""
         per_row = self._resample.rows.step * self._resample.cols.step * (cols[1] - cols[0])
         count = max(1, int(_CHUNK_PX / per_row))
         for start in range(*rows, count):
@@ -306,20 +307,20 @@ class Scene:
 
 
 def _describe_alpha(source: Source) -> str:
-    told = ", ".join(map(str, source.false_alpha))
+    bands = ", ".join(map(str, source.false_alpha))
     return (
-        f"band {told} of {source.path} is tagged as alpha but holds many levels, as near infrared "
-        "does: it is read as a band and masks nothing"
+        f"band {bands} of {source.path} is tagged as alpha but holds many levels, as near infrared "
+        "does: it is read as an image band and masks nothing"
     )
 
 
-def _around(area: Area | None, grid: Grid) -> Grid:
+def _crop(grid: Grid, area: Area | None) -> Grid:
     return grid if area is None else grid.window(*area.to_pixels(grid).window)
 
 
 def _resampler(native: Grid, working: Grid) -> Resampler:
     step = ~native.transform @ working.transform
-    # Rounded, because the inverse leaves 2.0000000001 where the step is 2.
+    # rounded, because the inverse gives 2.0000000001 where the step is 2
     return Resampler(
         rows=Axis(native.height, round(step.e, 9)), cols=Axis(native.width, round(step.a, 9))
     )
@@ -329,6 +330,6 @@ def _check_fine_enough(source: Readable, pixel_size_m: float) -> None:
     coarsest_m = max(source.grid.pixel_size_m)
     if coarsest_m > _MAX_ENLARGEMENT * pixel_size_m:
         raise SceneError(
-            f"pixels of {pixel_size_m:g} m were wanted, those of {source.path} are "
+            f"the model needs pixels of {pixel_size_m:g} m, those of {source.path} are "
             f"{coarsest_m:.3g} m; use a scene of {_MAX_ENLARGEMENT * pixel_size_m:g} m or finer"
         )
