@@ -27,10 +27,10 @@ from scenes import draw_scene
 from torch.utils.flop_counter import FlopCounterMode
 
 from terralink import inference, models, raster
-from terralink.export import Metadata
-from terralink.export.onnx import export
-from terralink.export.quantize import quantize
-from terralink.inference.tile_plan import Walk
+from terralink.export.onnx_file import export_onnx
+from terralink.export.quantization import quantize
+from terralink.inference.tile_plan import TilePlan
+from terralink.model_card import Metadata
 from terralink.models.normalised import Normalised
 from terralink.pipeline import extract
 
@@ -84,15 +84,15 @@ def written(name: str, folder: Path, *, int8: bool) -> inference.Model:
     path, card = folder / f"{name}.onnx", Metadata(name=name, network=name)
     torch.manual_seed(0)
     if not path.exists():
-        export(Normalised(models.create_model(name)).eval(), path, card)
+        export_onnx(Normalised(models.create_model(name)).eval(), path, card)
     if not int8:
-        return inference.load(path)
+        return inference.load_model(path)
     rng = np.random.default_rng(0)
     chips = rng.integers(0, 256, (_CHIPS, 3, 128, 128)).astype(np.uint8)
     quantised = folder / f"{name}.int8.onnx"
     if not quantised.exists():
         quantize(path, quantised, card, chips)
-    return inference.load(quantised)
+    return inference.load_model(quantised)
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def compare(model: inference.Model, path: Path, *, rounds: int, tiles: int) -> s
     network = Normalised(models.create_model(model.metadata.network)).eval()
     product = Product.of(_precision(model))
     with raster.open_scene(path) as scene:
-        walk = Walk.through(scene.grid, model.metadata)
-        side = (walk.plane.tile, walk.plane.tile)
+        plan = TilePlan.create(scene.grid, model.metadata)
+        side = (plan.plane.tile, plan.plane.tile)
         some = [scene.read(0, 512 * i, side).array for i in range(tiles)]
-        list(model.levels(some))  # compiled, warm
+        list(model.predict_uint8(some))  # compiled, warm
         for _ in range(rounds):
             with times.window.round(), torch.no_grad():
                 for image in some:
@@ -124,20 +124,20 @@ def compare(model: inference.Model, path: Path, *, rounds: int, tiles: int) -> s
                 with times.product.round():
                     product()
             with times.alone.round():
-                list(model.levels(some * 2))
+                list(model.predict_uint8(some * 2))
             with times.to_file.round():
-                inference.write(path.with_suffix(".prob.tif"), model, scene)
+                inference.predict_to_file(path.with_suffix(".prob.tif"), model, scene)
             if _shipped(model):
                 with times.to_graph.round():
                     extract.extract_roads(path, model, out=path.with_suffix(".gpkg"))
-    return line(model, times, walk, tiles)
+    return line(model, times, plan, tiles)
 
 
-def line(model: inference.Model, times: Times, walk: Walk, tiles: int) -> str:
+def line(model: inference.Model, times: Times, plan: TilePlan, tiles: int) -> str:
     """The rates of one model file; none to a graph for weights that see no map."""
-    mpx = math.prod(walk.grid.shape) / 1e6
-    inference_rate = 2 * tiles * walk.plane.tile**2 / 1e6 / times.alone.wall_s
-    window_rate = mpx / (times.window.wall_s / tiles * len(walk.plane))
+    mpx = math.prod(plan.grid.shape) / 1e6
+    inference_rate = 2 * tiles * plan.plane.tile**2 / 1e6 / times.alone.wall_s
+    window_rate = mpx / (times.window.wall_s / tiles * len(plan.plane))
     peak_gops = 2 * _MATRIX_PX**3 / 1e9 / times.product.wall_s
     share = inference_rate * gop_per_mpx(model.metadata.network) / peak_gops
     cells = [
@@ -160,7 +160,7 @@ def _precision(model: inference.Model) -> str:
 
 
 def _shipped(model: inference.Model) -> bool:
-    return model.path in inference.shipped().values()
+    return model.path in inference.list_models().values()
 
 
 def main() -> None:
@@ -178,7 +178,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         path = draw_scene(wanted.folder or Path(scratch), (wanted.side, wanted.side))
-        files = [inference.load("roads")]
+        files = [inference.load_model("roads")]
         for name in wanted.networks:
             files += [written(name, path.parent, int8=int8) for int8 in (True, False)]
         for model in files:

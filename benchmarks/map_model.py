@@ -93,7 +93,7 @@ def predict_chip(
         stretch=Stretch.none(), assumed_pixel_size_m=chip.pixel_size_m, no_data=()
     )
     with open_scene(path, options) as scene:
-        prob = inference.scene(model, scene)
+        prob = inference.predict(model, scene)
     path.unlink()
     bands = prob.array.reshape(-1, *prob.array.shape[-2:])
     values = [road_sets.interpolate(Raster(band, prob.grid), grid) for band in bands]

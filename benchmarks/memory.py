@@ -20,7 +20,7 @@ from time import perf_counter
 
 from scenes import draw_predicted_scene, draw_scene
 
-from terralink.export import Metadata
+from terralink.model_card import Metadata
 
 # The peak resident memory of this process, in MB, as Linux tells it. What getrusage tells is at
 # least the memory of the process that started this one.
@@ -35,13 +35,13 @@ from terralink.cli import process
 process.use_one_arena()
 from terralink import inference, raster
 from terralink.pipeline import extract
-scene, out, model = sys.argv[1], Path(sys.argv[2]), inference.load(sys.argv[3])
+scene, out, model = sys.argv[1], Path(sys.argv[2]), inference.load_model(sys.argv[3])
 tta = "tta" in sys.argv[4:]
 """
 _WORK = {
     "predict": """
 with raster.open_scene(scene) as opened:
-    inference.write(out.with_suffix(".tif"), model, opened, tta=tta)
+    inference.predict_to_file(out.with_suffix(".tif"), model, opened, tta=tta)
 roads = 0
 """,
     "extract": """

@@ -25,7 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from terralink import models
-from terralink.inference.backends.openvino_graph import core
+from terralink.inference.backends.openvino_backend import core
 
 _ROOT = Path(__file__).parents[1]
 _KEPT = _ROOT / "src" / "terralink" / "models" / "figures.json"

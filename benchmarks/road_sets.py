@@ -85,7 +85,7 @@ def predict_picture(
         stretch=Stretch.none(), assumed_pixel_size_m=chip.pixel_size_m, no_data=()
     )
     with open_scene(picture, options) as scene:
-        prob = inference.scene(model, scene, tta=tta)
+        prob = inference.predict(model, scene, tta=tta)
     return prob, interpolate(prob, chip_grid(chip))
 
 
@@ -120,7 +120,7 @@ def score_models(
     """The figures of each model and each set, where ``score`` gives the score of one of each."""
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in models:
-        model = inference.load(name)
+        model = inference.load_model(name)
         rows[str(name)] = {each: score(model, each).figures() for each in names}
     return rows
 

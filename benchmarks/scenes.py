@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink import inference, synthetic
-from terralink.export import Metadata
+from terralink.model_card import Metadata
 from terralink.raster import Grid, RasterWriter, open_scene
 from terralink.raster.tiling import reflect_index
 
@@ -51,7 +51,7 @@ def draw_predicted_scene(folder: Path, shape: tuple[int, int], *, style: str = "
         return path
     side = tuple(min(_TOWN_PX, length) for length in shape)
     with open_scene(draw_scene(folder, side, style=style)) as scene:
-        values = inference.scene(inference.load("roads"), scene).array
+        values = inference.predict(inference.load_model("roads"), scene).array
     with RasterWriter(path, _grid(shape), bands=3) as writer:
         for row, rows in _mirror_blocks(shape[0], len(values)):
             for col, cols in _mirror_blocks(shape[1], values.shape[1]):
@@ -87,7 +87,7 @@ class SleepingModel:
     def load(self) -> "SleepingModel":
         return self
 
-    def levels(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    def predict_uint8(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         for image in images:
             sleep(self.tile_s)
             yield image[:1]

@@ -22,36 +22,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralink import inference, metrics, synthetic, vectorize
-from terralink.inference.tile_plan import Walk
+from terralink.inference.tile_plan import TilePlan
 from terralink.raster import Grid, Raster, Scene, open_scene
 
 _LEVELS, _ASKED = 255, 0.02
 _SEEDS = (0, 5)
 
 
-def in_tiles(model: inference.Predictor, scene: Scene, walk: Walk) -> NDArray[np.uint8]:
+def in_tiles(model: inference.Predictor, scene: Scene, plan: TilePlan) -> NDArray[np.uint8]:
     """Levels (row, col) of the plane of tiles."""
-    found = np.zeros(walk.plane.shape, np.uint8)
-    levels = model.levels(walk.turn(tile.array) for tile in walk.tiles(scene))
-    for row, col, block in walk.plane.blend(levels):
+    found = np.zeros(plan.plane.shape, np.uint8)
+    levels = model.predict_uint8(plan.to_plane(tile.array) for tile in plan.read_tiles(scene))
+    for row, col, block in plan.plane.blend(levels):
         found[row : row + block.shape[1], col : col + block.shape[2]] = block[0]
     return found
 
 
-def compared(model: inference.Predictor, scene: Scene, walk: Walk) -> str:
+def compared(model: inference.Predictor, scene: Scene, plan: TilePlan) -> str:
     """The cells that say how far tiles and one tile differ."""
-    height, width = walk.plane.shape
-    plane = replace(walk.plane, shape=(max(height, width),) * 2)  # the one tile is square
+    height, width = plan.plane.shape
+    plane = replace(plan.plane, shape=(max(height, width),) * 2)  # the one tile is square
     side = plane.stride_px * (plane.counts[0] - 1) + plane.tile
     tiled, whole = (
-        in_tiles(model, scene, replace(walk, plane=replace(plane, tile=tile)))
+        in_tiles(model, scene, replace(plan, plane=replace(plane, tile=tile)))
         for tile in (plane.tile, side)
     )
-    seen = np.s_[walk.first[0] : height, walk.first[1] : width]
+    seen = np.s_[plan.offset[0] : height, plan.offset[1] : width]
     tiled, whole = tiled[seen], whole[seen]
     apart = np.abs(tiled.astype(int) - whole) / _LEVELS
-    astray = roads_astray(model, walk.grid, whole, tiled)
-    plane = walk.plane
+    astray = roads_astray(model, plan.grid, whole, tiled)
+    plane = plan.plane
     cells: list[Any] = [
         f"{plane.counts[0]} x {plane.counts[1]} of {plane.tile} px",
         f"{plane.border_px}, {plane.ramp_px}",
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=3000)
     parser.add_argument("--model", default="roads")
     wanted = parser.parse_args()
-    model = inference.load(wanted.model)
+    model = inference.load_model(wanted.model)
     print(
         "| scene | tiles | margin, ramp | pixels seen | 99.9th percentile | 0.02 or more | most "
         "| roads astray |\n|---|---|---|---|---|---|---|---|"
@@ -102,11 +102,11 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for path in wanted.scenes or towns(folder, wanted.side):
             with open_scene(path, pixel_size_m=wanted.pixel_size) as opened:
-                scene = inference.fitted(model, opened)
-                own = Walk.through(scene.grid, model.metadata)
+                scene = inference.conform_scene(model, opened)
+                own = TilePlan.create(scene.grid, model.metadata)
                 for side in [own.plane.tile, *wanted.sides]:
-                    walk = replace(own, plane=replace(own.plane, tile=side))
-                    print(f"| {path.stem} | {compared(model, scene, walk)} |", flush=True)
+                    plan = replace(own, plane=replace(own.plane, tile=side))
+                    print(f"| {path.stem} | {compared(model, scene, plan)} |", flush=True)
 
 
 if __name__ == "__main__":

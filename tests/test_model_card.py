@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terralink.export import Metadata
+from terralink.model_card import Metadata
 
 NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=8, unique=True)
 

@@ -21,10 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from terralink.errors import TerralinkError
     from terralink.graph import RoadGraph
-    from terralink.inference import load as load_model
-    from terralink.inference import scene as predict
-    from terralink.inference import shipped as list_models
-    from terralink.inference import write as predict_to_file
+    from terralink.inference import list_models, load_model, predict, predict_to_file
     from terralink.metrics import apls, match_buildings, match_centrelines, match_pixels, topo
     from terralink.pipeline.extract import (
         extract_buildings,
@@ -85,7 +82,7 @@ __all__ = [
     "trace_roads",
 ]
 
-# The module of each public name, and the name there where it differs.
+# The module of each public name.
 _SOURCES = {
     "Area": "raster",
     "BuildingOptions": "vectorize",
@@ -103,14 +100,14 @@ _SOURCES = {
     "extract_landcover": "pipeline.extract",
     "extract_map": "pipeline.extract",
     "extract_roads": "pipeline.extract",
-    "list_models": "inference:shipped",
-    "load_model": "inference:load",
+    "list_models": "inference",
+    "load_model": "inference",
     "match_buildings": "metrics",
     "match_centrelines": "metrics",
     "match_pixels": "metrics",
     "open_scene": "raster",
-    "predict": "inference:scene",
-    "predict_to_file": "inference:write",
+    "predict": "inference",
+    "predict_to_file": "inference",
     "read_raster": "raster",
     "topo": "metrics",
     "trace_buildings": "vectorize",
@@ -123,8 +120,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     if name not in _SOURCES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _SOURCES[name].partition(":")
-    value = getattr(import_module(f"{__name__}.{module}"), attribute or name)
+    value = getattr(import_module(f"{__name__}.{_SOURCES[name]}"), name)
     globals()[name] = value
     return value
 

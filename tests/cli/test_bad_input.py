@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from terralink.inference import loading
+from terralink.inference import backends
 
 GREY = Path(__file__).with_name("grey.onnx")
 
@@ -84,7 +84,7 @@ def test_pixels_of_30_m_for_a_model_of_1_m(refused: Run, scene: Write) -> None:
 def test_an_unknown_model_suggests_the_nearest(
     refused: Run, scene: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "shipped", lambda: {"roads": GREY})
+    monkeypatch.setattr(backends, "list_models", lambda: {"roads": GREY})
     line = refused(scene(), "--model", "raods")
     assert "no model named 'raods'; did you mean 'roads'?" in line
 

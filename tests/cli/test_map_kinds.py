@@ -13,8 +13,8 @@ import shapely
 
 from terralink import inference
 from terralink.errors import InputError
-from terralink.export import Metadata
 from terralink.map_kind import MapKind, class_bands, kind_of
+from terralink.model_card import Metadata
 from terralink.pipeline import extract
 
 Run = Callable[..., Any]

@@ -76,7 +76,7 @@ def folder(tmp_path: Path, scene: Callable[..., Path]) -> Path:
 def run_folder(folder: Path) -> Path:
     """The folder of a run, of random weights."""
     from terralink import models
-    from terralink.export import Metadata
+    from terralink.model_card import Metadata
     from terralink.models import pretrained
 
     card = Metadata(name="random").model_dump(mode="json")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from terralink.export import Metadata
+from terralink.model_card import Metadata
 
 GREY = Path(__file__).with_name("grey.onnx")
 

@@ -100,12 +100,12 @@ def test_tiles_without_data_are_not_inferred(
     (tmp_path / "area.geojson").write_text(json.dumps(shapely.geometry.mapping(degrees)))
     whole = predicted(wide)[0]
     seen = []
-    usual = Model.levels
+    usual = Model.predict_uint8
 
     def levels(model: Model, images: Any) -> Any:
         return usual(model, (seen.append(image.shape) or image for image in images))  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(Model, "levels", levels)
+    monkeypatch.setattr(Model, "predict_uint8", levels)
     part, valid, place, _ = predicted(wide, "--area", tmp_path / "area.geojson")
     row, col = round(4000000 - place.top), round(place.left - 600000)
     assert 1 < len(seen) < part.shape[1] / seen[0][-1]

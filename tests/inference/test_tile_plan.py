@@ -5,17 +5,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from terralink.export import Metadata
-from terralink.inference.tile_plan import Walk
+from terralink.inference.tile_plan import TilePlan
+from terralink.model_card import Metadata
 from terralink.raster import Grid
 
 UTM = CRS.from_epsg(32611)
 
 
-def through(height: int, width: int, *, first: tuple[int, int] = (0, 0), **card: int) -> Walk:
+def through(height: int, width: int, *, first: tuple[int, int] = (0, 0), **card: int) -> TilePlan:
     transform = Affine(1, 0, 500_000 + first[1], 0, -1, 4_000_000 - first[0])
     card_of = Metadata.model_validate({"name": "x", **card})
-    return Walk.through(Grid((height, width), transform, UTM), card_of)
+    return TilePlan.create(Grid((height, width), transform, UTM), card_of)
 
 
 @given(
@@ -28,13 +28,13 @@ def through(height: int, width: int, *, first: tuple[int, int] = (0, 0), **card:
 def test_tiles_start_on_the_lattice_of_the_ground_and_share_enough(
     height: int, width: int, first: tuple[int, int], margin_px: int, tile_px: int
 ) -> None:
-    walk = through(height, width, first=first, margin_px=margin_px, tile_px=tile_px)
-    plane = walk.plane
+    plan = through(height, width, first=first, margin_px=margin_px, tile_px=tile_px)
+    plane = plan.plane
     assert plane.stride_px % 32 == plane.border_px % 32 == plane.tile % 32 == 0
     assert plane.border_px >= max(margin_px, 64)
     assert plane.ramp_px == 128
-    assert all(0 <= start < 32 for start in walk.first)
-    assert (first[0] - walk.first[0]) % 32 == 0
+    assert all(0 <= start < 32 for start in plan.offset)
+    assert (first[0] - plan.offset[0]) % 32 == 0
     covered = [plane.stride_px * count + plane.ramp_px for count in plane.counts]
     assert all(end >= size for end, size in zip(covered, plane.shape, strict=True))
 

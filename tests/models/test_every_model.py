@@ -79,7 +79,7 @@ def runs_alike(path: Path, network: Any, image: Any) -> None:
     """OpenVINO and ONNX Runtime give what torch gives, within 1e-3 of its spread."""
     import onnxruntime
 
-    from terralink.inference.backends.openvino_graph import core
+    from terralink.inference.backends.openvino_backend import core
 
     with torch.no_grad():
         wanted = network(image).numpy()
@@ -110,13 +110,13 @@ def test_it_runs_in_openvino_and_onnx_runtime(name: str, small: Make, tmp_path: 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_the_file_we_ship_takes_any_batch_and_size(name: str, small: Make, tmp_path: Path) -> None:
-    from terralink.export.onnx import Probabilities, export
+    from terralink.export.onnx_file import Probabilities, export_onnx
 
     torch.manual_seed(0)
     classes = ("a", "b", "c")
     network = Normalised(small(name, num_classes=3), levels=DLINKNET).eval()
     path = tmp_path / "network.onnx"
-    export(network, path, Metadata(name=name, classes=classes))
+    export_onnx(network, path, Metadata(name=name, classes=classes))
     runs_alike(path, Probabilities(network, classes=3), 255 * torch.rand(3, 3, 96, 160))
 
 

@@ -45,7 +45,7 @@ def scene(tmp_path: Path) -> Path:
 
 
 def task(scene: Path, grey: Path, folder: Path) -> cluster.SceneTask:
-    spec = cluster.ModelSpec.of(inference.load(grey), threads=1)
+    spec = cluster.ModelSpec.of(inference.load_model(grey), threads=1)
     return cluster.SceneTask(scene, folder / "map.gpkg", folder / "job", spec)
 
 

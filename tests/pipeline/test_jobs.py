@@ -26,7 +26,7 @@ from terralink.errors import InputError, OutputError, TerralinkError, Unreadable
 from terralink.inference import tile_plan
 from terralink.pipeline import extract, jobs
 
-SMALL_TILES = "from terralink.inference import walk; tile_plan._TILE_PX = 256"
+SMALL_TILES = "from terralink.inference import tile_plan; tile_plan._TILE_PX = 256"
 UTM = CRS.from_epsg(32611)
 
 
@@ -60,7 +60,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def model(grey: Path) -> inference.Model:
-    return inference.load(grey)
+    return inference.load_model(grey)
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def assert_same(found: Path, expected: Path) -> None:
 
 def test_bands_made_apart_are_those_of_the_whole_scene(scene: Path, model: inference.Model) -> None:
     with raster.open_scene(scene) as opened:
-        whole = list(inference.bands(model, opened))
-        assert inference.band_count(model, opened) == len(whole) >= 3
+        whole = list(inference.predict_bands(model, opened))
+        assert inference.count_bands(model, opened) == len(whole) >= 3
         for first, stop in [(0, 1), (1, 2), (1, len(whole)), (len(whole) - 1, len(whole))]:
-            parts = list(inference.bands(model, opened, first=first, stop=stop))
+            parts = list(inference.predict_bands(model, opened, first=first, stop=stop))
             assert len(parts) == stop - first
             for part, band in zip(parts, whole[first:stop], strict=True):
                 assert part.grid == band.grid
@@ -179,7 +179,7 @@ def test_a_start_gets_on_while_it_reads_what_is_there(
 ) -> None:
     with raster.open_scene(scene) as opened:
         job = jobs.open_job(tmp_path / "job", model, opened)
-        whole = list(inference.bands(model, opened))
+        whole = list(inference.predict_bands(model, opened))
         assert len(list(job.compute(1, 2))) == 1
         bands = job.bands()
         assert next(bands).grid == whole[0].grid

@@ -48,7 +48,7 @@ def told(tmp_path: Path, grey: Path) -> Callable[..., dict[str, Any]]:
         with extract.open_map_job(
             tmp_path / "job",
             path,
-            model or inference.load(grey),
+            model or inference.load_model(grey),
             scene_options=raster.SceneOptions(**{"bands": (1, 2, 3), **scene}),
             options=options,
             tta=tta,
@@ -153,9 +153,9 @@ def test_jobs_of_earlier_versions_go_on() -> None:
 def test_weights_and_the_order_of_models_change_the_job(
     told: Callable[..., dict[str, Any]], tmp_path: Path, grey: Path
 ) -> None:
-    scene, one = tile(tmp_path / "a.tif"), inference.load(grey)
+    scene, one = tile(tmp_path / "a.tif"), inference.load_model(grey)
     (tmp_path / "other.onnx").write_bytes(grey.read_bytes().replace(b"a stand-in", b"one for us"))
-    other = inference.load(tmp_path / "other.onnx")
+    other = inference.load_model(tmp_path / "other.onnx")
     known = [
         told(scene, model=inference.Ensemble(models, weights))["model"]["sha256"]
         for models, weights in [
@@ -207,7 +207,7 @@ def vrt(path: Path) -> str:
 def test_a_file_inside_a_scene_that_changed_is_named(kind: str, tmp_path: Path, grey: Path) -> None:
     inside = tile(tmp_path / "tiles" / "b.tif", col=160)
     scene = of_many(tmp_path, kind)
-    model, bands = inference.load(grey), tuple("rgb") if kind == "item" else (1, 2, 3)
+    model, bands = inference.load_model(grey), tuple("rgb") if kind == "item" else (1, 2, 3)
 
     def begun() -> None:
         with extract.open_map_job(
@@ -232,7 +232,7 @@ def test_a_file_that_came_into_a_folder_makes_it_another_scene(tmp_path: Path, g
         with extract.open_map_job(
             tmp_path / "job",
             scene,
-            inference.load(grey),
+            inference.load_model(grey),
             scene_options=raster.SceneOptions(bands=(1, 2, 3)),
         ) as job:
             assert isinstance(job, jobs.Job)

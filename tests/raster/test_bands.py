@@ -55,13 +55,13 @@ def write(
 def shown(path: Path, model: inference.Predictor, **options: Any) -> tuple[int, ...]:
     """The bands that the model is shown."""
     with open_scene(path, SceneOptions(**options)) as scene:
-        return inference.fitted(model, scene).bands
+        return inference.conform_scene(model, scene).bands
 
 
 @pytest.fixture(scope="module")
 def model() -> inference.Predictor:
     """A model of red, green, blue."""
-    return inference.load(Path(__file__).parents[1] / "cli" / "grey.onnx")
+    return inference.load_model(Path(__file__).parents[1] / "cli" / "grey.onnx")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_bands_are_picked_by_wavelengths_in_the_metadata(
 def test_what_the_model_sees_are_those_bands(tmp_path: Path, model: inference.Predictor) -> None:
     path = write(tmp_path, 4, names=["blue", "green", "red", "nir"], dtype="uint16")
     with open_scene(path) as scene, open_scene(path, SceneOptions(bands=[3, 2, 1])) as named:
-        picked = inference.fitted(model, scene)
-        assert inference.fitted(model, scene).no_data is picked.no_data  # looked for once
+        picked = inference.conform_scene(model, scene)
+        assert inference.conform_scene(model, scene).no_data is picked.no_data  # looked for once
         assert picked.stretch == named.stretch
         assert (picked.read(0, 0, (64, 64)).array == named.read(0, 0, (64, 64)).array).all()
 

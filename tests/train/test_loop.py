@@ -124,17 +124,17 @@ def test_a_second_stage_goes_on_from_the_weights_of_the_first(
 def test_the_model_file_gives_what_the_network_gives(run: Path, tmp_path: Path) -> None:
     card = export_checkpoint(run, tmp_path / "tiny.onnx")
     image = np.random.default_rng(0).integers(0, 256, (3, 96, 96)).astype(np.uint8)
-    model = inference.load(tmp_path / "tiny.onnx")
-    (prob,) = model.stream([image])
+    model = inference.load_model(tmp_path / "tiny.onnx")
+    (prob,) = model.predict_float32([image])
     with torch.no_grad():
         logits = Normalised(pretrained.load(run)[0]).eval()(torch.from_numpy(image)[None].float())
     # bf16 where the CPU has it, hence the wide bound; the float file itself is tested per network.
     expected = torch.sigmoid(logits)[0].numpy()
     assert np.abs(prob - expected).max() < 0.05
     assert model.metadata == card
-    (level,) = inference.load(model.path, provider="onnxruntime").levels([image])
+    (level,) = inference.load_model(model.path, provider="onnxruntime").predict_uint8([image])
     assert np.abs(level - 255 * expected).max() < 0.6
-    (prob,) = inference.load(run).stream([image])
+    (prob,) = inference.load_model(run).predict_float32([image])
     assert np.abs(prob - expected).max() < 0.05
 
 
@@ -148,9 +148,10 @@ def test_int8_keeps_close_and_is_small(run: Path, tmp_path: Path) -> None:
     export_checkpoint(run, tmp_path / "int8.onnx", calibrate=[tmp_path])
     export_checkpoint(run, tmp_path / "float.onnx")
     image = rng.integers(0, 256, (3, 64, 64)).astype(np.uint8)
-    int8, whole = (inference.load(tmp_path / f"{kind}.onnx") for kind in ("int8", "float"))
+    int8, whole = (inference.load_model(tmp_path / f"{kind}.onnx") for kind in ("int8", "float"))
     assert "int8" in int8.provider
-    assert np.abs(next(int8.stream([image])) - next(whole.stream([image]))).mean() < 0.05
+    rounded, exact = (next(each.predict_float32([image])) for each in (int8, whole))
+    assert np.abs(rounded - exact).mean() < 0.05
     assert (tmp_path / "int8.onnx").stat().st_size < 5_000_000
 
 

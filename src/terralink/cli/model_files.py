@@ -11,7 +11,7 @@ from terralink.errors import InputError
 from terralink.outputs import CHECKPOINT
 
 if TYPE_CHECKING:
-    from terralink.export import Metadata
+    from terralink.model_card import Metadata
 
 
 def run_export(
@@ -121,7 +121,7 @@ def run_import(
     written = [out] if out.suffix == ".onnx" else [out / name for name in CHECKPOINT]
     options.check_outputs(written, files=[checkpoint], overwrite=overwrite)
     with console.require_extra("train"):
-        from terralink.export.published import import_published
+        from terralink.export.checkpoint import import_published
     started = perf_counter()
     card = import_published(checkpoint, name, out, pixel_size_m=pixel_size_m, licence=licence)
     took_s = perf_counter() - started

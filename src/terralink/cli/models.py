@@ -91,7 +91,8 @@ def _shipped() -> dict[str, dict[str, Any]]:
     """The cards of the shipped models by name."""
     from terralink import inference
 
-    return {name: inference.load(name).metadata.model_dump() for name in inference.shipped()}
+    models = {name: inference.load_model(name) for name in inference.list_models()}
+    return {name: model.metadata.model_dump() for name, model in models.items()}
 
 
 def _networks() -> dict[str, str]:

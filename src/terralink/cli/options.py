@@ -307,7 +307,7 @@ def load_model(
     from terralink import inference
 
     told = None if provider is None else provider.value
-    models = [inference.load(name, provider=told) for name in names or ["roads"]]
+    models = [inference.load_model(name, provider=told) for name in names or ["roads"]]
     shares = None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
     if len(models) == 1 and shares is None:
         return models[0]

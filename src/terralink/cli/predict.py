@@ -83,7 +83,7 @@ def run_predict(
         grid = opened.native_grid if native else opened.grid
         if job is None:
             with _on(grid, opened, out) as path:
-                inference.write(path, ready, opened, tta=tta, each=count)
+                inference.predict_to_file(path, ready, opened, tta=tta, each=count)
         else:
             _write_with_job(out, ready, opened, tta=tta, job=job, grid=grid, each=count)
     if grid.crs is None and pixel_size_m is None:
@@ -132,7 +132,7 @@ def _write_with_job(
     with jobs.exclusive(work, [out]):
         if not work.is_finished([out]):
             with _on(grid, scene, out) as path:
-                for band in inference.stored(path, model, scene, work.bands()):
+                for band in inference.write_blocks(path, model, scene, work.bands()):
                     each(band)
             work.finish([out])
 

@@ -110,7 +110,7 @@ def _mask(
 ) -> "NDArray[np.bool_]":
     """Where a picture (row, col) is road; its levels are not stretched, as in training."""
     from terralink import inference, raster
-    from terralink.inference.backends.openvino_graph import LEVELS
+    from terralink.inference.model import PROB_SCALE
     from terralink.raster.pixel_values import find_positive
 
     classes = model.metadata.classes
@@ -121,14 +121,15 @@ def _mask(
     with raster.open_scene(
         path, raster.SceneOptions(stretch=raster.Stretch.none(), no_data=())
     ) as opened:
-        scene = inference.fitted(model, opened)
+        scene = inference.conform_scene(model, opened)
         shape = scene.grid.shape
         image = scene.read(0, 0, shape)
         prob: NDArray[np.floating[Any]]
         if strategy is Strategy.CORNERS:
-            prob = inference.corners(model, image.array, tta=tta)
+            prob = inference.predict_four_crops(model, image.array, tta=tta)
         else:
-            prob = inference.scene(model, scene, tta=tta).array.reshape(-1, *shape) / LEVELS
+            array = inference.predict(model, scene, tta=tta).array
+            prob = array.reshape(-1, *shape) / PROB_SCALE
     mask = find_positive(prob[classes.index("road")], threshold)
     return mask if image.valid is None else mask & image.valid
 

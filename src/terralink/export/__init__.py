@@ -1,5 +1,1 @@
-"""Model files. ``metadata`` is for everyone; ``onnx`` and ``quantize`` need the extra ``train``."""
-
-from terralink.model_card import Metadata
-
-__all__ = ["Metadata"]
+"""Checkpoints and networks to model files (ONNX). Needs the extra ``train``."""

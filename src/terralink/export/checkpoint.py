@@ -1,4 +1,4 @@
-"""A checkpoint folder to a model file, in float or in int8."""
+"""A checkpoint to a model file: of a run, in float or in int8, or of the authors of a paper."""
 
 import os
 import tempfile
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from terralink.data.chips import read_image
 from terralink.errors import InputError, ModelError
-from terralink.export.onnx import export
-from terralink.export.quantize import quantize
+from terralink.export.onnx_file import export_onnx
+from terralink.export.quantization import quantize
 from terralink.model_card import Metadata
-from terralink.models import pretrained
-from terralink.models.normalised import Levels, Normalised
+from terralink.models import describe, pretrained, published
+from terralink.models.normalised import DLINKNET, Levels, Normalised
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 _MULTIPLE = 32
+_DLINKNET_TILE_PX = 1024  # tile size in the papers of D-LinkNet and PP-LinkNet
 
 
 def export_checkpoint(
@@ -29,44 +30,77 @@ def export_checkpoint(
     licence: str | None = None,
     attribution: str | None = None,
 ) -> Metadata:
-    """Write the checkpoint in ``folder`` as the ONNX file ``out``; its card.
+    """Write the checkpoint in ``folder`` as the ONNX file ``out``; returns its metadata.
 
-    ``licence`` and ``attribution`` stand in the card in place of those of the run's recipe.
-    With ``calibrate``, folders of images as the model will meet them, the file is quantised to
-    int8: ``chips`` of the images, spread evenly, show which range each activation takes.
+    ``licence`` and ``attribution`` replace those of the checkpoint.
+    With ``calibrate``, folders of images like those that the model will see, the file is quantised
+    to int8: ``chips`` of the images, evenly spread, show the range of each activation.
     """
     network, config = pretrained.load(folder)
     if "card" not in config:
         raise ModelError(
             f"{folder}/config.json has no card; was it written by 'train' or 'import'?"
         )
-    stated = {"licence": licence, "attribution": attribution}
-    terms = {key: text for key, text in stated.items() if text is not None}
-    card = Metadata.model_validate({**config["card"], **terms})
-    levels = Levels.of(config)
-    whole = Normalised(network, in_channels=len(card.bands), levels=levels).eval()
+    overrides = {"licence": licence, "attribution": attribution}
+    overrides = {key: text for key, text in overrides.items() if text is not None}
+    metadata = Metadata.model_validate({**config["card"], **overrides})
+    whole = Normalised(network, in_channels=len(metadata.bands), levels=Levels.of(config)).eval()
     if not calibrate:
-        export(whole, out, card)
-        return card
-    images = [path for folder in calibrate for path in _pictures(Path(folder))]
+        export_onnx(whole, out, metadata)
+        return metadata
+    images = [path for folder in calibrate for path in _find_images(Path(folder))]
     spread = images[:: max(1, len(images) // chips)]
     with tempfile.TemporaryDirectory() as scratch:
-        in_float = Path(scratch) / "float.onnx"
-        export(whole, in_float, card)
-        quantize(in_float, out, card, _cut(spread))
-    return card
+        float_file = Path(scratch) / "float.onnx"
+        export_onnx(whole, float_file, metadata)
+        quantize(float_file, out, metadata, _read_cropped(spread))
+    return metadata
 
 
-def _pictures(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES)
-    if not found:
-        raise InputError(f"no pictures in {folder}; --calibrate wants a folder of images")
-    return found
+def import_published(
+    path: str | os.PathLike[str],
+    name: str,
+    out: str | os.PathLike[str],
+    *,
+    pixel_size_m: float = 0.5,
+    licence: str = "",
+) -> Metadata:
+    """Read the authors' checkpoint ``path`` of the network ``name``; returns its metadata.
+
+    ``out`` becomes a model file when it ends in .onnx, else a checkpoint folder. Both take RGB
+    pixel values of 0 to 255: the authors' band order (blue first) and scale (x / 255 * 3.2 - 1.6)
+    are stored with the network.
+    Raises ``ModelError`` for a checkpoint of another network and for one that contains code.
+    """
+    network = published.load_state_dict(published.read(path), name)
+    classes = network.config["num_classes"]
+    metadata = Metadata(
+        name=Path(path).stem,
+        about=describe(name),
+        network=name,
+        classes=("road",) if classes == 1 else tuple(f"class {k}" for k in range(classes)),
+        pixel_size_m=pixel_size_m,
+        tile_px=_DLINKNET_TILE_PX,
+        licence=licence,
+    )
+    if Path(out).suffix == ".onnx":
+        export_onnx(Normalised(network, levels=DLINKNET), out, metadata)
+    else:
+        config = {"levels": DLINKNET.as_config(), "card": metadata.model_dump(mode="json")}
+        network.save_pretrained(out, config=config)
+    return metadata
 
 
-def _cut(images: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The largest upper left part of each image whose sides are multiples of 32."""
-    for path in images:
+def _find_images(folder: Path) -> list[Path]:
+    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
+    if not images:
+        raise InputError(f"no images in {folder}; --calibrate takes a folder of images")
+    return images
+
+
+def _read_cropped(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The largest upper left part of each image with sides that are multiples of 32."""
+    for path in paths:
         image = read_image(path, "RGB").transpose(2, 0, 1)
         height, width = (side // _MULTIPLE * _MULTIPLE for side in image.shape[1:])
         if height and width:

@@ -1,29 +1,43 @@
-"""Prediction: a model file and a scene to probabilities. Needs no torch."""
+"""Prediction: from a model file and a scene to probabilities. Needs no torch."""
 
-from terralink.inference.ensemble import Ensemble
-from terralink.inference.four_crop import corners
-from terralink.inference.loading import load, shipped
-from terralink.inference.model import Model, Predictor
-from terralink.inference.prefetch import ahead
-from terralink.inference.scene import band_count, bands, blocks, fitted, scene, warn_if_empty
-from terralink.inference.writing import stored, strip_count, strips, write
+from terralink.inference.backends import list_models, load_model
+from terralink.inference.model import PROB_SCALE, Ensemble, Model, Predictor
+from terralink.inference.probability_file import (
+    count_strips,
+    predict_to_file,
+    write_and_read_rows,
+    write_blocks,
+)
+from terralink.inference.sliding_window import (
+    conform_scene,
+    count_bands,
+    predict,
+    predict_bands,
+    predict_blocks,
+    predict_four_crops,
+    prefetch,
+    warn_if_empty,
+)
+from terralink.inference.tile_plan import TilePlan
 
 __all__ = [
+    "PROB_SCALE",
     "Ensemble",
     "Model",
     "Predictor",
-    "ahead",
-    "band_count",
-    "bands",
-    "blocks",
-    "corners",
-    "fitted",
-    "load",
-    "scene",
-    "shipped",
-    "stored",
-    "strip_count",
-    "strips",
+    "TilePlan",
+    "conform_scene",
+    "count_bands",
+    "count_strips",
+    "list_models",
+    "load_model",
+    "predict",
+    "predict_bands",
+    "predict_blocks",
+    "predict_four_crops",
+    "predict_to_file",
+    "prefetch",
     "warn_if_empty",
-    "write",
+    "write_and_read_rows",
+    "write_blocks",
 ]

@@ -6,10 +6,8 @@
 Blocks of probability go to their file as they come, and from there in whole rows to the tracer.
 """
 
-import ctypes
 import math
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -137,7 +135,7 @@ def extract_map(
         raise InputError("a job needs a file to write its result to: name one with out")
     if out is not None:
         check_not_inputs([out, prob_path(out)], [path])
-    ready = inference.load(model) if isinstance(model, str | os.PathLike) else model
+    ready = inference.load_model(model) if isinstance(model, str | os.PathLike) else model
     options = find_options(ready, options)
     tracer = vectorize.MapTracer(
         options.with_default_threshold(ready.metadata.threshold), ready.metadata.classes
@@ -145,8 +143,8 @@ def extract_map(
     trace = partial(_trace, model=ready, tracer=tracer, out=out, progress=progress)
     if job is None or out is None:
         with open_scene(path, scene_options) as opened:
-            scene = inference.fitted(ready, opened)
-            parts = inference.bands if out is None else inference.blocks
+            scene = inference.conform_scene(ready, opened)
+            parts = inference.predict_bands if out is None else inference.predict_blocks
             return trace(parts(ready, scene, tta=tta), scene)
     results = [out, prob_path(out)]
     with (
@@ -220,17 +218,6 @@ def job_settings(options: vectorize.MapOptions) -> dict[str, Any]:
     return settings
 
 
-def _give_back() -> None:
-    """Hand freed memory back to the system: cleaning, which comes next, wants much of its own.
-
-    glibc keeps it for the threads that read, computed and wrote, which are gone.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
-        if trim is not None:
-            trim(0)
-
-
 def _trace(
     parts: Iterable[Raster],
     scene: Scene,
@@ -259,10 +246,9 @@ def _trace(
         take(inference.warn_if_empty(parts, scene))
         return tracer.finish()
     with closing(
-        inference.ahead(inference.strips(prob_path(out), model, scene, parts), 1)
+        inference.prefetch(inference.write_and_read_rows(prob_path(out), model, scene, parts), 1)
     ) as coming:
-        take(islice(coming, inference.strip_count(model, scene)))
-        _give_back()
+        take(islice(coming, inference.count_strips(model, scene)))
         found = tracer.finish()
         deque(coming, maxlen=0)
     vectorize.write_map(out, found, tracer.kind)

@@ -34,8 +34,8 @@ import numpy as np
 from terralink import inference, raster
 from terralink.atomic_write import remove_stale, write_atomically
 from terralink.errors import InputError, OutputError
-from terralink.inference.backends.openvino_graph import LEVELS
-from terralink.inference.tile_plan import Walk
+from terralink.inference.model import PROB_SCALE
+from terralink.inference.tile_plan import TilePlan
 from terralink.raster.masked_source import Block
 
 
@@ -81,7 +81,9 @@ class Job:
 
     def compute(self, first: int, stop: int) -> Generator[raster.Raster, None, None]:
         """Compute the bands from ``first`` up to ``stop``, on disk or not, and store each."""
-        bands = inference.bands(self.model, self.scene, tta=self.tta, first=first, stop=stop)
+        bands = inference.predict_bands(
+            self.model, self.scene, tta=self.tta, first=first, stop=stop
+        )
         for number, band in enumerate(bands, first):
             _write_band(self._path(number), band, self.scene.corrupt_blocks)
             yield band
@@ -93,7 +95,7 @@ class Job:
     @property
     def count(self) -> int:
         """How many bands the scene has."""
-        return inference.band_count(self.model, self.scene)
+        return inference.count_bands(self.model, self.scene)
 
     def is_finished(self, results: Sequence[str | os.PathLike[str]]) -> bool:
         """Whether this job made these results, and they have not changed since."""
@@ -112,7 +114,7 @@ class Job:
 
     def _read(self, number: int, row: int) -> raster.Raster | None:
         """The band that starts at ``row``, from disk; None when its file is corrupt."""
-        grid = Walk.through(self.scene.grid, self.model.metadata).grid
+        grid = TilePlan.create(self.scene.grid, self.model.metadata).grid
         band, corrupt_blocks = _read_band(self._path(number), row, grid) or (None, ())
         self.scene.mask_blocks(corrupt_blocks)
         return band
@@ -161,7 +163,7 @@ def open_job(
 
     Raises ``InputError`` when the folder is the job of another model, scene or setting.
     """
-    scene = inference.fitted(model, scene)
+    scene = inference.conform_scene(model, scene)
     path, identity = Path(folder) / "job.json", _identity(model, scene, tta, settings or {})
     if not path.exists():
         if any(not other.name.startswith(".") for other in Path(folder).glob("*")):
@@ -206,7 +208,7 @@ def _identity(
     model: inference.Predictor, scene: raster.Scene, tta: bool, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the results depend on, as JSON."""
-    plane = Walk.through(scene.grid, model.metadata).plane
+    plane = TilePlan.create(scene.grid, model.metadata).plane
     identity: dict[str, Any] = {
         "terralink": version("terralink"),
         "model": {"sha256": _model_hash(model), "computed by": model.provider},
@@ -329,4 +331,4 @@ def _read_band(path: Path, row: int, grid: raster.Grid) -> tuple[raster.Raster, 
     window = grid.window(row, 0, levels.shape[-2:])
     valid = None if bits is None else np.unpackbits(bits, axis=1, count=grid.width).astype(bool)
     blocks = [] if lost is None else [(tuple(rows), tuple(cols)) for rows, cols in lost.tolist()]
-    return raster.Raster(levels, window, valid, 1 / LEVELS), blocks
+    return raster.Raster(levels, window, valid, 1 / PROB_SCALE), blocks

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from terralink import models
 from terralink.atomic_write import write_atomically
 from terralink.errors import RecipeError, TerralinkError
-from terralink.export import Metadata
+from terralink.model_card import Metadata
 from terralink.models import pretrained
 from terralink.models.normalised import IMAGENET
 from terralink.train import artifacts

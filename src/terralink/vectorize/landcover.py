@@ -40,7 +40,7 @@ class LandcoverTracer:
     """Finds land cover in class probabilities that come in bands of whole rows.
 
         tracer = LandcoverTracer(classes=model.metadata.classes)
-        for band in inference.bands(model, scene):
+        for band in inference.predict_bands(model, scene):
             tracer.add(band)
         table = tracer.finish()
 

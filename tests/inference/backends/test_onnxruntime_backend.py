@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("onnxruntime", reason="needs the extra 'onnxruntime'")
 from terralink import inference
-from terralink.inference import loading
+from terralink.inference import backends
 from terralink.inference.backends.onnxruntime_backend import OnnxRuntime
 from terralink.synthetic import draw
 
@@ -25,7 +25,9 @@ def images() -> NDArray[np.uint8]:
 def both(model: Path | str, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Levels by OpenVINO and by ONNX Runtime."""
     openvino, onnxruntime = (
-        np.stack(list(inference.load(model, provider=name).levels(iter(images)))).astype(int)
+        np.stack(
+            list(inference.load_model(model, provider=name).predict_uint8(iter(images)))
+        ).astype(int)
         for name in ("openvino", "onnxruntime")
     )
     return openvino, onnxruntime
@@ -49,17 +51,17 @@ def test_an_int8_model_gives_about_the_same_levels(images: NDArray[np.uint8]) ->
 def test_levels_are_rounded_probabilities_in_the_order_of_the_images(
     grey: Path, images: NDArray[np.uint8]
 ) -> None:
-    model = inference.load(grey, provider="onnxruntime", threads=1)
-    found = list(model.levels(iter(images)))
+    model = inference.load_model(grey, provider="onnxruntime", threads=1)
+    found = list(model.predict_uint8(iter(images)))
     assert len(found) == len(images)
-    for level, prob in zip(found, model.stream(iter(images)), strict=True):
+    for level, prob in zip(found, model.predict_float32(iter(images)), strict=True):
         assert level.dtype == np.uint8
         np.testing.assert_array_equal(level, np.rint(prob * 255))
-    assert list(model.levels([])) == []
+    assert list(model.predict_uint8([])) == []
 
 
 def test_the_provider_says_what_computes_and_how(grey: Path) -> None:
-    told = [inference.load(each, provider="onnxruntime").provider for each in (grey, "roads")]
+    told = [inference.load_model(each, provider="onnxruntime").provider for each in (grey, "roads")]
     assert told == ["ONNX Runtime CPU, fp32", "ONNX Runtime CPU, int8"]
 
 
@@ -70,8 +72,8 @@ def test_the_provider_says_what_computes_and_how(grey: Path) -> None:
 def test_a_card_is_taken_where_its_package_finds_one(
     package: bool, card: bool, chosen: str, grey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_has_cuda_package", lambda: package)
+    monkeypatch.setattr(backends, "_has_cuda_package", lambda: package)
     monkeypatch.setattr(OnnxRuntime, "on_cuda", card)
-    model = inference.load(grey)
-    assert model.chosen_as == chosen
+    model = inference.load_model(grey)
+    assert model.provider_name == chosen
     assert ("CUDA" in model.provider) == (chosen == "onnxruntime")

@@ -19,16 +19,16 @@ from terralink import (  # noqa: E402
 )
 from terralink.cli import main  # noqa: E402
 from terralink.errors import InputError, ModelError  # noqa: E402
-from terralink.export import Metadata  # noqa: E402
 from terralink.inference.backends import torch_backend  # noqa: E402
-from terralink.inference.backends.torch_backend import Trained, Way  # noqa: E402
+from terralink.inference.backends.torch_backend import DeviceConfig, TorchModel  # noqa: E402
+from terralink.model_card import Metadata  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 from terralink.pipeline import cluster, jobs  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-EXACT, HALF = Way("cpu", torch.float32, False), Way("cpu", torch.bfloat16, False)
+EXACT, HALF = DeviceConfig("cpu", torch.float32, False), DeviceConfig("cpu", torch.bfloat16, False)
 
 
 def saved(folder: Path, *, seed: int = 0, card: Mapping[str, Any] | None = None) -> Path:
@@ -59,7 +59,8 @@ def test_levels_are_what_the_network_gives(run: Path, images: NDArray[np.uint8])
         expected = 255 * torch.sigmoid(whole(torch.tensor(images).float())).numpy()
     assert np.ptp(expected) > 100
     exact, half = (
-        np.stack(list(Trained(run, way=way).levels(iter(images)))) for way in (EXACT, HALF)
+        np.stack(list(TorchModel(run, config=config).predict_uint8(iter(images))))
+        for config in (EXACT, HALF)
     )
     assert exact.dtype == np.uint8
     assert np.abs(exact - expected).max() < 0.51
@@ -67,37 +68,37 @@ def test_levels_are_what_the_network_gives(run: Path, images: NDArray[np.uint8])
 
 
 def test_probabilities_come_as_floats(run: Path, images: NDArray[np.uint8]) -> None:
-    model = Trained(run, way=EXACT)
-    for prob, level in zip(model.stream(images), model.levels(images), strict=True):
+    model = TorchModel(run, config=EXACT)
+    for prob, level in zip(model.predict_float32(images), model.predict_uint8(images), strict=True):
         assert prob.dtype == np.float32
         np.testing.assert_array_equal(level, np.rint(prob * 255))
-    assert list(model.levels([])) == []
+    assert list(model.predict_uint8([])) == []
 
 
 @pytest.mark.parametrize(
-    ("machine", "way", "told"),
+    ("machine", "config", "told"),
     [
-        ({}, Way("cpu", torch.float32, False), "torch CPU, fp32"),
-        ({"cpu_bf16"}, Way("cpu", torch.bfloat16, False), "torch CPU, bf16"),
+        ({}, DeviceConfig("cpu", torch.float32, False), "torch CPU, fp32"),
+        ({"cpu_bf16"}, DeviceConfig("cpu", torch.bfloat16, False), "torch CPU, bf16"),
         (
             {"card", "card_bf16", "triton"},
-            Way("cuda", torch.bfloat16, True),
+            DeviceConfig("cuda", torch.bfloat16, True),
             "torch CUDA (a card), compiled, bf16",
         ),
         (
             {"card", "cpu_bf16", "triton"},
-            Way("cuda", torch.float16, True),
+            DeviceConfig("cuda", torch.float16, True),
             "torch CUDA (a card), compiled, fp16",
         ),
         (
             {"card", "card_bf16"},
-            Way("cuda", torch.bfloat16, False),
+            DeviceConfig("cuda", torch.bfloat16, False),
             "torch CUDA (a card), bf16",
         ),
     ],
 )
 def test_torch_takes_the_best_way_of_the_machine(
-    machine: set[str], way: Way, told: str, monkeypatch: pytest.MonkeyPatch
+    machine: set[str], config: DeviceConfig, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "card" in machine)
     monkeypatch.setattr(
@@ -108,12 +109,14 @@ def test_torch_takes_the_best_way_of_the_machine(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setattr(torch_backend, "cpu_has_bf16", lambda: "cpu_bf16" in machine)
     monkeypatch.setattr(torch_backend, "find_spec", lambda _name: machine & {"triton"} or None)
-    assert Way.here() == way
-    assert way.told == told
+    assert DeviceConfig.detect() == config
+    assert config.description == told
 
 
 def test_another_process_loads_the_same(run: Path, grey: Path) -> None:
-    both = inference.Ensemble([inference.load(run), inference.load(grey, provider="onnxruntime")])
+    both = inference.Ensemble(
+        [inference.load_model(run), inference.load_model(grey, provider="onnxruntime")]
+    )
     again = cluster.ModelSpec.of(both, threads=1).load()
     assert again.provider == both.provider
     assert again.provider.startswith("torch")
@@ -121,9 +124,9 @@ def test_another_process_loads_the_same(run: Path, grey: Path) -> None:
 
 def test_a_job_is_of_these_weights(run: Path, tmp_path: Path) -> None:
     path = scene(tmp_path)
-    other = Trained(saved(tmp_path / "run", seed=1), way=EXACT)
+    other = TorchModel(saved(tmp_path / "run", seed=1), config=EXACT)
     with raster.open_scene(path) as opened:
-        jobs.open_job(tmp_path / "job", Trained(run, way=EXACT), opened)
+        jobs.open_job(tmp_path / "job", TorchModel(run, config=EXACT), opened)
         with pytest.raises(InputError, match="model sha256"):
             jobs.open_job(tmp_path / "job", other, opened)
 
@@ -131,7 +134,7 @@ def test_a_job_is_of_these_weights(run: Path, tmp_path: Path) -> None:
 def test_the_provider_is_said_in_json_and_in_the_file(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, said = tmp_path / "prob.tif", Trained(run).provider
+    out, said = tmp_path / "prob.tif", TorchModel(run).provider
     arguments = ["predict", scene(tmp_path), "--model", run, "--out", out, "--provider", "torch"]
     assert main([str(each) for each in (*arguments, "--json")]) == 0
     assert json.loads(capsys.readouterr().out)["provider"] == said
@@ -141,9 +144,12 @@ def test_the_provider_is_said_in_json_and_in_the_file(
 @pytest.mark.parametrize(
     ("load", "told"),
     [
-        (lambda run, _grey: inference.load(run, provider="onnxruntime"), "terralink export"),
-        (lambda _run, grey: inference.load(grey, provider="torch"), "openvino and onnxruntime"),
-        (lambda run, _grey: inference.load(run.parent / "nothing.onnx"), "no model file"),
+        (lambda run, _grey: inference.load_model(run, provider="onnxruntime"), "terralink export"),
+        (
+            lambda _run, grey: inference.load_model(grey, provider="torch"),
+            "openvino and onnxruntime",
+        ),
+        (lambda run, _grey: inference.load_model(run.parent / "nothing.onnx"), "no model file"),
     ],
 )
 def test_who_does_not_take_it_says_who_does(
@@ -159,18 +165,18 @@ def test_without_torch_a_folder_is_told_what_to_install(
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "terralink.inference.backends.torch_backend")
     with pytest.raises(ModelError, match=r"pip install 'terralink\[train\]'"):
-        inference.load(run)
+        inference.load_model(run)
 
 
 @pytest.mark.parametrize("card", [{"name": "x", "pixel_size_m": -1}, {"name": "two\nlines"}])
 def test_a_folder_with_a_hostile_card_is_refused(card: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="metadata"):
-        inference.load(saved(tmp_path, card=card))
+        inference.load_model(saved(tmp_path, card=card))
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a checkpoint"):
-        inference.load(tmp_path)
+        inference.load_model(tmp_path)
 
 
 def scene(folder: Path) -> Path:

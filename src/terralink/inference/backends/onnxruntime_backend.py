@@ -1,7 +1,6 @@
-"""Model files by ONNX Runtime: where it has CUDA on the card, else on the CPU.
+"""Model files by ONNX Runtime: on the GPU where its CUDA package finds one, else on the CPU.
 
-Nothing that predicts imports it but this file, and this one only when it is asked for: the core
-install leaves it out.
+No other module of prediction imports ONNX Runtime, which the core install leaves out.
 """
 
 import os
@@ -16,47 +15,48 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from terralink.errors import ModelError
-from terralink.inference.backends import openvino_graph
-from terralink.inference.model import Model
+from terralink.inference.backends.openvino_backend import is_int8, read_network
+from terralink.inference.model import PROB_SCALE, Model
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_ERRORS = 3  # what it warns of, a library of CUDA that is missing say, is told by ``provider``
-_AT_ONCE = 2  # a tile begins while Python looks at what another has become
+_ERRORS = 3  # log errors only: what it warns of, such as a missing CUDA library, ``provider`` shows
+_WORKERS = 2  # a tile starts while Python handles the result of the last
 
 
 class OnnxRuntime(Model):
     """An ONNX file for tiles of any size that is a multiple of 32.
 
-    ``threads`` bounds the cores; None takes all. Raises ``ModelError`` when the file is no model.
+    ``threads`` limits the CPU cores; None takes all.
+    Raises ``ModelError`` when the file is not a model.
     """
 
-    chosen_as = "onnxruntime"
+    provider_name = "onnxruntime"
 
     def __init__(self, path: Path, *, threads: int | None = None):
-        read, metadata = openvino_graph.checked(path)
+        network, metadata = read_network(path)
         super().__init__(path, metadata)
-        self._int8 = openvino_graph.is_int8(read)
+        self._int8 = is_int8(network)
         self._session = _session(path, threads or os.cpu_count() or 1)
 
     @property
     def on_cuda(self) -> bool:
-        """Whether a card computes; ONNX Runtime falls back to the CPU where it finds none."""
+        """Whether a GPU computes; ONNX Runtime falls back to the CPU where it finds none."""
         return _CUDA in self._session.get_providers()
 
     @property
     def provider(self) -> str:
-        place = "CUDA" if self.on_cuda else "CPU"
-        return f"ONNX Runtime {place}, {'int8' if self._int8 else 'fp32'}"
+        device = "CUDA" if self.on_cuda else "CPU"
+        return f"ONNX Runtime {device}, {'int8' if self._int8 else 'fp32'}"
 
-    def _results(
-        self, images: Iterable[NDArray[np.uint8]], *, as_levels: bool
+    def _compute(
+        self, images: Iterable[NDArray[np.uint8]], *, as_uint8: bool
     ) -> Iterator[NDArray[Any]]:
-        work = self._levels if as_levels else self._prob
+        work = self._uint8 if as_uint8 else self._prob
         running: deque[Future[NDArray[Any]]] = deque()
-        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="onnxruntime")
+        pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="onnxruntime")
         try:
             for image in images:
-                if len(running) == 2 * _AT_ONCE:
+                if len(running) == 2 * _WORKERS:
                     yield running.popleft().result()
                 running.append(pool.submit(work, image))
             while running:
@@ -64,16 +64,15 @@ class OnnxRuntime(Model):
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _levels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _uint8(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         prob = self._prob(image)
-        return np.rint(np.multiply(prob, openvino_graph.LEVELS, out=prob), out=prob).astype(
-            np.uint8
-        )
+        scaled = np.multiply(prob, PROB_SCALE, out=prob)
+        return np.rint(scaled, out=scaled).astype(np.uint8)
 
     def _prob(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         (prob,) = self._session.run(None, {self._input: image[None].astype(np.float32)})
-        found: NDArray[np.float32] = prob[0]
-        return found
+        first: NDArray[np.float32] = prob[0]
+        return first
 
     @property
     def _input(self) -> str:
@@ -82,12 +81,13 @@ class OnnxRuntime(Model):
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, threads // _AT_ONCE)
+    options.intra_op_num_threads = max(1, threads // _WORKERS)
     options.log_severity_level = _ERRORS
-    options.enable_mem_pattern = False  # it would keep a plan, and memory, for each size of tile
-    wanted = [name for name in (_CUDA, _CPU) if name in onnxruntime.get_available_providers()]
+    options.enable_mem_pattern = False  # else it keeps a memory plan for each tile size
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in (_CUDA, _CPU) if name in available]
     try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=wanted)
-    except Exception as error:  # its errors share no class but this
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
+    except Exception as error:  # its errors have no other common class
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"ONNX Runtime does not take {path}: {reason}") from error

@@ -61,12 +61,12 @@ class ModelSpec:
     @classmethod
     def _of(cls, models: Sequence[inference.Model], threads: int | None) -> "ModelSpec":
         names = tuple(_name(model) for model in models)
-        return cls(names, tuple(model.chosen_as for model in models), threads=threads)
+        return cls(names, tuple(model.provider_name for model in models), threads=threads)
 
     def load(self) -> inference.Predictor:
         providers = self.providers or (None,) * len(self.names)
         models = [
-            inference.load(name, provider=provider, threads=self.threads)
+            inference.load_model(name, provider=provider, threads=self.threads)
             for name, provider in zip(self.names, providers, strict=True)
         ]
         return models[0] if self.weights is None else inference.Ensemble(models, self.weights)
@@ -185,5 +185,5 @@ def _load(model: ModelSource) -> inference.Predictor:
 
 def _name(model: inference.Model) -> str:
     """A bundled model's name, because it may be installed elsewhere on another machine."""
-    bundled = {path: name for name, path in inference.shipped().items()}
+    bundled = {path: name for name, path in inference.list_models().items()}
     return bundled.get(model.path) or os.fspath(model.path.resolve())

@@ -66,7 +66,7 @@ def walk(
     0 to 1.
     """
     files, clock = Files.of(folder), Clock()
-    loaded = inference.load(model) if isinstance(model, str) else model
+    loaded = inference.load_model(model) if isinstance(model, str) else model
     with clock.stage("draw the town"):
         drawn = synthetic.draw((size_px, size_px), seed=seed)
         drawn.write(files.scene, lambda done, total: progress(0.7 * done / total))

@@ -56,7 +56,7 @@ class BuildingTracer:
     """Traces buildings through a scene whose rows arrive from top to bottom.
 
         tracer = BuildingTracer(BuildingOptions(threshold=0.4))
-        for rows in inference.bands(model, scene):
+        for rows in inference.predict_bands(model, scene):
             tracer.add(rows)
         table = tracer.finish()
 

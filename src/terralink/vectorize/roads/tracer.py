@@ -84,7 +84,7 @@ class RoadTracer:
     """Traces roads through a scene whose rows arrive from top to bottom.
 
         tracer = RoadTracer(RoadOptions(threshold=0.4))
-        for rows in inference.bands(model, scene):
+        for rows in inference.predict_bands(model, scene):
             tracer.add(rows)
         graph = tracer.finish()
 

@@ -14,9 +14,9 @@ from onnx import numpy_helper  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from terralink import inference  # noqa: E402
-from terralink.export import Metadata  # noqa: E402
-from terralink.export.onnx import export  # noqa: E402
-from terralink.export.quantize import quantize  # noqa: E402
+from terralink.export.onnx_file import export_onnx  # noqa: E402
+from terralink.export.quantization import quantize  # noqa: E402
+from terralink.model_card import Metadata  # noqa: E402
 from terralink.models.normalised import Normalised  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -48,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny network in float and in int8."""
     folder = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(0)
-    export(Normalised(Tiny()).eval(), folder / "float.onnx", CARD)
+    export_onnx(Normalised(Tiny()).eval(), folder / "float.onnx", CARD)
     quantize(folder / "float.onnx", folder / "int8.onnx", CARD, chips())
     return folder / "float.onnx", folder / "int8.onnx"
 
@@ -83,7 +83,7 @@ def test_8_bits_say_nearly_what_floats_say_in_openvino_and_onnx_runtime(
     expected = [exact.run(None, {"image": image[None].astype(np.float32)})[0] for image in images]
     rounded = onnxruntime.InferenceSession(files[1])
     found = [rounded.run(None, {"image": image[None].astype(np.float32)})[0] for image in images]
-    streamed = list(inference.load(files[1]).stream(images))
+    streamed = list(inference.load_model(files[1]).predict_float32(images))
     assert np.ptp(expected) > 0.2
     assert np.abs(np.stack(found) - np.stack(expected)).max() < 0.05
     assert np.abs(np.stack(streamed) - np.stack(expected)[:, 0]).max() < 0.05

@@ -10,8 +10,8 @@ from pyproj import CRS
 from shapely import Polygon
 
 from terralink import inference
-from terralink.export import Metadata
-from terralink.inference import tile_plan, writing
+from terralink.inference import probability_file, tile_plan
+from terralink.model_card import Metadata
 from terralink.raster import (
     Area,
     Raster,
@@ -31,7 +31,7 @@ class Colours:
     metadata = Metadata(name="colours", classes=("red", "green"))
     provider = "this test"
 
-    def levels(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    def predict_uint8(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         return (image[:2] for image in images)
 
 
@@ -77,15 +77,15 @@ def test_rows_from_the_file_are_those_of_the_bands(
     model: inference.Predictor | str, rows: int, scene: Scene, grey: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(writing, "_STRIP_ROWS", rows)
-    ready = inference.load(grey) if isinstance(model, str) else model
-    bands = list(inference.bands(ready, scene))
-    for _ in inference.stored(tmp_path / "bands.tif", ready, scene, bands):
+    monkeypatch.setattr(probability_file, "_STRIP_ROWS", rows)
+    ready = inference.load_model(grey) if isinstance(model, str) else model
+    bands = list(inference.predict_bands(ready, scene))
+    for _ in inference.write_blocks(tmp_path / "bands.tif", ready, scene, bands):
         pass
     expected = joined(bands)
-    for name, parts in [("b", bands), ("tiles", inference.blocks(ready, scene))]:
-        strips = list(inference.strips(tmp_path / f"{name}.tif", ready, scene, parts))
-        assert len(strips) == inference.strip_count(ready, scene) > 1
+    for name, parts in [("b", bands), ("tiles", inference.predict_blocks(ready, scene))]:
+        strips = list(inference.write_and_read_rows(tmp_path / f"{name}.tif", ready, scene, parts))
+        assert len(strips) == inference.count_strips(ready, scene) > 1
         assert max(strip.grid.height for strip in strips) == rows
         found = joined(strips)
         assert found.grid == expected.grid
@@ -98,17 +98,19 @@ def test_rows_from_the_file_are_those_of_the_bands(
 def test_rows_go_out_as_fast_as_blocks_come_in(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_STRIP_ROWS", 32)
+    monkeypatch.setattr(probability_file, "_STRIP_ROWS", 32)
     told = []
 
     def blocks(opened: Scene) -> Iterator[Raster]:
-        for block in inference.blocks(Colours(), opened):
+        for block in inference.predict_blocks(Colours(), opened):
             told.append("block")
             yield block
         told.append("the last came")
 
     with open_scene(picture) as opened:
-        for _ in inference.strips(tmp_path / "p.tif", Colours(), opened, blocks(opened)):
+        for _ in inference.write_and_read_rows(
+            tmp_path / "p.tif", Colours(), opened, blocks(opened)
+        ):
             told.append("strip")
     before, last = "".join(word[0] for word in told).split("t")
     strips = [len(after) for after in before.split("b")[1:]]
