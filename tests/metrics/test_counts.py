@@ -81,7 +81,7 @@ def test_a_class_that_is_nowhere_has_no_score_and_one_that_is_missed_has_zero() 
         ([0, 1], [0], "one shape"),
         ([0, 2], [0, 1], "classes are 0 to 1, not 0 to 2"),
         ([0, -1], [0, 1], "not -1 to 0"),
-        ([0.0, 0.7], [0, 1], "threshold it first"),
+        ([0.0, 0.7], [0, 1], "apply a threshold first"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(truth: ArrayLike, pred: ArrayLike, said: str) -> None:

@@ -127,7 +127,7 @@ def test_a_seed_gives_the_same_again_and_blocks_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = topo(lattice(4), lattice(4, gap=3), starts=20, seed=5)
-    monkeypatch.setattr(sys.modules["terralink.metrics.topo_score"], "_WAYS", 100)
+    monkeypatch.setattr(sys.modules["terralink.metrics.topo_score"], "_BLOCK_PATHS", 100)
     assert topo(lattice(4), lattice(4, gap=3), starts=20, seed=5) == first
     assert topo(lattice(4), lattice(4, gap=3), starts=20, seed=6) != first
 
@@ -153,5 +153,5 @@ def test_graphs_of_different_places_are_an_error_and_not_a_zero() -> None:
 @pytest.mark.parametrize("name", ["radius_m", "interval_m", "hole_m"])
 def test_lengths_are_more_than_nothing(name: str) -> None:
     street = graph([(0, 0), (9, 0)])
-    with pytest.raises(InputError, match=f"{name} is more than 0"):
+    with pytest.raises(InputError, match=f"{name} must be more than 0"):
         topo(street, street, **{name: 0})  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ def test_the_gap_between_two_boxes_decides() -> None:
 
 
 def test_nothing_is_nowhere() -> None:
-    assert Extent.of(np.empty(0, object), UTM) is None
-    assert Extent.of(np.array([None, box(0, 0, 0, 0).buffer(-1)], object), UTM) is None
+    assert Extent.from_shapes(np.empty(0, object), UTM) is None
+    assert Extent.from_shapes(np.array([None, box(0, 0, 0, 0).buffer(-1)], object), UTM) is None
     check_overlap(None, Extent((0.0, 0.0, 1.0, 1.0), None))
 
 

@@ -150,9 +150,9 @@ def _vector_side(found: Found) -> Side[Found]:
 
 def _find_extent(found: RoadGraph | Buildings) -> Extent | None:
     if isinstance(found, RoadGraph):
-        return Extent.of(found.lines, found.crs)
+        return Extent.from_shapes(found.lines, found.crs)
     crs = CRS.from_user_input(found.crs) if found.crs is not None else None
-    return Extent.of(np.asarray(found.geometry, dtype=object), crs)
+    return Extent.from_shapes(np.asarray(found.geometry, dtype=object), crs)
 
 
 def _trace_masks(

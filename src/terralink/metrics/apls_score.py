@@ -1,8 +1,8 @@
-"""APLS: how alike the ways through two road graphs are (Van Etten, Lindenbaum and Bacastow 2018).
+"""APLS: average path length similarity (Van Etten, Lindenbaum and Bacastow 2018).
 
-Control points of one graph are snapped onto the other; for every pair of them the lengths of the
-shortest ways through both graphs are compared. Rules follow the authors' implementation
-(github.com/CosmiQ/apls), with control points on straight roads too; docs/metrics.md tells where its
+Control points of one graph are snapped onto the other graph. For each pair of them, the lengths of
+the shortest paths through both graphs are compared. The rules follow the authors' implementation
+(github.com/CosmiQ/apls), with control points on straight roads too; docs/metrics.md says where
 scores differ.
 """
 
@@ -30,22 +30,22 @@ from terralink.metrics.roads import align_graphs
 Floats: TypeAlias = NDArray[np.float64]
 Weight: TypeAlias = Literal["length", "time"]
 
-# Roads shorter than this share of the spacing have no control point but their ends.
+# Roads shorter than this share of the spacing have control points at their ends only.
 _SHORT = 0.75
-# Ways not longer than this (m or s) lead nowhere: both control points are one place.
-_ONE_PLACE = 1e-3
-# Pairs compared at once: 32 MB for each of a handful of arrays.
+# Paths up to this length (m or s) do not count: both control points are one place.
+_SAME_POINT = 1e-3
+# Pairs in one block: 32 MB for each of a few arrays.
 _PAIRS = 4_000_000
 
 
 @dataclass(frozen=True)
 class PathSimilarity:
-    """Similarity of ways, summed over the ways of one graph; parts add.
+    """Similarity summed over the paths of one graph; values of several graphs add.
 
-    similar  sum over the ways of 1 - min(1, |length - length in the other graph| / length)
-    paths    how many there are
-    spread   variance of ``similar``, covariance, variance of ``paths``: both are estimates where
-             ways were sampled, and exact (0, 0, 0) where not
+    similar  sum over the paths of 1 - min(1, |length - length in the other graph| / length)
+    paths    number of paths
+    spread   variance of ``similar``, covariance, variance of ``paths``, where paths were sampled
+             and both are estimates; otherwise (0, 0, 0)
     """
 
     similar: float = 0.0
@@ -58,12 +58,12 @@ class PathSimilarity:
 
     @property
     def score(self) -> float:
-        """Mean similarity, 0..1; nan without ways."""
+        """Mean similarity, 0..1; nan without paths."""
         return self.similar / self.paths if self.paths else math.nan
 
     @property
     def error(self) -> float:
-        """Standard error of the score from sampling (ratio of two estimates); nan without ways."""
+        """Standard error of the score from sampling (a ratio estimate); nan without paths."""
         if not self.paths:
             return math.nan
         of_similar, both, of_paths = self.spread
@@ -73,7 +73,7 @@ class PathSimilarity:
 
 @dataclass(frozen=True)
 class Apls:
-    """Both directions; parts add, every way counts the same.
+    """The similarity of both directions; values of several graphs add path by path.
 
     The papers give the mean of each image's score instead: ``np.nanmean([part.score ...])``.
 
@@ -92,17 +92,17 @@ class Apls:
 
     @property
     def truth_to_pred(self) -> float:
-        """How alike the true ways are in the prediction: falls with what is missing."""
+        """How similar true paths are in the prediction: low where roads are missing."""
         return self.onto_pred.score
 
     @property
     def pred_to_truth(self) -> float:
-        """How alike the predicted ways are in the truth: falls with what is made up."""
+        """How similar predicted paths are in the truth: low where predicted roads are false."""
         return self.onto_truth.score
 
     @property
     def score(self) -> float:
-        """Harmonic mean of both directions; nan without ways on either side, 0 without on one."""
+        """Harmonic mean of both directions; 0 if one graph has no paths, nan if neither has."""
         if not self.onto_pred.paths and not self.onto_truth.paths:
             return math.nan
         if not self.onto_pred.similar or not self.onto_truth.similar:
@@ -112,7 +112,7 @@ class Apls:
 
     @property
     def error(self) -> float:
-        """Standard error of the score from sampling; 0 where every way was compared."""
+        """Standard error of the score from sampling; 0 where all paths were compared."""
         if not self.score > 0:
             return 0.0
         a, b = self.truth_to_pred, self.pred_to_truth
@@ -124,7 +124,8 @@ class Apls:
 def estimate_speed_kmh(graph: RoadGraph) -> Floats:
     """(m,) km/h on each road: 20 below 4 m of width, 30 below 7 m, 50 below 12 m, else 70.
 
-    Where the width is unknown 40. A guess of this house, for graphs that know no speed limits.
+    It is 40 where the width is unknown. These speeds are rough estimates of terralink, for graphs
+    without speed limits.
     """
     speed = np.array([20.0, 30.0, 50.0, 70.0])[np.digitize(graph.width_m, [4, 7, 12])]
     return np.where(np.isnan(graph.width_m), 40.0, speed)
@@ -145,35 +146,39 @@ def apls(
 ) -> Apls:
     """Average path length similarity of two road graphs.
 
-    RULE 1: control points are the junctions, and points inside each road that cut it into equal
-    parts of at most ``spacing_m``; a road no longer than that has one in its middle, one shorter
-    than three quarters of it none.
-    RULE 2: a control point is snapped to the nearest place of the other graph within
-    ``max_snap_m``; the way from it to there is not counted.
-    RULE 3: roads lead both ways. Every pair of control points with a way between them counts.
-    RULE 4: a pair's similarity is 1 - min(1, |way - way in the other graph| / way), and 0 where the
-    other graph has no way between them, or no place for one of them.
+    RULE 1: control points are the junctions, and points inside each road that divide it into equal
+    parts of at most ``spacing_m``. A road up to that length has one in its middle, or none if it is
+    shorter than three quarters of ``spacing_m``.
+    RULE 2: a control point is snapped to the nearest point of the other graph within
+    ``max_snap_m``. The distance between them is not counted.
+    RULE 3: roads can be used in both directions. Each pair of control points with a path between
+    them counts.
+    RULE 4: with the path lengths ``a`` and, in the other graph, ``b``, the similarity of a pair is
+    1 - min(1, |a - b| / a). It is 0 where the other graph has no path, or lacks one of the points.
     RULE 5: the score is the harmonic mean of the mean similarities of both directions.
 
-    ``weight`` "time" compares seconds rather than metres, at ``speed_kmh`` (graph -> (m,)).
-    ``sample`` control points of each graph, drawn with ``seed``, are compared with all others, and
-    ``error`` tells how far off that may be; None compares all with all, which takes a time that
-    grows with the square of the graph. ``one_per_junction`` scores as the reference does, so that
-    figures compare with published ones: of several control points that snap to one junction, all
-    but the last count as missing. False counts them all, which is right (docs/metrics.md).
+    ``weight`` "time" compares seconds instead of metres, at ``speed_kmh`` (a function of a graph
+    that returns (m,) km/h). ``sample`` control points of each graph, drawn with ``seed``, are
+    compared with all others, and ``error`` is the standard error; None compares all, in a time that
+    grows with the square of the number of points. ``one_per_junction`` counts as the reference
+    does, for figures that compare with published ones: of several control points that snap to one
+    junction, all but the last count as missing. False counts them all, which is more correct
+    (docs/metrics.md).
 
-    A graph without roads has no ways: against one that has the score is 0, against another such
-    nan. Raises ``InputError`` when both have roads but their extents do not overlap (unless they
-    ``allow_disjoint``), when only one has a CRS, and for a sample of fewer than two.
+    If one graph has no roads the score is 0, if neither has any it is nan. Raises ``InputError`` if
+    both have roads but their extents do not overlap (unless ``allow_disjoint``), if only one has a
+    CRS, and for a sample of fewer than two.
     """
     if sample is not None and sample < 2:
-        raise InputError(f"a sample is of two control points or more, not {sample}")
+        raise InputError(f"a sample needs two control points or more, not {sample}")
     pred = align_graphs(truth, pred, max_snap_m, allow_disjoint=allow_disjoint)
-    one, other = (Network(graph, _road_costs(graph, weight, speed_kmh)) for graph in (truth, pred))
+    truth_network, pred_network = (
+        Network(graph, _road_costs(graph, weight, speed_kmh)) for graph in (truth, pred)
+    )
     rules = _Rules(max_snap_m, spacing_m, sample, seed, one_per_junction)
     return Apls(
-        onto_pred=_measure_similarity(one, other, rules),
-        onto_truth=_measure_similarity(other, one, rules),
+        onto_pred=_measure_similarity(truth_network, pred_network, rules),
+        onto_truth=_measure_similarity(pred_network, truth_network, rules),
     )
 
 
@@ -204,7 +209,7 @@ def _road_costs(
 
 
 def _measure_similarity(one: Network, other: Network, rules: _Rules) -> PathSimilarity:
-    """The ways of ``one`` against those of ``other``."""
+    """The paths of ``one`` against those of ``other``."""
     points = find_control_points(one.graph, rules.spacing_m)
     if not len(points):
         return PathSimilarity()
@@ -223,42 +228,42 @@ def _measure_similarity(one: Network, other: Network, rules: _Rules) -> PathSimi
 
 
 def _draw_sources(graph: RoadGraph, points: NetworkPoints, rules: _Rules) -> NDArray[np.int64]:
-    """The control points that ways start at, neighbours together: they share their searches."""
-    by_place = np.argsort(graph.edges[points.road, 0], kind="stable")
+    """The control points that paths start at, sorted by road so that they share searches."""
+    by_road = np.argsort(graph.edges[points.road, 0], kind="stable")
     if rules.sample is None or rules.sample >= len(points):
-        return by_place
+        return by_road
     drawn = np.random.default_rng(rules.seed).choice(len(points), rules.sample, replace=False)
-    return by_place[np.sort(drawn)]
+    return by_road[np.sort(drawn)]
 
 
-def _compare_paths(ways: Floats, others: Floats) -> Floats:
-    """(s, 2) for each source the sum of similarities and the number of ways (RULE 4)."""
-    there = np.isfinite(ways) & (ways > _ONE_PLACE)
-    np.subtract(others, ways, out=others, where=there)
-    np.abs(others, out=others)
-    np.divide(others, ways, out=others, where=there)
-    np.minimum(others, 1, out=others)
-    np.subtract(1, others, out=others)
-    return np.column_stack([np.sum(others, axis=1, where=there), there.sum(axis=1)])
+def _compare_paths(paths: Floats, other_paths: Floats) -> Floats:
+    """(s, 2) for each source the sum of similarities and the number of paths (RULE 4)."""
+    valid = np.isfinite(paths) & (paths > _SAME_POINT)
+    np.subtract(other_paths, paths, out=other_paths, where=valid)
+    np.abs(other_paths, out=other_paths)
+    np.divide(other_paths, paths, out=other_paths, where=valid)
+    np.minimum(other_paths, 1, out=other_paths)
+    np.subtract(1, other_paths, out=other_paths)
+    return np.column_stack([np.sum(other_paths, axis=1, where=valid), valid.sum(axis=1)])
 
 
 def _estimate(counts: Floats, points: int) -> PathSimilarity:
-    """The sums over all sources from those over a simple random sample of them."""
-    drawn = len(counts)
-    similar, paths = counts.sum(axis=0) * (points / drawn)
-    if drawn == points:
+    """The sums over all sources, estimated from a simple random sample of them."""
+    sampled = len(counts)
+    similar, paths = counts.sum(axis=0) * (points / sampled)
+    if sampled == points:
         return PathSimilarity(float(similar), float(paths))
-    scale = points**2 / drawn * (1 - drawn / points)
+    scale = points**2 / sampled * (1 - sampled / points)
     (a, b), (_, c) = np.cov(counts, rowvar=False) * scale
     return PathSimilarity(float(similar), float(paths), (float(a), float(b), float(c)))
 
 
 def _keep_last_of_junction(snapped: NetworkPoints, graph: RoadGraph) -> NetworkPoints:
-    """Of the places that are one junction only the last stays, as when nodes are relabelled."""
+    """Of several points at one junction only the last stays on the network."""
     at_end = (snapped.road != OFF_NETWORK) & np.isin(snapped.fraction, (0, 1))
-    held = np.flatnonzero(at_end)
-    junction = graph.edges[snapped.road[held], snapped.fraction[held].astype(np.int64)]
+    rows = np.flatnonzero(at_end)
+    junction = graph.edges[snapped.road[rows], snapped.fraction[rows].astype(np.int64)]
     _, last = np.unique(junction[::-1], return_index=True)
     road = snapped.road.copy()
-    road[np.delete(held, len(held) - 1 - last)] = OFF_NETWORK
+    road[np.delete(rows, len(rows) - 1 - last)] = OFF_NETWORK
     return NetworkPoints(road, snapped.fraction)

@@ -196,7 +196,7 @@ def align_polygons(
     )
     if len(t) and len(p) and (t_crs is None) != (p_crs is None):
         raise InputError("truth and prediction both have a CRS or neither has: one has none here")
-    extents = Extent.of(t, t_crs), Extent.of(p, p_crs)
+    extents = Extent.from_shapes(t, t_crs), Extent.from_shapes(p, p_crs)
     t, metric = to_metric(t, t_crs) if len(t) else (t, None)
     if not len(t):
         p, metric = to_metric(p, p_crs)

@@ -18,12 +18,12 @@ Ints: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """``counts[t, p]`` pixels of class t that were predicted as class p.
+    """``counts[t, p]`` (K, K) pixels of class t that were predicted as class p.
 
-    Every score is an array (K,), one value a class. A class that is neither in the truth nor in the
-    prediction has nothing to be judged by: its scores are nan, which ``np.nanmean`` leaves out.
-    Where only the denominator of one score is empty (nothing predicted: precision; nothing there:
-    recall), that score is 0, as IoU and F1 are: the class was missed or made up.
+    Each score is an array (K,), one value for each class. A class that is neither in the truth nor
+    in the prediction has the score nan, which ``np.nanmean`` leaves out. If the class is in one of
+    them only, all its scores are 0, also where the denominator is 0 (precision without predicted
+    pixels, recall without true ones).
 
     >>> part = Confusion.of([[1, 1, 0]], [[1, 0, 0]])
     >>> total = part + Confusion.of([[0, 1]], [[0, 1]])
@@ -37,7 +37,7 @@ class Confusion:
 
     @classmethod
     def zero(cls, num_classes: int = 2) -> "Confusion":
-        """No pixels yet: the start of a sum."""
+        """No pixels: the start of a sum."""
         return cls(np.zeros((num_classes, num_classes), np.int64))
 
     @classmethod
@@ -49,15 +49,16 @@ class Confusion:
         num_classes: int = 2,
         valid: ArrayLike | None = None,
     ) -> "Confusion":
-        """Count class numbers (or booleans) of one shape; pixels that are not ``valid`` are not.
+        """Count the pixels of two arrays of class numbers or booleans of the same shape.
 
-        Raises ``InputError`` where shapes differ or a valid pixel is of no class 0..K-1.
+        Pixels that are not ``valid`` do not count. Raises ``InputError`` for different shapes, and
+        for a valid pixel whose class is not in 0..K-1.
         """
         t, p = np.asarray(truth), np.asarray(pred)
         mask = np.ones(t.shape, bool) if valid is None else np.asarray(valid, bool)
         if not t.shape == p.shape == mask.shape:
             shapes = f"{t.shape}, {p.shape} and {mask.shape}"
-            raise InputError(f"truth, prediction and valid are of one shape, not {shapes}")
+            raise InputError(f"truth, prediction and valid must have one shape, not {shapes}")
         t, p = (_check_classes(classes[mask], num_classes) for classes in (t, p))
         counts = np.bincount(t * num_classes + p, minlength=num_classes**2)
         return cls(counts.reshape(num_classes, num_classes))
@@ -74,34 +75,34 @@ class Confusion:
         return self._over(self._actual + self._predicted - self._hit)
 
     def f1(self) -> NDArray[np.float64]:
-        """(K,) harmonic mean of precision and recall; for pixels also called Dice."""
+        """(K,) harmonic mean of precision and recall, also called Dice."""
         return 2 * self._over(self._actual + self._predicted)
 
     def precision(self) -> NDArray[np.float64]:
-        """(K,) how much of what is predicted is there."""
+        """(K,) share of the predicted pixels that are true."""
         return self._over(self._predicted)
 
     def recall(self) -> NDArray[np.float64]:
-        """(K,) how much of what is there is predicted."""
+        """(K,) share of the true pixels that are predicted."""
         return self._over(self._actual)
 
     def accuracy(self) -> float:
-        """Pixels of the right class over all pixels; nan without any."""
+        """Share of pixels with the right class; nan without pixels."""
         total = self.counts.sum()
         return float(self._hit.sum() / total) if total else math.nan
 
     def kappa(self) -> float:
-        """Accuracy above that of chance (Cohen 1960); nan where one class is all there is."""
+        """Cohen's kappa (Cohen 1960): accuracy above chance; nan if there is one class only."""
         total = float(self.counts.sum())
         by_chance = float((self._actual / max(total, 1)) @ (self._predicted / max(total, 1)))
         return (self.accuracy() - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
 
     def image_iou(self, of_class: int = 1, *, empty: float = 1.0) -> "ImageMean":
-        """The IoU of one class, to be averaged over images rather than pixels.
+        """The IoU of one class, for a mean over images instead of pixels.
 
-        The rule of the road papers: an image where neither truth nor prediction has the class
-        counts as ``empty``, 1 by default; nan leaves it out. An image without a valid pixel has
-        nothing to judge: it is left out whatever ``empty`` is.
+        As in the road papers, an image with the class in neither truth nor prediction counts as
+        ``empty``, 1 by default; nan leaves it out. An image without a valid pixel is always left
+        out.
 
         >>> parts = Confusion.of([1, 0], [1, 1]), Confusion.of([0, 0], [0, 0])
         >>> sum((part.image_iou() for part in parts), start=ImageMean()).mean
@@ -131,11 +132,11 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ImageMean:
-    """Mean of one score an image; parts add.
+    """Mean of a score over images; values of several sets add.
 
     total     sum of the scores
-    images    how many images have one
-    left_out  how many have none: they do not count in the mean
+    images    number of images with a score
+    left_out  number of images without one, which are not in the mean
 
     >>> both = ImageMean.of(0.5) + ImageMean.of(math.nan)
     >>> both.mean, both.images, both.left_out
@@ -148,7 +149,7 @@ class ImageMean:
 
     @classmethod
     def of(cls, score: float) -> "ImageMean":
-        """One image; one with a score of nan is left out."""
+        """The score of one image; nan leaves it out."""
         return cls(left_out=1) if math.isnan(score) else cls(score, 1)
 
     def __add__(self, other: "ImageMean") -> "ImageMean":
@@ -160,13 +161,15 @@ class ImageMean:
 
     @property
     def mean(self) -> float:
-        """Every image counts the same; nan without any."""
+        """The mean, where each image has the same weight; nan without images."""
         return self.total / self.images if self.images else math.nan
 
 
 def _check_classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
     if classes.dtype.kind not in "bui":
-        raise InputError(f"class numbers are wanted, not {classes.dtype}: threshold it first")
+        raise InputError(
+            f"class numbers must be integers, not {classes.dtype}: apply a threshold first"
+        )
     if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
         raise InputError(
             f"classes are 0 to {num_classes - 1}, not {classes.min()} to {classes.max()}: "
@@ -177,10 +180,10 @@ def _check_classes(classes: NDArray[Any], num_classes: int) -> NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """Things that are there and how many were found; things predicted and how many are right.
+    """Numbers of true and predicted objects, and how many of each are matched.
 
-    Things are buildings, pixels or points along roads. Parts add. A score without anything to judge
-    by is nan; ``f1`` is 0 where one side is empty.
+    Objects are buildings, pixels or points along roads. Counts of several areas add. A ratio
+    without a denominator is nan; ``f1`` is 0 if one side is empty.
 
     >>> part = DetectionCounts(truth=4, matched_truth=3, pred=2, matched_pred=2)
     >>> total = part + DetectionCounts(pred=2, matched_pred=1)
@@ -203,17 +206,17 @@ class DetectionCounts:
 
     @property
     def precision(self) -> float:
-        """How much of what is predicted is right; nan where nothing is."""
+        """Share of predicted objects that are matched; nan without any."""
         return self.matched_pred / self.pred if self.pred else math.nan
 
     @property
     def recall(self) -> float:
-        """How much of what is there was found; nan where nothing is."""
+        """Share of true objects that are matched; nan without any."""
         return self.matched_truth / self.truth if self.truth else math.nan
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both; nan where there is neither truth nor prediction."""
+        """Harmonic mean of precision and recall; nan without any objects."""
         if not self.truth and not self.pred:
             return math.nan
         if not self.matched_truth or not self.matched_pred:
@@ -223,7 +226,7 @@ class DetectionCounts:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Extent (pixels, m2) that truth and prediction share, and that of both together; parts add.
+    """Intersection and union of truth and prediction (pixels or m2); values of several areas add.
 
     >>> (Overlap(1, 2) + Overlap(2, 2)).iou
     0.75
@@ -237,34 +240,34 @@ class Overlap:
 
     @property
     def iou(self) -> float:
-        """Intersection over union; nan where there is neither truth nor prediction."""
+        """Intersection over union; nan if both are empty."""
         return self.intersection / self.union if self.union else math.nan
 
 
 def match_one_to_one(truth: Ints, pred: Ints) -> Ints:
-    """The candidate pairs (k,) taken one after the other, best first, each thing at most once.
+    """The rows of matched pairs, out of candidate pairs (k,) that are sorted best first.
 
-    A pair is taken when neither of its things is in a better one; pairs are the better the earlier
-    they come. All pairs that are the first of both their things are taken at once.
+    Greedy matching: a pair is matched if neither of its objects is in a better matched pair. All
+    pairs that are the first of both their objects are matched in one step.
 
     >>> match_one_to_one(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist()
     [0]
     >>> match_one_to_one(np.array([0, 1, 1]), np.array([0, 0, 1])).tolist()
     [0, 2]
     """
-    taken = np.zeros(len(truth), bool)
-    left = np.arange(len(truth))
-    while len(left):
-        t, p = truth[left], pred[left]
-        best = left[_is_first(t) & _is_first(p)]
-        taken[best] = True
-        left = left[~(np.isin(t, truth[best]) | np.isin(p, pred[best]))]
-    return np.flatnonzero(taken)
+    matched = np.zeros(len(truth), bool)
+    candidates = np.arange(len(truth))
+    while len(candidates):
+        t, p = truth[candidates], pred[candidates]
+        best = candidates[_is_first(t) & _is_first(p)]
+        matched[best] = True
+        candidates = candidates[~(np.isin(t, truth[best]) | np.isin(p, pred[best]))]
+    return np.flatnonzero(matched)
 
 
-def _is_first(things: Ints) -> NDArray[np.bool_]:
-    """Where a thing, counted from 0, comes for the first time."""
-    place = np.arange(len(things))
-    first = np.empty(things.max() + 1, np.int64)
-    first[things[::-1]] = place[::-1]  # of several values for one place the last stays
-    return np.asarray(first[things] == place)
+def _is_first(objects: Ints) -> NDArray[np.bool_]:
+    """(k,) whether an object number occurs for the first time."""
+    index = np.arange(len(objects))
+    first = np.empty(objects.max() + 1, np.int64)
+    first[objects[::-1]] = index[::-1]  # of several values for one index the last one stays
+    return np.asarray(first[objects] == index)

@@ -1,4 +1,4 @@
-"""Scores of masks that forgive: in patches, within a buffer, and along boundaries only."""
+"""Scores of masks in patches, within a buffer, and along boundaries."""
 
 from typing import TypeAlias, TypeVar
 
@@ -21,15 +21,16 @@ def count_patches(
     threshold: float = 0.25,
     valid: ArrayLike | None = None,
 ) -> Confusion:
-    """Count patches instead of pixels, as EPFL's road challenge does: a patch is road or not.
+    """Count patches instead of pixels, as the EPFL road challenge does.
 
-    RULE 1: an image is cut into squares of ``patch_px`` from its first pixel on; what is left at
-    the right and lower edge are smaller patches.
-    RULE 2: a patch is of class 1 where the mean of its pixels is more than ``threshold``.
-    RULE 3: pixels that are not ``valid`` have no part in the mean; a patch of them alone is none.
+    RULE 1: an image is divided into squares of ``patch_px`` from its first pixel; patches at the
+    right and the lower edge may be smaller.
+    RULE 2: a patch has the class 1 if the mean of its pixels is more than ``threshold``.
+    RULE 3: pixels that are not ``valid`` are not in the mean; a patch without valid pixels does not
+    count.
 
     ``truth`` and ``pred`` (row, col) are booleans, or shares 0..1 (grey masks divided by 255).
-    Raises ``InputError`` where shapes differ or values are not in 0..1.
+    Raises ``InputError`` for different shapes, and for values outside 0..1.
 
     >>> truth, pred = np.zeros((32, 32)), np.zeros((32, 32))
     >>> truth[:5, :16] = pred[:4, :16] = 1
@@ -37,22 +38,22 @@ def count_patches(
     [[3, 0], [1, 0]]
     """
     t, p, mask = _check_shapes(_to_shares(truth), _to_shares(pred), valid)
-    seen = _patch_sums(mask.astype(np.float64), patch_px)
-    there, found = (
-        _patch_sums(np.where(mask, share, 0), patch_px) > threshold * seen for share in (t, p)
+    valid_px = _patch_sums(mask.astype(np.float64), patch_px)
+    true_patches, pred_patches = (
+        _patch_sums(np.where(mask, share, 0), patch_px) > threshold * valid_px for share in (t, p)
     )
-    return Confusion.of(there, found, valid=seen > 0)
+    return Confusion.of(true_patches, pred_patches, valid=valid_px > 0)
 
 
 def label_patches(mask: ArrayLike, *, patch_px: int = 16, threshold: float = 0.25) -> Mask:
-    """Which patches (row, col) of a mask are of class 1, by rules 1 and 2 of ``count_patches``.
+    """Patches (row, col) of a mask, True for class 1, by rules 1 and 2 of ``count_patches``.
 
     >>> label_patches(np.eye(4), patch_px=2).tolist()
     [[True, False], [False, True]]
     """
     shares = _to_shares(mask)
-    seen = _patch_sums(np.ones(shares.shape), patch_px)
-    return np.asarray(_patch_sums(shares, patch_px) > threshold * seen)
+    valid_px = _patch_sums(np.ones(shares.shape), patch_px)
+    return np.asarray(_patch_sums(shares, patch_px) > threshold * valid_px)
 
 
 def match_pixels(
@@ -65,9 +66,9 @@ def match_pixels(
 ) -> DetectionCounts:
     """Precision and recall of pixels within a buffer (Mnih and Hinton 2010, after Wiedemann 1998).
 
-    A predicted pixel is right, and a true one found, when the centre of one of the other mask's
-    pixels is at most ``buffer_m`` away. ``pixel_size_m`` is (width, height), as ``Grid`` gives it.
-    Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` where shapes differ.
+    A pixel (row, col) of one mask is matched if the centre of a pixel of the other mask is at most
+    ``buffer_m`` away. ``pixel_size_m`` is (width, height), as in ``Grid``. Pixels that are not
+    ``valid`` are in neither mask. Raises ``InputError`` for different shapes.
 
     >>> match_pixels([[1, 0, 0, 0]], [[0, 0, 1, 1]], buffer_m=2).precision
     0.5
@@ -89,12 +90,12 @@ def mask_boundary_iou(
     within_px: int | None = None,
     valid: ArrayLike | None = None,
 ) -> Overlap:
-    """Boundary IoU of masks (Cheng et al. 2021): only pixels near a mask's own edge count.
+    """Boundary IoU of masks (row, col) (Cheng et al. 2021): only pixels near their edges count.
 
-    The boundary of a mask are its pixels at most ``within_px`` steps (sideways or diagonal) from a
-    pixel outside; outside the image all is outside. None takes 2% of the image's diagonal, as the
-    authors do. Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` where
-    shapes differ.
+    The boundary of a mask are its pixels at most ``within_px`` steps, straight or diagonal, from a
+    pixel that is not in the mask or not in the image. None is 2% of the diagonal of the image, as
+    in the paper. Pixels that are not ``valid`` are in neither mask. Raises ``InputError`` for
+    different shapes.
 
     >>> block = np.zeros((9, 9), bool)
     >>> block[1:8, 1:8] = True
@@ -114,7 +115,9 @@ def _check_shapes(
     mask = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
     if not truth.shape == pred.shape == mask.shape or truth.ndim != 2:
         shapes = f"{truth.shape}, {pred.shape} and {mask.shape}"
-        raise InputError(f"truth, prediction and valid are (row, col) of one shape, not {shapes}")
+        raise InputError(
+            f"truth, prediction and valid must be (row, col) of one shape, not {shapes}"
+        )
     return truth, pred, mask
 
 

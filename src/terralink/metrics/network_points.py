@@ -1,8 +1,8 @@
-"""Points on the roads of a graph, and the shortest ways between them.
+"""Points on the roads of a graph, and the shortest paths between them.
 
-A place is a road and the share of it that lies behind. So the graph is never cut: the way between
-two places runs over an end of each road, and only junctions need a search. Places (k,) of one graph
-are ``NetworkPoints``; the graph with what its roads cost is a ``Network``.
+A point is a road and a fraction of its length, so the graph is never cut: the path between two
+points passes an end of each road, and only junctions need a search. ``NetworkPoints`` are k points
+of one graph, a ``Network`` is a graph with the costs of its roads.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ OFF_NETWORK = -1
 
 @dataclass(frozen=True, eq=False)
 class NetworkPoints:
-    """``fraction`` (k,) of the way from the first to the last point of ``road`` (k,).
+    """Points at ``fraction`` (k,), 0..1, of the length of ``road`` (k,) from its first point.
 
-    A road of ``OFF_NETWORK`` is a place that the graph does not have: no way leads there.
+    The road ``OFF_NETWORK`` means that the graph has no such point: no path leads to it.
     """
 
     road: Ints
@@ -40,7 +40,7 @@ class NetworkPoints:
         return NetworkPoints(self.road[at], self.fraction[at])
 
     def xy(self, graph: RoadGraph) -> Floats:
-        """(k, 2) coordinates; every place is somewhere."""
+        """(k, 2) coordinates; no point may be off the network."""
         points = shapely.line_interpolate_point(
             graph.lines[self.road], self.fraction, normalized=True
         )
@@ -48,20 +48,20 @@ class NetworkPoints:
 
 
 def junction_points(graph: RoadGraph) -> NetworkPoints:
-    """Each junction that has a road, once, in the order in which the roads meet them."""
+    """Each junction that has a road, once, in the order of the roads."""
     _, slot = np.unique(graph.edges.ravel(), return_index=True)
     slot.sort()
     return NetworkPoints(slot // 2, (slot % 2).astype(np.float64))
 
 
 def points_along(graph: RoadGraph, count: Ints) -> NetworkPoints:
-    """``count`` (m,) places inside each road, which cut it into equal parts.
+    """``count`` (m,) points inside each road, which divide it into equal parts.
 
     >>> from shapely import LineString
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(0, 0), (0, 9)])
     >>> graph = RoadGraph.from_lines(lines, None)
-    >>> places = points_along(graph, np.array([2, 1]))
-    >>> places.road.tolist(), places.fraction.round(2).tolist()
+    >>> points = points_along(graph, np.array([2, 1]))
+    >>> points.road.tolist(), points.fraction.round(2).tolist()
     ([0, 0, 1], [0.33, 0.67, 0.5])
     """
     road = np.repeat(np.arange(len(graph)), count)
@@ -69,30 +69,35 @@ def points_along(graph: RoadGraph, count: Ints) -> NetworkPoints:
     return NetworkPoints(road, number / (count[road] + 1))
 
 
-def concat_points(*places: NetworkPoints) -> NetworkPoints:
-    """All places in one row."""
+def concat_points(*points: NetworkPoints) -> NetworkPoints:
+    """All points, in their order."""
     return NetworkPoints(
-        np.concatenate([part.road for part in places]),
-        np.concatenate([part.fraction for part in places]),
+        np.concatenate([part.road for part in points]),
+        np.concatenate([part.fraction for part in points]),
     )
 
 
 def snap_points(graph: RoadGraph, xy: Floats, *, within_m: float) -> NetworkPoints:
-    """For each point (k, 2) the nearest place of the graph, ``OFF_NETWORK`` if none is so near."""
+    """The nearest point of the graph for each of ``xy`` (k, 2).
+
+    It is ``OFF_NETWORK`` where the graph is more than ``within_m`` away.
+    """
     points = shapely.points(xy)
     road = np.full(len(xy), OFF_NETWORK)
-    share = np.zeros(len(xy))
-    index, found = shapely.STRtree(graph.lines).query_nearest(
+    fraction = np.zeros(len(xy))
+    index, nearest = shapely.STRtree(graph.lines).query_nearest(
         points, max_distance=within_m, all_matches=False
     )
-    road[index] = found
-    share[index] = shapely.line_locate_point(graph.lines[found], points[index], normalized=True)
-    return NetworkPoints(road, share)
+    road[index] = nearest
+    fraction[index] = shapely.line_locate_point(
+        graph.lines[nearest], points[index], normalized=True
+    )
+    return NetworkPoints(road, fraction)
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A graph and the ``cost`` (m,) of each of its roads, more than nothing; both ways are one.
+    """A graph and the ``cost`` (m,) of its roads, which is positive and the same both ways.
 
     >>> from shapely import LineString
     >>> lines = LineString([(0, 0), (9, 0)]), LineString([(9, 0), (9, 9)])
@@ -106,21 +111,21 @@ class Network:
     cost: Floats
 
     def shortest_paths(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
-        """(s, t) the cost of the shortest way from each source to each target, inf without one."""
+        """(s, t) the cost of the shortest path from each source to each target, inf without one."""
         if not len(self.graph):
             return np.full((len(sources), len(targets)), np.inf)
-        ways = self._paths(_on_network(sources), _on_network(targets))
-        ways[sources.road == OFF_NETWORK] = np.inf
-        ways[:, targets.road == OFF_NETWORK] = np.inf
-        return ways
+        paths = self._paths(_on_network(sources), _on_network(targets))
+        paths[sources.road == OFF_NETWORK] = np.inf
+        paths[:, targets.road == OFF_NETWORK] = np.inf
+        return paths
 
     def paths_to_junctions(self, sources: NetworkPoints, *, up_to: float = np.inf) -> Floats:
         """(s, n) the cost from each source to each junction, inf where it is more than ``up_to``.
 
-        Every source is somewhere.
+        No source may be off the network.
         """
         ends, costs = self._to_ends(sources)
-        for end in (0, 1):  # who stands at a junction need not go to the other end first
+        for end in (0, 1):  # from a junction, no search from the other end
             ends[costs[:, end] == 0] = ends[costs[:, end] == 0, end, None]
         starts, row = np.unique(ends, return_inverse=True)
         between = np.atleast_2d(dijkstra(self._links, indices=starts, limit=up_to))
@@ -130,21 +135,21 @@ class Network:
 
     def _paths(self, sources: NetworkPoints, targets: NetworkPoints) -> Floats:
         to_junctions = self.paths_to_junctions(sources)
-        ways = _by_nearer_end(to_junctions, *self._to_ends(targets))
+        paths = _by_nearer_end(to_junctions, *self._to_ends(targets))
         row, col = _same_road(sources.road, targets.road)
         step = np.abs(sources.fraction[row] - targets.fraction[col]) * self.cost[sources.road[row]]
-        ways[row, col] = np.minimum(ways[row, col], step)
-        return ways
+        paths[row, col] = np.minimum(paths[row, col], step)
+        return paths
 
-    def _to_ends(self, places: NetworkPoints) -> tuple[Ints, Floats]:
-        """(k, 2) the junctions at both ends of the places' roads, and the cost to reach them."""
-        cost = self.cost[places.road]
-        behind = places.fraction * cost
-        return self.graph.edges[places.road], np.column_stack([behind, cost - behind])
+    def _to_ends(self, points: NetworkPoints) -> tuple[Ints, Floats]:
+        """(k, 2) the junctions at both ends of the points' roads, and the costs to reach them."""
+        cost = self.cost[points.road]
+        to_first = points.fraction * cost
+        return self.graph.edges[points.road], np.column_stack([to_first, cost - to_first])
 
     @cached_property
     def _links(self) -> csr_array:
-        """(n, n) the cheapest road between each two junctions; loops lead nowhere else."""
+        """(n, n) the cheapest road between two junctions; loops are left out."""
         u, v = np.concatenate([self.graph.edges, self.graph.edges[:, ::-1]]).T
         cost = np.concatenate([self.cost, self.cost])
         order = np.lexsort((cost, v, u))
@@ -155,10 +160,10 @@ class Network:
         return csr_array((cost[first], (u[first], v[first])), shape=(size, size))
 
 
-def _on_network(places: NetworkPoints) -> NetworkPoints:
-    """The same places, with the begin of the first road in place of those that are nowhere."""
-    there = places.road != OFF_NETWORK
-    return NetworkPoints(np.where(there, places.road, 0), np.where(there, places.fraction, 0.0))
+def _on_network(points: NetworkPoints) -> NetworkPoints:
+    """The same points, where those off the network are replaced by the start of road 0."""
+    valid = points.road != OFF_NETWORK
+    return NetworkPoints(np.where(valid, points.road, 0), np.where(valid, points.fraction, 0.0))
 
 
 def _by_nearer_end(to_junctions: Floats, ends: Ints, costs: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Road scores on graphs, in metres: centre lines within a distance, and connected pieces."""
+"""Road scores on graphs, in metres: centre lines within a distance, and connected components."""
 
 import math
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from terralink.vector.projection import Extent, check_overlap
 
 @dataclass(frozen=True)
 class CentrelineMatch:
-    """Metres of centre lines, and how many of them lie near the other graph's (relaxed scores).
+    """Metres of centre lines, and how many of them are near those of the other graph.
 
-    Parts add. A score without anything to judge by is nan; ``f1`` is 0 where one side is empty.
+    Values of several areas add. A ratio without a denominator is nan; ``f1`` is 0 if one of the
+    graphs is empty.
 
     >>> part = CentrelineMatch(truth_m=100, truth_near_m=50, pred_m=60, pred_near_m=60)
     >>> total = part + CentrelineMatch(truth_m=100, truth_near_m=100, pred_m=140, pred_near_m=90)
@@ -39,17 +40,17 @@ class CentrelineMatch:
 
     @property
     def precision(self) -> float:
-        """How much of the predicted length is near a true road; nan where none is predicted."""
+        """Share of the predicted length near a true road; nan without predicted roads."""
         return self.pred_near_m / self.pred_m if self.pred_m else float("nan")
 
     @property
     def recall(self) -> float:
-        """How much of the true length is near a predicted road; nan where there is none."""
+        """Share of the true length near a predicted road; nan without true roads."""
         return self.truth_near_m / self.truth_m if self.truth_m else float("nan")
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both; nan where there is neither truth nor prediction."""
+        """Harmonic mean of precision and recall; nan if both graphs are empty."""
         if not self.truth_m and not self.pred_m:
             return float("nan")
         if not self.truth_near_m or not self.pred_near_m:
@@ -60,15 +61,16 @@ class CentrelineMatch:
 def match_centrelines(
     truth: RoadGraph, pred: RoadGraph, *, within_m: float = 4.0, allow_disjoint: bool = False
 ) -> CentrelineMatch:
-    """Precision and recall of centre lines within a distance (relaxed as by Wiedemann 1998).
+    """Precision and recall of centre lines within a distance (Wiedemann 1998, "relaxed" scores).
 
-    The length of ``pred`` that lies within ``within_m`` of ``truth``, and the reverse; lines are
-    matched by nearness alone, whatever their direction. Graphs of two CRS are compared in that of
-    ``truth``. An empty graph matches nothing and is no error.
+    Counts the length of ``pred`` within ``within_m`` of ``truth``, and the reverse. The direction
+    of lines does not matter. ``pred`` is projected to the CRS of ``truth``. An empty graph matches
+    nothing and is not an error.
 
-    Raises ``InputError`` when both graphs have roads but their extents do not overlap, and when
-    only one of them has a CRS: such a zero would tell of the files, not of the roads. Of a chip
-    with one road found in the wrong corner the extents ``allow_disjoint``.
+    Raises ``InputError`` if both graphs have roads but their extents do not overlap, and if only
+    one of them has a CRS: a zero would be a property of the files, not of the roads.
+    ``allow_disjoint`` permits it, for example for a chip with one road that was found in the wrong
+    corner.
     """
     pred = align_graphs(truth, pred, within_m, allow_disjoint=allow_disjoint)
     return CentrelineMatch(
@@ -84,37 +86,39 @@ def align_graphs(
 ) -> RoadGraph:
     """The prediction in the CRS of the truth; an empty graph can be compared with any other.
 
-    Raises ``InputError`` when both have roads but their extents are more than ``within_m`` apart,
-    unless they may be, and when only one of them has a CRS.
+    Raises ``InputError`` if both have roads but their extents are more than ``within_m`` apart,
+    unless ``allow_disjoint``, and if only one of them has a CRS.
     """
     if not (len(truth) and len(pred)):
         return pred
-    brought = _to_crs_of(truth, pred)
+    projected = _to_crs_of(truth, pred)
     if not allow_disjoint:
-        there, here = (Extent.of(side.lines, side.crs) for side in (truth, pred))
-        check_overlap(there, here, within_m)
-    return brought
+        truth_extent, pred_extent = (
+            Extent.from_shapes(side.lines, side.crs) for side in (truth, pred)
+        )
+        check_overlap(truth_extent, pred_extent, within_m)
+    return projected
 
 
 def _to_crs_of(truth: RoadGraph, pred: RoadGraph) -> RoadGraph:
     if truth.crs == pred.crs:
         return pred
     if truth.crs is None or pred.crs is None:
-        raise InputError("truth and prediction both have a CRS or neither has: one has none here")
+        raise InputError("one of truth and prediction has no CRS; give both a CRS, or neither")
     return pred.to_crs(truth.crs)
 
 
 def _measure_near(lines: RoadGraph, to: RoadGraph, within_m: float) -> float:
-    """Length of ``lines`` within a distance of ``to``, each line against what is near it only."""
+    """Length of ``lines`` within a distance of ``to``; only near lines are compared."""
     line, near = shapely.STRtree(to.lines).query(
         lines.lines, predicate="dwithin", distance=within_m
     )
     if not len(line):
         return 0.0
-    around = shapely.buffer(to.lines, within_m, quad_segs=16)
+    buffers = shapely.buffer(to.lines, within_m, quad_segs=16)
     zones = np.array(
         [
-            shapely.union_all(around[ids])
+            shapely.union_all(buffers[ids])
             for ids in np.split(near, np.flatnonzero(np.diff(line)) + 1)
         ]
     )
@@ -124,7 +128,7 @@ def _measure_near(lines: RoadGraph, to: RoadGraph, within_m: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """``length_m`` (k,) of the pieces that hang together, longest first; parts of places add.
+    """``length_m`` (k,) of the connected components, longest first; values of several areas add.
 
     >>> both = Components(np.array([60.0, 20.0])) + Components(np.array([20.0]))
     >>> both.count, both.mean_m, both.largest_share, both.typical_m
@@ -135,7 +139,7 @@ class Components:
 
     @classmethod
     def zero(cls) -> "Components":
-        """No roads yet: the start of a sum."""
+        """No components: the start of a sum."""
         return cls(np.empty(0))
 
     def __add__(self, other: "Components") -> "Components":
@@ -143,34 +147,34 @@ class Components:
 
     @property
     def count(self) -> int:
-        """How many pieces there are."""
+        """The number of components."""
         return len(self.length_m)
 
     @property
     def mean_m(self) -> float:
-        """Mean length of a piece; nan without any."""
+        """Mean length of a component; nan without any."""
         return float(self.length_m.mean()) if self.count else math.nan
 
     @property
     def typical_m(self) -> float:
-        """Length of the piece that a metre of road drawn at random is in; nan without any."""
+        """Length of the component of a metre of road drawn at random; nan without any."""
         total = self.length_m.sum()
         return float((self.length_m**2).sum() / total) if total else math.nan
 
     @property
     def largest_share(self) -> float:
-        """How much of all length is in the longest piece; nan without any."""
+        """Share of the longest component in the total length; nan without any."""
         return float(self.length_m[0] / self.length_m.sum()) if self.count else math.nan
 
 
 def measure_connectivity(graph: RoadGraph) -> Components:
-    """The pieces of a graph: roads that share a junction hang together.
+    """The connected components of a graph: roads that share a junction are connected.
 
     >>> from shapely import LineString
-    >>> ways = [[(0, 0), (9, 0)], [(9, 0), (9, 9)], [(5, 5), (5, 9)]]
-    >>> measure_connectivity(RoadGraph.from_lines(map(LineString, ways), None)).length_m.tolist()
+    >>> lines = [[(0, 0), (9, 0)], [(9, 0), (9, 9)], [(5, 5), (5, 9)]]
+    >>> measure_connectivity(RoadGraph.from_lines(map(LineString, lines), None)).length_m.tolist()
     [18.0, 4.0]
     """
-    piece = graph.components()[graph.edges[:, 0]]
-    length_m = np.bincount(piece, weights=graph.length_m).astype(np.float64)
+    component = graph.components()[graph.edges[:, 0]]
+    length_m = np.bincount(component, weights=graph.length_m).astype(np.float64)
     return Components(-np.sort(-length_m[length_m > 0]))

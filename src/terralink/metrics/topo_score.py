@@ -1,8 +1,8 @@
-"""TOPO: how alike two road graphs are around places drawn at random (Biagioni and Eriksson 2012).
+"""TOPO: similarity of two road graphs around random start points (Biagioni and Eriksson 2012).
 
-From a start, marbles are dropped along the predicted roads and holes dug along the true ones, at
-each multiple of an interval of way. Marbles that fall into holes are what both graphs have: where
-roads are near but do not connect, one of the two does not get there.
+From each start, points are placed along the roads at equal intervals of path length: "holes" on the
+true graph and "marbles" on the predicted one. A marble near a hole is matched. Roads that are near
+but not connected are reached from a start in one of the graphs only, so their points do not match.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from terralink.metrics.roads import align_graphs
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-# Ways from starts to roads worked on at once: 32 MB for each of a handful of arrays.
-_WAYS = 4_000_000
+# Paths from starts to roads in one block: 32 MB for each of a few arrays.
+_BLOCK_PATHS = 4_000_000
 
 
 def topo(
@@ -36,46 +36,47 @@ def topo(
     seed: int = 0,
     allow_disjoint: bool = False,
 ) -> DetectionCounts:
-    """Holes of the true graph that are filled, and marbles of the predicted one that fall into one.
+    """Count matched holes of the true graph and matched marbles of the predicted one.
 
-    RULE 1: ``starts`` are drawn with ``seed`` along the true roads, each metre as likely; the
-    prediction is entered at its nearest place within ``hole_m``.
-    RULE 2: a point lies half an ``interval_m`` of shortest way from the start, and at each interval
-    on, up to ``radius_m``; roads lead both ways.
-    RULE 3: a marble and a hole of one start at most ``hole_m`` apart match, the nearest pairs first
-    and each at most once.
-    RULE 4: where the prediction cannot be entered all holes stay empty.
+    RULE 1: ``starts`` points are drawn with ``seed`` along the true roads, with equal probability
+    for each metre. The start on the prediction is its nearest point within ``hole_m``.
+    RULE 2: the first point lies half of ``interval_m`` along the shortest path from the start, the
+    next ones each ``interval_m`` further, up to ``radius_m``. Roads can be used in both directions.
+    RULE 3: a marble and a hole of the same start match if they are at most ``hole_m`` apart. The
+    nearest pairs are matched first, each point once.
+    RULE 4: where the prediction has no start, all holes are missed.
 
-    Only what is reached from the truth is judged, as in the paper: a road made up where nothing is
-    near is not seen. Without true roads starts are drawn along the predicted ones. Counts of areas
-    add. Raises ``InputError`` as ``match_centrelines`` does, and for numbers that are not positive.
+    As in the paper, only the surroundings of true roads are compared: a false road far from all of
+    them does not count. Without true roads, starts are drawn along predicted ones. Counts of
+    several areas add. Raises ``InputError`` as ``match_centrelines`` does, and for lengths that are
+    not positive.
     """
     for name, number in {"radius_m": radius_m, "interval_m": interval_m, "hole_m": hole_m}.items():
         if not number > 0:
-            raise InputError(f"{name} is more than 0, not {number}")
+            raise InputError(f"{name} must be more than 0, not {number}")
     pred = align_graphs(truth, pred, hole_m, allow_disjoint=allow_disjoint)
     origin = truth if len(truth) else pred
     if not len(origin):
         return DetectionCounts()
-    drawn = _draw_starts(origin, starts, seed)
-    xy = drawn.xy(origin)
+    start_points = _draw_starts(origin, starts, seed)
+    xy = start_points.xy(origin)
     holes, marbles = (
-        _Points.around(
+        _Points.from_starts(
             graph,
-            drawn if graph is origin else snap_points(graph, xy, within_m=hole_m),
+            start_points if graph is origin else snap_points(graph, xy, within_m=hole_m),
             interval_m=interval_m,
             radius_m=radius_m,
         )
         for graph in (truth, pred)
     )
-    matched = len(_match_points(holes, marbles, hole_m))
+    matches = len(_match_points(holes, marbles, hole_m))
     return DetectionCounts(
-        truth=len(holes.xy), matched_truth=matched, pred=len(marbles.xy), matched_pred=matched
+        truth=len(holes.xy), matched_truth=matches, pred=len(marbles.xy), matched_pred=matches
     )
 
 
 def _draw_starts(graph: RoadGraph, starts: int, seed: int) -> NetworkPoints:
-    """Places at random, each metre of road as likely as any other."""
+    """Random points, with equal probability for each metre of road."""
     rng = np.random.default_rng(seed)
     road = rng.choice(len(graph), starts, p=graph.length_m / graph.length_m.sum())
     return NetworkPoints(road, rng.random(starts))
@@ -83,20 +84,20 @@ def _draw_starts(graph: RoadGraph, starts: int, seed: int) -> NetworkPoints:
 
 @dataclass(frozen=True, eq=False)
 class _Points:
-    """Holes or marbles ``xy`` (k, 2), and the number of the ``start`` (k,) that they belong to."""
+    """Holes or marbles ``xy`` (k, 2), and the number of their ``start`` (k,)."""
 
     start: Ints
     xy: Floats
 
     @classmethod
-    def around(
+    def from_starts(
         cls, graph: RoadGraph, starts: NetworkPoints, *, interval_m: float, radius_m: float
     ) -> "_Points":
-        here = np.flatnonzero(starts.road != OFF_NETWORK)
-        block = max(1, _WAYS // max(len(graph), 1))
+        valid = np.flatnonzero(starts.road != OFF_NETWORK)
+        block = max(1, _BLOCK_PATHS // max(len(graph), 1))
         parts = [
-            _Intervals.around(graph, starts[some], radius_m).points(some, interval_m, radius_m)
-            for some in np.split(here, np.arange(block, len(here), block))
+            _Intervals.from_starts(graph, starts[rows], radius_m).points(rows, interval_m, radius_m)
+            for rows in np.split(valid, np.arange(block, len(valid), block))
         ]
         start, road, at_m = (np.concatenate(column) for column in zip(*parts, strict=True))
         return cls(start, NetworkPoints(road, at_m / graph.length_m[road]).xy(graph))
@@ -104,10 +105,10 @@ class _Points:
 
 @dataclass(frozen=True, eq=False)
 class _Intervals:
-    """Stretches of road (k,), from ``begin_m`` to ``end_m`` along ``road``, near a ``start``.
+    """Parts of roads (k,), from ``begin_m`` to ``end_m`` along ``road``, near a ``start``.
 
-    ``to_begin_m`` and ``to_end_m`` are the shortest ways from the start to both ends: inside, the
-    shortest way comes from the one or the other, and both meet in between.
+    ``to_begin_m`` and ``to_end_m`` are the lengths of the shortest paths from the start to both
+    ends. Inside a part, shortest paths come from either end, and meet at some point.
     """
 
     start: Ints
@@ -118,11 +119,11 @@ class _Intervals:
     to_end_m: Floats
 
     @classmethod
-    def around(cls, graph: RoadGraph, starts: NetworkPoints, radius_m: float) -> "_Intervals":
-        """All roads near each start; the road that it is on in two stretches, before and after."""
+    def from_starts(cls, graph: RoadGraph, starts: NetworkPoints, radius_m: float) -> "_Intervals":
+        """All roads near each start; the road of the start itself is two parts."""
         number = np.arange(len(starts))
-        ways = Network(graph, graph.length_m).paths_to_junctions(starts, up_to=radius_m)
-        to_first, to_last = ways[:, graph.edges[:, 0]], ways[:, graph.edges[:, 1]]
+        paths_m = Network(graph, graph.length_m).paths_to_junctions(starts, up_to=radius_m)
+        to_first, to_last = paths_m[:, graph.edges[:, 0]], paths_m[:, graph.edges[:, 1]]
         near = np.minimum(to_first, to_last) < radius_m
         near[number, starts.road] = False
         start, road = np.nonzero(near)
@@ -139,18 +140,18 @@ class _Intervals:
         )
 
     def points(self, starts: Ints, interval_m: float, radius_m: float) -> tuple[Ints, Ints, Floats]:
-        """(start, road, metres along it) of all points, from both ends up to where ways meet."""
+        """(start, road, metres along it) of all points, from both ends to where the paths meet."""
         length = self.end_m - self.begin_m
-        ahead = self._reach(self.to_begin_m, self.to_end_m, length)
-        i, from_begin = _place_points(self.to_begin_m, ahead, interval_m, radius_m)
-        j, from_end = _place_points(self.to_end_m, length - ahead, interval_m, radius_m)
-        stretch = np.concatenate([i, j])
+        from_begin_m = self._reach(self.to_begin_m, self.to_end_m, length)
+        i, from_begin = _place_points(self.to_begin_m, from_begin_m, interval_m, radius_m)
+        j, from_end = _place_points(self.to_end_m, length - from_begin_m, interval_m, radius_m)
+        part = np.concatenate([i, j])
         at_m = np.concatenate([self.begin_m[i] + from_begin, self.end_m[j] - from_end])
-        return starts[self.start[stretch]], self.road[stretch], at_m
+        return starts[self.start[part]], self.road[part], at_m
 
     @staticmethod
     def _reach(to_begin: Floats, to_end: Floats, length: Floats) -> Floats:
-        """How far into a stretch the way by its begin is shortest; an end out of reach is inf."""
+        """(k,) up to which metre the path from the begin is the shortest; inf is out of reach."""
         both = np.isfinite(to_begin) & np.isfinite(to_end)
         meet = np.where(np.isfinite(to_begin), length, 0.0)
         meet[both] = (to_end[both] - to_begin[both] + length[both]) / 2
@@ -160,18 +161,20 @@ class _Intervals:
 def _place_points(
     before_m: Floats, reach_m: Floats, interval_m: float, radius_m: float
 ) -> tuple[Ints, Floats]:
-    """(stretch, metres into it) of points on stretches that begin ``before_m`` from a start."""
+    """(part, metres into it) of points on parts that begin ``before_m`` from a start."""
     before_m = np.where(np.isfinite(before_m), before_m, radius_m)
     until_m = np.minimum(before_m + reach_m, radius_m)
-    first, stop = (np.ceil(way / interval_m - 0.5).astype(np.int64) for way in (before_m, until_m))
+    first, stop = (
+        np.ceil(length_m / interval_m - 0.5).astype(np.int64) for length_m in (before_m, until_m)
+    )
     count = np.maximum(stop - first, 0)
-    stretch = np.repeat(np.arange(len(count)), count)
-    number = np.arange(len(stretch)) - np.repeat(np.cumsum(count) - count, count) + first[stretch]
-    return stretch, (number + 0.5) * interval_m - before_m[stretch]
+    part = np.repeat(np.arange(len(count)), count)
+    number = np.arange(len(part)) - np.repeat(np.cumsum(count) - count, count) + first[part]
+    return part, (number + 0.5) * interval_m - before_m[part]
 
 
 def _match_points(holes: _Points, marbles: _Points, hole_m: float) -> Ints:
-    """Pairs of one start: it is a floor of its own, too far from the next to fall through."""
+    """Matched pairs of the same start; a third coordinate keeps different starts apart."""
     if not len(holes.xy) or not len(marbles.xy):
         return np.empty(0, np.int64)
     trees = (

@@ -178,7 +178,7 @@ def buildings(
     """
     old, now, crs = align_polygons(reference, given, allow_disjoint=True)
     if not allow_disjoint:
-        check_overlap(Extent.of(now, crs), Extent.of(old, crs), names=_NAMES)
+        check_overlap(Extent.from_shapes(now, crs), Extent.from_shapes(old, crs), names=_NAMES)
     pairs = pair_buildings(old, now, iou)
     is_new, is_gone = pairs.pred_group < 0, pairs.truth_group < 0
     groups = Groups(
@@ -231,7 +231,7 @@ def _comparable(
     """The reference in the CRS of the map."""
     brought = align_graphs(given, reference, within_m, allow_disjoint=True)
     if not allow_disjoint:
-        here, there = (Extent.of(side.lines, side.crs) for side in (given, reference))
+        here, there = (Extent.from_shapes(side.lines, side.crs) for side in (given, reference))
         check_overlap(here, there, within_m, names=_NAMES)
     return brought
 

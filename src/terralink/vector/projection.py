@@ -1,4 +1,4 @@
-"""Shapes brought from one CRS to another, into metres, and the extents of maps."""
+"""Geometries projected from one CRS to another, and the extents of maps."""
 
 import math
 from dataclasses import dataclass
@@ -15,11 +15,15 @@ from terralink.raster.grid import WGS84, Grid
 Lines = NDArray[np.object_]
 Floats = NDArray[np.float64]
 
-_STEPS = 16  # sides are cut so often before they are bent into another CRS
+_STEPS = 16  # segments of a side, since it may be a curve in another CRS
 
 
 def to_metric(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
-    """The lines in the metric CRS of their centre, and that CRS; no lines have no centre."""
+    """Geometries (m,) in the metric CRS of their centre, and that CRS.
+
+    Without a CRS, and without geometries, they are returned as they are. Raises ``GraphError`` for
+    coordinates outside ``crs``.
+    """
     if crs is None or shapely.is_empty(lines).all():
         return lines, crs
     _check_degrees(lines, crs)
@@ -27,9 +31,9 @@ def to_metric(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
     metric = _metric_crs(lines, crs)
     if metric != crs and crs.is_projected:  # such as Web Mercator, which ends at 180 degrees
         lonlat = reproject(lines, crs, WGS84)
-        onward = unwrap_longitudes(lonlat, WGS84)
-        if onward is not lonlat:
-            lines, crs, metric = onward, WGS84, _metric_crs(onward, WGS84)
+        unwrapped = unwrap_longitudes(lonlat, WGS84)
+        if unwrapped is not lonlat:
+            lines, crs, metric = unwrapped, WGS84, _metric_crs(unwrapped, WGS84)
     result = reproject(lines, crs, metric)
     if not np.isfinite(shapely.get_coordinates(result)).all():
         raise GraphError(f"coordinates are not of {crs.to_string()}: give the right crs")
@@ -37,7 +41,7 @@ def to_metric(lines: Lines, crs: CRS | None) -> tuple[Lines, CRS | None]:
 
 
 def _metric_crs(lines: Lines, crs: CRS) -> CRS:
-    """The CRS to measure in at the middle of the lines."""
+    """The metric CRS at the centre of the lines."""
     left, bottom, right, top = shapely.total_bounds(lines)
     corner = Affine.translation((left + right - 1) / 2, (bottom + top - 1) / 2)
     metric = Grid((1, 1), corner, crs).metric_crs
@@ -46,10 +50,10 @@ def _metric_crs(lines: Lines, crs: CRS) -> CRS:
 
 
 def unwrap_longitudes(shapes: Lines, crs: CRS | None) -> Lines:
-    """The shapes, counted on past 180 degrees where they lie on both sides of it, as Fiji does.
+    """Shapes on both sides of 180 degrees (Fiji) with longitudes that continue beyond 180.
 
-    They do where they reach less than half around the world that way, and more the other. Equal
-    points stay equal, and one at -180 degrees becomes the one at 180 that it is.
+    Shapes lie on both sides if their extent is less than half of the Earth that way and more than
+    half the other way. Equal points stay equal; -180 degrees become 180.
     """
     if crs is None or not crs.is_geographic:
         return shapes
@@ -57,15 +61,15 @@ def unwrap_longitudes(shapes: Lines, crs: CRS | None) -> Lines:
     if not len(xy):
         return shapes
     turn = round(2 * math.pi / crs.axis_info[0].unit_conversion_factor, 6)  # 360, or 400 gon
-    onward = np.where(xy[:, 0] < 0, xy[:, 0] + turn, xy[:, 0])
-    if not np.ptp(onward) < turn / 2 < np.ptp(xy[:, 0]):
+    unwrapped = np.where(xy[:, 0] < 0, xy[:, 0] + turn, xy[:, 0])
+    if not np.ptp(unwrapped) < turn / 2 < np.ptp(xy[:, 0]):
         return shapes
-    xy[:, 0] = onward
+    xy[:, 0] = unwrapped
     return np.asarray(shapely.set_coordinates(shapes.copy(), xy), dtype=object)
 
 
 def reproject(lines: Lines, crs: CRS, to: CRS) -> Lines:
-    """Geometries brought from ``crs`` to ``to``; equal points stay equal."""
+    """Geometries projected from ``crs`` to ``to``; equal points stay equal."""
     if crs == to:
         return lines
     xy = reproject_points(shapely.get_coordinates(lines), crs, to)
@@ -73,9 +77,9 @@ def reproject(lines: Lines, crs: CRS, to: CRS) -> Lines:
 
 
 def reproject_points(points: Floats, crs: CRS, to: CRS) -> Floats:
-    """(k, 2) points from ``crs`` to ``to``."""
-    there = Transformer.from_crs(crs, to, always_xy=True)
-    return np.column_stack(there.transform(*points.T))
+    """(k, 2) points projected from ``crs`` to ``to``."""
+    transformer = Transformer.from_crs(crs, to, always_xy=True)
+    return np.column_stack(transformer.transform(*points.T))
 
 
 def _check_degrees(lines: Lines, crs: CRS) -> None:
@@ -85,13 +89,13 @@ def _check_degrees(lines: Lines, crs: CRS) -> None:
     if not (-360 <= left <= right <= 360 and -90 <= bottom <= top <= 90):
         raise GraphError(
             f"coordinates {left, bottom} to {right, top} are not degrees of {crs.to_string()}; "
-            "give the crs they are in (GeoJSON that names none is longitude and latitude)"
+            "give their crs (GeoJSON without one is longitude and latitude)"
         )
 
 
 @dataclass(frozen=True)
 class Extent:
-    """The box (left, bottom, right, top) around what is there, in units of ``crs``.
+    """The box (left, bottom, right, top) around shapes, in units of ``crs``.
 
     >>> print(Extent((600000.0, 4000000.0, 600400.0, 4000100.0), CRS.from_epsg(32611)))
     (600000, 4000000, 600400, 4000100) of EPSG:32611
@@ -101,12 +105,12 @@ class Extent:
     crs: CRS | None
 
     @classmethod
-    def of(cls, shapes: NDArray[np.object_], crs: CRS | None) -> "Extent | None":
-        """Around ``shapes`` (k,), None where there are none."""
-        if shapely.is_empty(shapes).all():  # of none, too
+    def from_shapes(cls, shapes: NDArray[np.object_], crs: CRS | None) -> "Extent | None":
+        """The extent of ``shapes`` (k,); None where all are missing or empty."""
+        if shapely.is_empty(shapes).all():  # true without shapes, too
             return None
-        placed = unwrap_longitudes(shapes, crs)
-        left, bottom, right, top = (float(side) for side in shapely.total_bounds(placed))
+        unwrapped = unwrap_longitudes(shapes, crs)
+        left, bottom, right, top = (float(side) for side in shapely.total_bounds(unwrapped))
         return None if np.isnan(left) else cls((left, bottom, right, top), crs)
 
     def __str__(self) -> str:
@@ -118,14 +122,14 @@ class Extent:
         return f"({sides}) of {':'.join(authority) if authority else self.crs.name}"
 
     def is_disjoint(self, other: "Extent", within_m: float) -> bool:
-        """Whether the other one is further away than ``within_m``; both have a CRS or neither."""
-        here, metric = to_metric(self._outline(), self.crs)
-        there = other._outline()
+        """Whether ``other`` is more than ``within_m`` away; both have a CRS, or neither has."""
+        outline, metric = to_metric(self._outline(), self.crs)
+        other_outline = other._outline()
         if metric is not None and other.crs is not None:
-            there = reproject(there, other.crs, metric)
-        sides = shapely.bounds(np.concatenate([here, there]))
+            other_outline = reproject(other_outline, other.crs, metric)
+        sides = shapely.bounds(np.concatenate([outline, other_outline]))
         if not np.isfinite(sides).all():
-            return True  # a place that the CRS of the one does not have
+            return True  # the other extent lies outside the CRS of this one
         return not shapely.dwithin(*shapely.box(*sides.T), within_m)
 
     def _outline(self) -> NDArray[np.object_]:
@@ -144,7 +148,7 @@ def check_overlap(
     *,
     names: tuple[str, str] = ("truth", "prediction"),
 ) -> None:
-    """Raise ``InputError`` where both are somewhere, further apart than ``within_m``."""
+    """Raise ``InputError`` for extents more than ``within_m`` apart; None overlaps with any."""
     if truth and pred and truth.is_disjoint(pred, within_m):
         raise InputError(disjoint_message(truth, pred, names=names))
 
@@ -152,7 +156,7 @@ def check_overlap(
 def disjoint_message(
     truth: Extent, pred: Extent, *, names: tuple[str, str] = ("truth", "prediction")
 ) -> str:
-    """The line about two places that are apart."""
+    """The error text for two extents that do not overlap."""
     return (
         f"{names[0]} and {names[1]} do not overlap: {names[0]} is at {truth}, {names[1]} at {pred};"
         " are they of the same place, in the CRS that they say?"
