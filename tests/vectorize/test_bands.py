@@ -20,7 +20,7 @@ from terralink.vectorize import (
     trace_buildings,
     trace_roads,
 )
-from terralink.vectorize.bands import PixelValues, ProbabilityReader, scaled
+from terralink.vectorize.bands import PixelValues, ProbabilityReader, assign_scale
 
 # Each type with what marks a pixel in its masks.
 MASKS = [
@@ -45,7 +45,7 @@ def late(dtype: DTypeLike, mark: float) -> NDArray[Any]:
 
 
 def as_bytes(array: NDArray[Any], scale: float | None = None) -> NDArray[np.uint8]:
-    return ProbabilityReader(0.5).read(scaled(raster(array, scale)))
+    return ProbabilityReader(0.5).read(assign_scale(raster(array, scale)))
 
 
 @pytest.mark.parametrize(("dtype", "mark"), MASKS)
@@ -169,5 +169,5 @@ def test_many_values_are_not_counted_and_few_are() -> None:
     assert values.distinct is None
     values = PixelValues()
     values.add(np.array([[0.5, np.nan, -3]]))
-    assert (values.distinct, values.least, values.most) == ({0.5, -3}, -3, 0.5)
+    assert (values.distinct, values.lowest, values.highest) == ({0.5, -3}, -3, 0.5)
     assert str(values) == "the values -3, 0.5"

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.vectorize import Kernels, refine_with_crf
-from terralink.vectorize.refine import lattice
+from terralink.vectorize.refine import build_lattice_filter
 
 Floats = NDArray[np.float64]
-KERNELS = Kernels(near_px=1.5, near_weight=2, reach_px=8, colours=25, like_weight=4)
+KERNELS = Kernels(
+    smooth_px=1.5, smooth_weight=2, bilateral_px=8, bilateral_colour=25, bilateral_weight=4
+)
 
 
 def raster(array: NDArray[np.generic]) -> Raster:
@@ -28,10 +30,13 @@ def exact(features: Floats) -> Floats:
 def naive(prob: Floats, image: NDArray[np.uint8], kernels: Kernels, rounds: int) -> Floats:
     """The paper's equations as they stand, all pairs of pixels, symmetrically normalised."""
     place = np.indices(prob.shape[1:]).reshape(2, -1).T
-    colour = image.reshape(len(image), -1).T / kernels.colours
+    colour = image.reshape(len(image), -1).T / kernels.bilateral_colour
     both = (
-        (kernels.near_weight, exact(place / kernels.near_px)),
-        (kernels.like_weight, exact(np.concatenate([place / kernels.reach_px, colour], axis=1))),
+        (kernels.smooth_weight, exact(place / kernels.smooth_px)),
+        (
+            kernels.bilateral_weight,
+            exact(np.concatenate([place / kernels.bilateral_px, colour], axis=1)),
+        ),
     )
     unary = np.log(prob.reshape(len(prob), -1))
     belief = np.exp(unary) / np.exp(unary).sum(axis=0)
@@ -62,8 +67,8 @@ def test_the_lattice_filters_as_the_sum_over_all_pairs(dimensions: int) -> None:
     points = rng.uniform(0, 3, (500, dimensions)) * np.sqrt(2 / dimensions)
     values = rng.random((2, 500))
     kernel = exact(points)
-    filtered, summed = lattice(points)(values), values @ kernel
-    ones = lattice(points)(np.ones((1, 1)))
+    filtered, summed = build_lattice_filter(points)(values), values @ kernel
+    ones = build_lattice_filter(points)(np.ones((1, 1)))
     np.testing.assert_allclose(filtered, summed, rtol=0.35)
     np.testing.assert_allclose(filtered / ones, summed / kernel.sum(axis=0), atol=0.06)
 

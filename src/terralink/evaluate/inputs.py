@@ -28,7 +28,7 @@ from terralink.raster.scene import read_rows
 from terralink.raster.source import Source, open_source
 from terralink.vector.osm import read_buildings
 from terralink.vector.projection import Extent
-from terralink.vectorize.bands import PixelValues, scale_of
+from terralink.vectorize.bands import PixelValues, find_scale
 
 Mask = NDArray[np.bool_]
 Found = TypeVar("Found", RoadGraph, Buildings)
@@ -206,7 +206,7 @@ def _least_value(source: Source, threshold: float) -> float:
     A threshold below 1 is a probability, and the raster is read as ``vectorize`` reads it; from 1
     on it is a level of bytes. A mask of 0 and 1 is one of 0 and 255 by another name.
     """
-    values = PixelValues() if source.scale else PixelValues.of(read_rows(source))
+    values = PixelValues() if source.scale else PixelValues.from_rasters(read_rows(source))
     whole = source.dtype.kind in "iu"
     if threshold >= 1:
         is_unit_mask = whole and values.distinct is not None and values.distinct <= {0.0, 1.0}
@@ -216,7 +216,7 @@ def _least_value(source: Source, threshold: float) -> float:
             else threshold
         )
     try:
-        full = 1 / (source.scale or scale_of(values, threshold=threshold))
+        full = 1 / (source.scale or find_scale(values, threshold=threshold))
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
     return min_positive_value(threshold, full) if whole else threshold * full * (1 - 1e-9)

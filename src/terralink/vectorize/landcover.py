@@ -2,9 +2,9 @@
 
     classes -> regions -> slivers merged -> polygons that share their points -> simplified together
 
-A region is what hangs together by sides of pixels. All is done on one raster in memory; a sliver
-is a region smaller than the least area, and goes to the neighbour with the longest shared edge.
-Probabilities become classes as they come: a byte a pixel, however many bands there are.
+A region is a set of pixels of one class, connected by their sides. A sliver is a region smaller
+than the minimum area; it is merged into the neighbour with the longest shared edge. The classes of
+the whole scene are in memory, a byte a pixel, whatever the number of bands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from skimage.measure import label
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
-from terralink.vectorize.bands import Bands, ProbabilityReader
+from terralink.vectorize.bands import ProbabilityReader, RowTracker
 from terralink.vectorize.labels import polygonize
 from terralink.vectorize.options import LandcoverOptions
 
@@ -32,22 +32,22 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
-_NO_CLASS = 255  # of a pixel that no polygon is to have
-_ROWS = 64  # become classes at a time
+_NO_CLASS = 255  # the value of a pixel that is in no polygon
+_CHUNK_ROWS = 64  # rows that are classified at a time
 
 
 class LandcoverTracer:
-    """Finds land cover in class probabilities that come in bands of whole rows.
+    """Traces land cover through a scene whose rows of class probabilities arrive top to bottom.
 
         tracer = LandcoverTracer(classes=model.metadata.classes)
-        for band in inference.predict_bands(model, scene):
-            tracer.add(band)
+        for rows in inference.predict_bands(model, scene):
+            tracer.add(rows)
         table = tracer.finish()
 
-    ``classes`` are the names of the bands, in their order; None where they have none.
+    ``classes`` are the names of the bands, in order; None if they have no names.
 
-    The class of a pixel is the band of the largest probability, counted from 0. One band alone is
-    class 1, and what is not of it is in no polygon.
+    The class of a pixel is the number of the band with the largest probability, from 0. A single
+    band is class 1, and the other pixels are in no polygon.
     """
 
     def __init__(
@@ -58,65 +58,65 @@ class LandcoverTracer:
     ) -> None:
         threshold, min_probability = options.effective_threshold, options.min_probability
         if min_probability is not None and not 0 <= min_probability <= 1:
-            raise InputError(f"the least probability is 0 to 1, not {min_probability}")
+            raise InputError(f"min_probability must be 0 to 1, not {min_probability}")
         self._names = None if classes is None else list(classes)
-        one_band = max(threshold, min_probability or 0)
-        self._least, self._one_least = (
+        alone = max(threshold, min_probability or 0)
+        self._min_value, self._min_value_alone = (
             min_positive_value(min_probability or 0),
-            min_positive_value(one_band),
+            min_positive_value(alone),
         )
         self._options = options
-        self._reader = ProbabilityReader(min_probability or threshold, one_band)
-        self._bands: Bands | None = None
+        self._reader = ProbabilityReader(min_probability or threshold, alone)
+        self._rows: RowTracker | None = None
         self._classes: list[NDArray[np.uint8]] = []
         self._count = 0  # bands of probabilities
 
-    def add(self, band: Raster) -> None:
-        """Take the next rows. Raises ``InputError`` when they do not follow those before."""
-        array = band.array[None] if band.array.ndim == 2 else band.array
+    def add(self, rows: Raster) -> None:
+        """Add the next rows; raises ``InputError`` when they do not follow the ones before."""
+        array = rows.array[None] if rows.array.ndim == 2 else rows.array
         names = self._names or [""] * len(array)
         if len(array) != len(names) or len(array) >= _NO_CLASS:
             raise InputError(
-                f"a band for each of {len(names)} classes is wanted, not {len(array)} bands"
+                f"expected a band for each of {len(names)} classes, not {len(array)} bands"
             )
-        if self._bands is None:
-            self._bands, self._count = Bands(band.grid), len(array)
-        self._bands.follow(band.grid)
-        for start in range(0, band.grid.height, _ROWS):
-            rows = replace(band, array=array).rows(start, start + _ROWS)
-            self._classes.append(self._largest(rows))
+        if self._rows is None:
+            self._rows, self._count = RowTracker(rows.grid), len(array)
+        self._rows.append(rows.grid)
+        rows = replace(rows, array=array)
+        for start in range(0, rows.grid.height, _CHUNK_ROWS):
+            self._classes.append(self._classify(rows.rows(start, start + _CHUNK_ROWS)))
 
     def finish(self) -> "gpd.GeoDataFrame":
-        """The coverage of all rows that came in."""
-        if self._bands is None:
-            raise InputError("land cover of nothing: no bands of probabilities came")
+        """The coverage of all rows."""
+        if self._rows is None:
+            raise InputError("no rows of probabilities were added, so there is no land cover")
         self._reader.check()
-        found = np.concatenate(self._classes)
+        classes = np.concatenate(self._classes)
         self._classes.clear()
-        raster = Raster(found, self._bands.grid, found != _NO_CLASS)
+        raster = Raster(classes, self._rows.grid, classes != _NO_CLASS)
         table = trace_landcover(raster, self._options)
         if self._count == 1:
             table = table[table["class"] == 1].reset_index(drop=True)
         first = 1 if self._count == 1 else 0
         return add_class_names(table, dict(enumerate(self._names or (), start=first)))
 
-    def _largest(self, band: Raster) -> NDArray[np.uint8]:
-        """The class of each pixel; the largest is looked for before bytes make some alike."""
-        probs, array = self._reader.read(band), band.array
-        known = np.ones(band.grid.shape, bool) if band.valid is None else band.valid
+    def _classify(self, rows: Raster) -> NDArray[np.uint8]:
+        """The class of each pixel, from the original values: as bytes, two might become equal."""
+        probs, array = self._reader.read(rows), rows.array
+        known = np.ones(rows.grid.shape, bool) if rows.valid is None else rows.valid
         if array.dtype.kind == "f":
             known = known & ~np.isnan(array).all(axis=0)
             array = np.where(np.isnan(array), -np.inf, array)
         if len(probs) == 1:
-            found = (probs[0] >= self._one_least).astype(np.uint8)
+            classes = (probs[0] >= self._min_value_alone).astype(np.uint8)
         else:
-            found = array.argmax(axis=0).astype(np.uint8)
-            known = known & (probs.max(axis=0) >= self._least)
-        return np.where(known, found, np.uint8(_NO_CLASS))
+            classes = array.argmax(axis=0).astype(np.uint8)
+            known = known & (probs.max(axis=0) >= self._min_value)
+        return np.where(known, classes, np.uint8(_NO_CLASS))
 
 
 def add_class_names(table: "gpd.GeoDataFrame", names: Mapping[int, str]) -> "gpd.GeoDataFrame":
-    """The table with a column ``name``, where classes have names."""
+    """The table with a column ``name``, if classes have names."""
     if names:
         values = [names.get(number, "") for number in table["class"].tolist()]
         table.insert(1, "name", np.array(values, dtype=object))
@@ -128,34 +128,35 @@ def trace_landcover(
 ) -> "gpd.GeoDataFrame":
     """The polygons of a raster of classes (integers, (row, col)), a coverage.
 
-    Of the options its areas and simplification count; small regions without a neighbour stay.
+    Of the options, ``min_area_m2`` and ``simplify_m`` are used. Small regions without a neighbour
+    stay.
 
     The table has ``class`` and ``area_m2`` (on the map, in the grid's metric CRS). Pixels that are
     not valid, or not a number, are in no polygon.
 
     Raises ``InputError`` for several bands, or for classes that are not whole numbers.
     """
-    whole, known = _classes(classes)
-    levels, number = np.unique(whole, return_inverse=True)
+    whole, known = _read_classes(classes)
+    values, number = np.unique(whole, return_inverse=True)
     number = np.where(known, number.reshape(whole.shape) + 1, 0)
-    labels, number = _merged(number, classes.grid, options.min_area_m2)
+    labels, number = _merge_slivers(number, classes.grid, options.min_area_m2)
     polygons, numbers = polygonize(labels)
     class_of = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
-    class_of[labels] = np.append(0, levels)[number]
-    placed = shapely.transform(
+    class_of[labels] = np.append(0, values)[number]
+    projected = shapely.transform(
         polygons, lambda xy: np.column_stack(classes.grid.metric_xy(xy[:, 0], xy[:, 1]))
     )
-    return _table(_simplified(placed, options.simplify_m), class_of[numbers], classes.grid)
+    return _build_table(_simplify(projected, options.simplify_m), class_of[numbers], classes.grid)
 
 
-def _classes(raster: Raster) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _read_classes(raster: Raster) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The classes as integers, and where they are known."""
     array = raster.array
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
     if array.ndim != 2:
         raise InputError(
-            f"one band of classes is wanted, not an array of {array.shape}; "
+            f"expected one band of classes, not an array of {array.shape}; "
             "LandcoverTracer takes bands of probabilities"
         )
     known = np.isfinite(array)
@@ -164,73 +165,77 @@ def _classes(raster: Raster) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     filled = np.where(known, array, 0)
     whole = filled.astype(np.int64)
     if (whole != filled).any():
-        raise InputError("classes are whole numbers; for probabilities, take the argmax first")
+        raise InputError("classes are whole numbers; for probabilities use LandcoverTracer")
     return whole, known
 
 
-def _merged(number: Ints, grid: Grid, min_area_m2: float) -> tuple[Labels, Ints]:
-    """Regions and classes (0: none) when slivers have gone to their neighbours."""
+def _merge_slivers(number: Ints, grid: Grid, min_area_m2: float) -> tuple[Labels, Ints]:
+    """Regions and classes (0: none) after slivers were merged into their neighbours."""
     across, down = grid.pixel_size_m
     while True:
-        pieces = label(number, connectivity=1, background=0)  # type: ignore[no-untyped-call]
-        labels = np.asarray(pieces, np.int32)
+        regions = label(number, connectivity=1, background=0)  # type: ignore[no-untyped-call]
+        labels = np.asarray(regions, np.int32)
         area_m2: Floats = np.bincount(labels.ravel()).astype(float) * (across * down)
         area_m2[0] = np.inf
-        joins = _joins(labels, area_m2, min_area_m2, across, down)
-        if not len(joins):
+        merges = _choose_neighbours(labels, area_m2, min_area_m2, across, down)
+        if not len(merges):
             return labels, number
-        number = _recoloured(number, labels, joins, area_m2)
+        number = _reclassify(number, labels, merges, area_m2)
 
 
-def _joins(labels: Labels, area_m2: Floats, least_m2: float, across: float, down: float) -> Ints:
-    """(k, 2) slivers, each with the neighbour to go to: that with the longest shared edge."""
-    pair, length_m = _shared(labels, across, down)
-    small = area_m2[pair[:, 0]] < least_m2
+def _choose_neighbours(
+    labels: Labels, area_m2: Floats, min_area_m2: float, across: float, down: float
+) -> Ints:
+    """(k, 2) slivers, each with the neighbour that has the longest shared edge."""
+    pair, length_m = _measure_shared_edges(labels, across, down)
+    small = area_m2[pair[:, 0]] < min_area_m2
     pair, length_m = pair[small], length_m[small]
-    # of edges as long as each other the one with the larger neighbour
+    # of edges of the same length, the one with the larger neighbour
     order = np.lexsort((pair[:, 1], -area_m2[pair[:, 1]], -length_m, pair[:, 0]))
     _, longest = np.unique(pair[order, 0], return_index=True)
     return np.asarray(pair[order[longest]])
 
 
-def _shared(labels: Labels, across: float, down: float) -> tuple[Ints, Floats]:
-    """Pairs of regions that share an edge, both ways, and how long it is."""
+def _measure_shared_edges(labels: Labels, across: float, down: float) -> tuple[Ints, Floats]:
+    """Pairs of regions that share an edge, in both orders, and the length of the edge."""
     count = int(labels.max(initial=0)) + 1
     keys, lengths = [], []
     for one, other, length_m in (
         (labels[:-1], labels[1:], across),
         (labels[:, :-1], labels[:, 1:], down),
     ):
-        meet = (one != other) & (one > 0) & (other > 0)
-        a, b = one[meet].astype(np.int64), other[meet].astype(np.int64)
+        touches = (one != other) & (one > 0) & (other > 0)
+        a, b = one[touches].astype(np.int64), other[touches].astype(np.int64)
         keys += [a * count + b, b * count + a]
         lengths += [np.full(len(a), length_m)] * 2
-    key, of_pair = np.unique(np.concatenate(keys), return_inverse=True)
-    total: Floats = np.bincount(of_pair, np.concatenate(lengths), len(key)).astype(float)
+    key, pair = np.unique(np.concatenate(keys), return_inverse=True)
+    total: Floats = np.bincount(pair, np.concatenate(lengths), len(key)).astype(float)
     return np.column_stack(np.divmod(key, count)), total
 
 
-def _recoloured(number: Ints, labels: Labels, joins: Ints, area_m2: Floats) -> Ints:
-    """Regions that join take the class of the largest among them."""
+def _reclassify(number: Ints, labels: Labels, merges: Ints, area_m2: Floats) -> Ints:
+    """Regions that are merged take the class of the largest among them."""
     count = len(area_m2)
-    links = coo_array((np.ones(len(joins)), joins.T), shape=(count, count))
+    links = coo_array((np.ones(len(merges)), merges.T), shape=(count, count))
     _, group = connected_components(links, directed=False)
     order = np.lexsort((np.arange(count), -area_m2, group))
     _, first = np.unique(group[order], return_index=True)
     class_of = np.zeros(count, np.int64)
-    class_of[labels] = number  # all pixels of a region are of one class
+    class_of[labels] = number  # all pixels of a region have one class
     return np.asarray(class_of[order[first]][group][labels])
 
 
-def _simplified(polygons: NDArray[np.object_], simplify_m: float) -> NDArray[np.object_]:
-    """Simplified as a coverage; as they are where that would spoil it."""
+def _simplify(polygons: NDArray[np.object_], simplify_m: float) -> NDArray[np.object_]:
+    """Polygons simplified as a coverage; unchanged if one would become invalid."""
     if not simplify_m or not len(polygons):
         return polygons
     simple = np.asarray(shapely.coverage_simplify(polygons, simplify_m), dtype=object)
     return simple if shapely.is_valid(simple).all() else polygons
 
 
-def _table(polygons: NDArray[np.object_], classes: NDArray[Any], grid: Grid) -> "gpd.GeoDataFrame":
+def _build_table(
+    polygons: NDArray[np.object_], classes: NDArray[Any], grid: Grid
+) -> "gpd.GeoDataFrame":
     import geopandas as gpd
 
     columns = {"class": classes, "area_m2": shapely.area(polygons)}

@@ -1,7 +1,7 @@
 """Any kind of map from rows of probabilities: traced, written and read in one way.
 
-A new kind of map is a tracer, a line in each of the functions here, and a name in ``map_kind``.
-Files are GeoPackages with their QGIS style, GeoJSON, or GeoParquet.
+A new kind of map needs a tracer, its options, a line in the functions here, and a name in
+``map_kind``. Files are GeoPackages with their QGIS style, GeoJSON, or GeoParquet.
 """
 
 import os
@@ -41,11 +41,11 @@ Map: TypeAlias = Union[RoadGraph, "gpd.GeoDataFrame"]
 
 
 class MapTracer:
-    """Makes the kind of map that the options are of, from bands of rows, top to bottom.
+    """Traces the kind of map that the options are for; rows arrive from top to bottom.
 
-    ``classes`` name the bands of probabilities: of them those that show what is wanted are taken.
-    None takes them as they are. ``source`` is what an error calls the model or file that they are
-    of. Raises ``InputError`` where the classes do not show what is wanted.
+    ``classes`` are the names of the bands of probabilities; the bands that the map needs are used,
+    or all of them if it is None. ``source`` names the model or file in error messages. Raises
+    ``InputError`` if the map needs a class that is not there.
     """
 
     def __init__(
@@ -56,23 +56,23 @@ class MapTracer:
         source: str = "the raster",
     ) -> None:
         self.kind = options.kind
-        self._taken = None if classes is None else class_bands(self.kind, classes, source=source)
-        self._tracer = _tracer(options, classes)
+        self._bands = None if classes is None else class_bands(self.kind, classes, source=source)
+        self._tracer: Any = _make_tracer(options, classes)
 
-    def add(self, band: Raster) -> None:
-        """Take the next rows. Raises ``InputError`` when they do not follow those before."""
-        several = band.array.ndim == 3 and len(band.array) > 1
-        if self._taken is not None and several and self.kind is not MapKind.LANDCOVER:
-            parts = [band.array[bands].max(axis=0) for bands in self._taken]
-            band = replace(band, array=np.stack(parts))
-        self._tracer.add(band)
+    def add(self, rows: Raster) -> None:
+        """Add the next rows; raises ``InputError`` when they do not follow the ones before."""
+        has_bands = rows.array.ndim == 3 and len(rows.array) > 1
+        if self._bands is not None and has_bands and self.kind is not MapKind.LANDCOVER:
+            parts = [rows.array[bands].max(axis=0) for bands in self._bands]
+            rows = replace(rows, array=np.stack(parts))
+        self._tracer.add(rows)
 
     def finish(self) -> Map:
-        """The map of all rows that came in."""
+        """The map of all rows."""
         return self._tracer.finish()
 
 
-def _tracer(options: MapOptions, classes: Sequence[str] | None) -> Any:
+def _make_tracer(options: MapOptions, classes: Sequence[str] | None) -> Any:
     match options:
         case RoadOptions():
             return RoadTracer(options)
@@ -82,18 +82,18 @@ def _tracer(options: MapOptions, classes: Sequence[str] | None) -> Any:
             return LandcoverTracer(options, classes=classes)
 
 
-def write_map(path: str | os.PathLike[str], found: Map, kind: MapKind) -> None:
+def write_map(path: str | os.PathLike[str], result: Map, kind: MapKind) -> None:
     """Write a map with the style of its kind; raises ``InputError`` and ``OutputError``."""
-    if isinstance(found, RoadGraph):
-        found.to_file(path)
+    if isinstance(result, RoadGraph):
+        result.to_file(path)
     elif kind is MapKind.BUILDINGS:
-        write_buildings(path, found)
+        write_buildings(path, result)
     else:
-        write_landcover(path, found)
+        write_landcover(path, result)
 
 
 def read_map(path: str | os.PathLike[str], kind: MapKind) -> Map:
-    """Read back what ``write_map`` wrote as a GeoPackage."""
+    """Read a GeoPackage of ``write_map``."""
     if kind is MapKind.ROADS:
         return RoadGraph.from_file(path)
     import geopandas as gpd
@@ -101,9 +101,9 @@ def read_map(path: str | os.PathLike[str], kind: MapKind) -> Map:
     return gpd.read_file(path, layer=kind.value)
 
 
-_ROOF, _WALL = "#d9b79a", "#8a5a3c"
-# Light, and told apart by every kind of eye (Paul Tol's light scheme); classes have no names here.
-_CLASSES = (
+_BUILDING_FILL, _BUILDING_LINE = "#d9b79a", "#8a5a3c"
+# Paul Tol's light scheme, which colour-blind people can distinguish too
+_CLASS_COLOURS = (
     "#dddddd", "#eedd88", "#bbcc33", "#77aadd", "#44bb99", "#ee8866", "#ffaabb", "#99ddff",
     "#aaaa00",
 )  # fmt: skip
@@ -111,23 +111,25 @@ _CLASSES = (
 
 def write_buildings(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
     """Write a table of ``trace_buildings`` as the layer ``buildings``; raises ``InputError``."""
-    _write(path, table, "buildings", styles.fill_style(_ROOF, _WALL))
+    _write_table(path, table, "buildings", styles.fill_style(_BUILDING_FILL, _BUILDING_LINE))
 
 
 def write_landcover(path: str | os.PathLike[str], table: "gpd.GeoDataFrame") -> None:
     """Write a table of ``trace_landcover`` as the layer ``landcover``; raises ``InputError``.
 
-    Classes have a colour each, the same one in every file, and their names in the legend.
+    Each class has a colour, the same in every file, and its name in the legend.
     """
     classes = np.unique(table["class"]).tolist()
-    colours = {number: _CLASSES[number % len(_CLASSES)] for number in classes}
+    colours = {number: _CLASS_COLOURS[number % len(_CLASS_COLOURS)] for number in classes}
     names = (
         dict(zip(table["class"].tolist(), table["name"], strict=True)) if "name" in table else {}
     )
-    _write(path, table, "landcover", styles.category_style("class", colours, names))
+    _write_table(path, table, "landcover", styles.category_style("class", colours, names))
 
 
-def _write(path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, qml: str) -> None:
+def _write_table(
+    path: str | os.PathLike[str], table: "gpd.GeoDataFrame", name: str, qml: str
+) -> None:
     suffix = Path(path).suffix.lower()
     columns = {key: table[key].to_numpy() for key in table.columns if key != "geometry"}
     layer = Layer(name, "Polygon", np.asarray(table.geometry, dtype=object), columns)

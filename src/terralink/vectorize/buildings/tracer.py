@@ -18,7 +18,7 @@ from scipy import ndimage
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
-from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
+from terralink.vectorize.bands import ProbabilityReader, RowTracker, assign_scale
 from terralink.vectorize.buildings.edges import measure_blur_px
 from terralink.vectorize.buildings.select_shape import select_shapes
 from terralink.vectorize.labels import (
@@ -46,7 +46,7 @@ def trace_buildings(
 ) -> "gpd.GeoDataFrame":
     """The buildings of a raster of probabilities; see ``BuildingTracer``."""
     tracer = BuildingTracer(options)
-    prob = scaled(prob, threshold=options.effective_threshold)
+    prob = assign_scale(prob, threshold=options.effective_threshold)
     for start in range(0, max(prob.grid.height, 1), _STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + _STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -78,7 +78,7 @@ class BuildingTracer:
         self._min_value = min_positive_value(threshold)
         self._reader = ProbabilityReader(threshold)
         self._options = options
-        self._rows: Bands | None = None
+        self._rows: RowTracker | None = None
         self._instances: list[_Instances] = []
 
     def add(self, rows: Raster) -> None:
@@ -89,11 +89,11 @@ class BuildingTracer:
                 f"expected one band of probabilities, or two (building, border), not {len(array)}"
             )
         if self._rows is None:
-            self._rows, self._pending = Bands(rows.grid), _PendingRows.empty(rows.grid.width)
+            self._rows, self._pending = RowTracker(rows.grid), _PendingRows.empty(rows.grid.width)
             # the size of the first row, so that the result does not depend on the rows at a time
             across, down = rows.grid.window(0, 0, (1, rows.grid.width)).pixel_size_m
             self._speck_px = _SPECK * self._options.min_area_m2 / (across * down)
-        self._rows.follow(rows.grid)
+        self._rows.append(rows.grid)
         prob = self._reader.read(replace(rows, array=array))
         building, border = prob[0], prob[-1] if len(prob) == 2 else np.zeros_like(prob[0])
         kind = np.where(

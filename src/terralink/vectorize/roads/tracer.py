@@ -28,7 +28,7 @@ from terralink.graph.polylines import Bools, Floats, Lines, Polylines, map_chunk
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import min_positive_value
-from terralink.vectorize.bands import Bands, ProbabilityReader, scaled
+from terralink.vectorize.bands import ProbabilityReader, RowTracker, assign_scale
 from terralink.vectorize.options import RoadOptions
 from terralink.vectorize.roads.ends import (
     UNKNOWN_GAPS,
@@ -74,7 +74,7 @@ _CHUNK_ROADS = 2048  # roads smoothed at a time: a line temporarily has a point 
 def trace_roads(prob: Raster, options: RoadOptions = RoadOptions()) -> RoadGraph:
     """The road graph of a raster of probabilities; see ``RoadTracer``."""
     tracer = RoadTracer(options)
-    prob = scaled(prob, threshold=options.effective_weak_threshold)
+    prob = assign_scale(prob, threshold=options.effective_weak_threshold)
     for start in range(0, max(prob.grid.height, 1), STRIP_ROWS):
         tracer.add(prob.rows(start, min(start + STRIP_ROWS, prob.grid.height)))
     return tracer.finish()
@@ -108,7 +108,7 @@ class RoadTracer:
             )
         if self._scene is None:
             self._scene = _SceneState(rows.grid, weak_threshold=self._weak)
-        self._scene.rows.follow(rows.grid)
+        self._scene.rows.append(rows.grid)
         for start in range(0, rows.grid.height, _CHUNK_ROWS):
             self._scene.add(self._reader.read(rows.rows(start, start + _CHUNK_ROWS)))
 
@@ -138,7 +138,7 @@ class _SceneState:
     """What is stored of the rows so far: the ones of no strip yet, and the chains of the others."""
 
     def __init__(self, first_rows: Grid, *, weak_threshold: float) -> None:
-        self.rows = Bands(first_rows)
+        self.rows = RowTracker(first_rows)
         top_row = first_rows.window(0, 0, (1, first_rows.width))  # the same whatever the rows
         self.subthreshold = SubthresholdStore(
             threshold=weak_threshold * 255, pixel_m=max(top_row.pixel_size_m)
