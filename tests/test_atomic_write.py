@@ -15,7 +15,13 @@ import rasterio
 from affine import Affine
 
 from terralink import atomic_write
-from terralink.atomic_write import draft_folder, gdal_name, plain_path, sidecars, write_atomically
+from terralink.atomic_write import (
+    draft_folder,
+    gdal_name,
+    list_sidecars,
+    plain_path,
+    write_atomically,
+)
 from terralink.errors import InputError, OutputError
 from terralink.raster import Grid, RasterWriter, read_raster
 
@@ -393,7 +399,7 @@ def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
 
 
 def test_the_files_that_gdal_may_write_beside_a_raster_are_known() -> None:
-    names = {path.name for path in sidecars("a/x.tif")}
+    names = {path.name for path in list_sidecars("a/x.tif")}
     assert {"x.tif.aux.xml", "x.tif.msk", "x.tif.ovr", "x.tif.msk.ovr", "x.tfw"} <= names
 
 

@@ -1,12 +1,13 @@
-"""Results are written in a folder of their own and moved to their name when they are whole.
+"""Results are written in a hidden folder and moved to their name when they are complete.
 
     maps/.town.gpkg.3f2a91c0.draft1/result.gpkg  ->  maps/town.gpkg
 
-RULE 1: a draft belongs to a process as long as that holds a lock on it; what a killed one left goes
-when the same result is written again. RULE 2: a link stays a link, and its target is replaced.
-RULE 3: files that count as a part of the result (``sidecars``) never outlive it. RULE 4: a database
-that is there is not swapped but rewritten through SQLite, which knows who else has it open.
-RULE 5: what names a file that is there means that file, whatever characters it has.
+RULE 1: a draft folder belongs to a process as long as that holds a lock on it; the folder of a
+killed process is removed when the same result is written again. RULE 2: a link stays a link, and
+its target is replaced. RULE 3: files that count as a part of a result (``list_sidecars``) are
+removed with it. RULE 4: an existing database is not replaced but rewritten through SQLite, which
+knows which programs have it open. RULE 5: the name of an existing file means that file, whatever
+its characters.
 """
 
 import errno
@@ -28,34 +29,45 @@ from terralink.errors import InputError, OutputError
 if sys.platform != "win32":
     import fcntl
 
-# What every result says of itself, as its form allows: so a later run knows what it may replace
+# Every result has this mark where its format allows one: a later run may replace marked files.
 MARK = "written by terralink"
 
 _SQLITE = b"SQLite format 3\0"
-_OF_SQLITE = ("-wal", "-shm", "-journal")
-_PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt")
-# One dataset of several files, which readers find by their common stem
-_OF_SEVERAL_FILES = (".shp", ".shx", ".dbf", ".tab", ".mif", ".mid")
-# Nothing in here means anything to GDAL, to rasterio's and pyogrio's addresses, or to SQLite
+_SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")
+_PICTURES = (
+    ".tif",
+    ".tiff",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jp2",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".vrt",
+)
+# Formats of several files, which readers find by their common stem
+_MULTI_FILE_SUFFIXES = (".shp", ".shx", ".dbf", ".tab", ".mif", ".mid")
+# Characters without a meaning to GDAL, to addresses of rasterio and pyogrio, and to SQLite
 _PLAIN = re.compile(r"[\w /.,+=@()~-]*")
-# What is no file of this machine: an address, GDAL's virtual files, a part of a data set
+# Names that are not local files: addresses, virtual files of GDAL, subdatasets
 _NO_FILE = re.compile(r"/vsi|[A-Za-z][\w+.-]*:", re.ASCII)
-_DRAFTS = 8  # of one result, that are looked for: as many processes may have written it at once
+_MAX_DRAFTS = 8  # stale folders to look for: so many processes may have written at once
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _NO_LOCKS = -1
-_WAIT_S = 20.0  # for another program to end what it writes to a database
+_WAIT_S = 20.0  # for another program to finish writing to a database
 
 
 @contextmanager
 def write_atomically(path: str | os.PathLike[str], *, option: str = "--out") -> Iterator[Path]:
-    """Yield a path to write to; it becomes ``path`` when the block ends well, else it is gone.
+    """Yield a path to write to; without an error in the block it becomes ``path``.
 
-    Neither an error, a full disk nor Ctrl-C leaves half a file, and an older ``path`` stays as it
-    was until the new one is whole. The path that is yielded keeps the suffix (drivers choose by
-    it), has only plain characters, and does not exist yet; it may become a file or a folder, and
-    what else is written beside it goes in the end.
+    Neither an error, a full disk nor Ctrl-C leaves an incomplete file, and an older ``path`` is not
+    changed until the new one is complete. The yielded path has the same suffix (drivers need it)
+    and only plain characters, and does not exist yet. It may become a file or a folder. Other files
+    that are written beside it are removed at the end.
 
-    Raises ``OutputError`` when the folder, which the user named with ``option``, cannot be written,
+    Raises ``OutputError`` when the folder, which the user gave with ``option``, cannot be written,
     the disk is full, or another program is writing to the file.
     """
     final = Path(os.path.realpath(path))
@@ -68,43 +80,43 @@ def write_atomically(path: str | os.PathLike[str], *, option: str = "--out") -> 
             yield part
             _publish(part, final)
     except OSError as error:
-        raise _told(Path(path), error, option) from error
+        raise _os_error(Path(path), error, option) from error
 
 
 def remove_stale(path: str | os.PathLike[str]) -> None:
-    """Remove what killed processes left of a result; the drafts of living ones stay.
+    """Remove the drafts of a result that killed processes left, but not those of running ones.
 
     >>> remove_stale("nowhere/map.gpkg")
     """
     final = Path(os.path.realpath(path))
-    for number in range(1, _DRAFTS + 1):
+    for number in range(1, _MAX_DRAFTS + 1):
         folder = draft_folder(final, number)
-        lock = _locked(folder) if folder.is_dir() else None
+        lock = _lock(folder) if folder.is_dir() else None
         if lock is not None and lock != _NO_LOCKS:
             rmtree(folder, ignore_errors=True)
             os.close(lock)
 
 
-def sidecars(path: str | os.PathLike[str]) -> list[Path]:
-    """The names beside a file that GDAL and SQLite read as if they were a part of it.
+def list_sidecars(path: str | os.PathLike[str]) -> list[Path]:
+    """The names beside a file that GDAL and SQLite read as parts of it.
 
-    >>> [each.name for each in sidecars("map.gpkg")][-3:]
+    >>> [each.name for each in list_sidecars("map.gpkg")][-3:]
     ['map.gpkg-wal', 'map.gpkg-shm', 'map.gpkg-journal']
     """
     main = Path(path)
     inner = ("", ".msk", ".ovr", ".msk.ovr", ".ovr.msk")
     outer = ("", ".aux.xml", ".aux")
-    found = [Path(f"{main}{one}{other}") for one in inner for other in outer if one or other]
+    found = [Path(f"{main}{first}{last}") for first in inner for last in outer if first or last]
     suffix = main.suffix.lower()
     if suffix in _PICTURES:
         found += [main.with_suffix(world) for world in _world_suffixes(main)]
     if suffix in (".gpkg", ".sqlite", ".db"):
-        found += [Path(f"{main}{ending}") for ending in _OF_SQLITE]
+        found += [Path(f"{main}{ending}") for ending in _SQLITE_SUFFIXES]
     return found
 
 
 def _world_suffixes(main: Path) -> list[str]:
-    """Of a picture's world file; .wld may be another's of the same stem, and then stays that's."""
+    """The suffixes of world files of a picture; .wld may be that of another with the same stem."""
     letters = main.suffix[1:].lower()
     names = [f".{letters[0]}{letters[-1]}w", f".{letters}w"]
     others = (main.with_suffix(suffix) for suffix in _PICTURES if suffix != main.suffix.lower())
@@ -113,7 +125,7 @@ def _world_suffixes(main: Path) -> list[str]:
 
 
 def gdal_name(path: str | os.PathLike[str]) -> str | Path:
-    """What rasterio opens: a file that is there as that file, any other name as GDAL reads it.
+    """The path for rasterio: an existing file as that file, any other name as GDAL reads it.
 
     Raises ``InputError`` where a name is not text.
 
@@ -124,13 +136,13 @@ def gdal_name(path: str | os.PathLike[str]) -> str | Path:
     if not os.path.lexists(name):
         return name if _NO_FILE.match(name) else Path(name)
     check_readable_name(name)
-    # GDAL looks for its prefixes, such as GPKG:, at the beginning
+    # a prefix of GDAL, such as GPKG:, must be at the beginning
     return Path(name) if _PLAIN.fullmatch(name) else Path(name).absolute()
 
 
 @contextmanager
 def plain_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path to the same file or folder that no library takes for anything else.
+    """A path to the same file or folder that each library reads as a path.
 
     pyogrio reads '!', ';' and '?' as parts of addresses, in any path. Raises ``InputError`` where a
     name is not text.
@@ -143,7 +155,7 @@ def plain_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     with TemporaryDirectory(prefix="terralink_") as folder:
         link = Path(folder) / f"data{main.suffix if _PLAIN.fullmatch(main.suffix) else ''}"
         link.symlink_to(main)
-        if main.suffix.lower() in _OF_SEVERAL_FILES:
+        if main.suffix.lower() in _MULTI_FILE_SUFFIXES:
             for other in main.parent.iterdir():
                 if other.stem == main.stem and other.suffix != main.suffix:
                     link.with_suffix(other.suffix).symlink_to(other)
@@ -151,7 +163,7 @@ def plain_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_readable_name(path: str | os.PathLike[str]) -> None:
-    """Raise ``InputError`` where a name holds bytes that are no text: GDAL takes UTF-8 alone."""
+    """Raise ``InputError`` where a name is not UTF-8, which GDAL needs."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
@@ -169,11 +181,11 @@ def is_sqlite(path: Path) -> bool:
 
 @contextmanager
 def _draft(final: Path) -> Iterator[Path]:
-    """A folder for the draft, under a plain path, that is this process's until the block ends."""
-    folder, lock = _own_folder(final)
+    """A folder for the draft, under a plain path, which is locked until the block ends."""
+    folder, lock = _lock_folder(final)
     try:
-        for left in folder.iterdir():  # by a process that was killed
-            _remove(left)
+        for stale in folder.iterdir():  # from a process that was killed
+            _remove(stale)
         with plain_path(folder) as plain:
             yield plain
     finally:
@@ -183,30 +195,30 @@ def _draft(final: Path) -> Iterator[Path]:
         remove_stale(final)
 
 
-def _own_folder(final: Path) -> tuple[Path, int]:
-    """The first folder that no living process has, and the lock on it."""
+def _lock_folder(final: Path) -> tuple[Path, int]:
+    """The first folder that no running process has, and the lock on it."""
     for number in count(1):
         folder = draft_folder(final, number)
         is_new = not folder.exists()
         folder.mkdir(exist_ok=True)
-        lock = _locked(folder)
+        lock = _lock(folder)
         if lock is not None and (is_new or lock != _NO_LOCKS):
             return folder, lock
-    raise AssertionError("numbers end")
+    raise AssertionError("unreachable")
 
 
 def draft_folder(final: Path, number: int = 1) -> Path:
-    """Where a result is written until it is whole; the first that no living process has counts."""
-    shown = re.sub(r"[^\w.-]", "_", final.name)[:32]
+    """The folder in which a result is written; a process uses the first that is not locked."""
+    name = re.sub(r"[^\w.-]", "_", final.name)[:32]
     name_hash = hashlib.sha256(final.name.encode(errors="surrogateescape")).hexdigest()[:8]
-    return final.with_name(f".{shown}.{name_hash}.draft{number}")
+    return final.with_name(f".{name}.{name_hash}.draft{number}")
 
 
-def _locked(folder: Path) -> int | None:
-    """A lock on a folder, to be closed; None where another holds it, or removed the folder.
+def _lock(folder: Path) -> int | None:
+    """A lock on a folder, to be closed; None where another process has it, or removed the folder.
 
-    The system gives it up when the process ends, however that ends. ``_NO_LOCKS`` where the file
-    system, or the system, has none.
+    The system releases the lock when the process ends, also when it is killed. ``_NO_LOCKS`` where
+    the file system, or the operating system, has no locks.
     """
     try:
         lock = os.open(folder, os.O_RDONLY)
@@ -216,13 +228,13 @@ def _locked(folder: Path) -> int | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(lock), folder.stat()):
             return lock
-        found = None
+        result = None
     except (BlockingIOError, FileNotFoundError):
-        found = None
+        result = None
     except OSError:
-        found = _NO_LOCKS
+        result = _NO_LOCKS
     os.close(lock)
-    return found
+    return result
 
 
 def _publish(part: Path, final: Path) -> None:
@@ -230,27 +242,27 @@ def _publish(part: Path, final: Path) -> None:
         if final.stat().st_nlink == 1:
             _rewrite_database(part, final)
             return
-        _close_log(final)  # its other name, a copy of the user's perhaps, stays as it was
-    # The parts of the old one go before the new one comes, and come back where it cannot.
-    aside = part.with_name("replaced")
-    aside.mkdir()
-    moved = [old for old in sidecars(final) if os.path.lexists(old)]
+        _close_log(final)  # its other hard link, perhaps a backup, is not changed
+    # the sidecars of the old file are moved away first, and restored where the move fails
+    backup = part.with_name("replaced")
+    backup.mkdir()
+    moved = [old for old in list_sidecars(final) if os.path.lexists(old)]
     try:
         for old in moved:
-            old.rename(aside / old.name)
+            old.rename(backup / old.name)
         part.replace(final)
     except OSError:
         for old in moved:
-            if (aside / old.name).exists():
-                (aside / old.name).rename(old)
+            if (backup / old.name).exists():
+                (backup / old.name).rename(old)
         raise
 
 
 def _rewrite_database(part: Path, final: Path) -> None:
-    """Make one database a copy of another in one transaction, under the locks of all who have it.
+    """Copy a database into an existing one in one transaction, under the locks of SQLite.
 
-    A new file in its place would meet the log of the old one: programs that have it open, and those
-    that were killed, keep ``-wal`` and ``-journal`` beside it, by its name.
+    A new file in its place would be read with the log of the old one: programs that have it open,
+    or were killed, keep ``-wal`` and ``-journal`` files beside it, under its name.
     """
     deadline = time.monotonic() + _WAIT_S
 
@@ -270,7 +282,7 @@ def _rewrite_database(part: Path, final: Path) -> None:
 
 
 def _close_log(final: Path) -> None:
-    """Bring a database in order, with nothing beside it; needs that no other has it open."""
+    """Write the log of a database into it; no other program may have it open."""
     try:
         with closing(sqlite3.connect(final, timeout=_WAIT_S)) as base:
             (mode,) = base.execute("PRAGMA journal_mode=DELETE").fetchone()
@@ -281,36 +293,36 @@ def _close_log(final: Path) -> None:
 
 
 def database_error(path: str | os.PathLike[str], error: sqlite3.Error) -> OutputError:
-    """What SQLite says of a database that is to be written, in one line."""
+    """The error of SQLite on writing a database, as one line."""
     reason = str(error)
     if "readonly" in reason:
-        return OutputError(f"cannot write {path}: it is read-only; choose another place with --out")
+        return OutputError(f"cannot write {path}: it is read-only; choose another path with --out")
     if "locked" in reason:
         return OutputError(
             f"cannot write {path}: another program has it open and is writing to it; "
-            "end that (in QGIS: save the edits), or choose another place with --out"
+            "stop that (in QGIS: save the edits), or choose another path with --out"
         )
     if "full" in reason:
         return _disk_is_full(path)
     return OutputError(
-        f"cannot write {path}: the file that is there is damaged ({reason}); "
-        "move it away, with its -wal and -journal"
+        f"cannot write {path}: the existing file is damaged ({reason}); "
+        "move it away, with its -wal and -journal files"
     )
 
 
-def _remove(left: Path) -> None:
-    if left.is_dir() and not left.is_symlink():
-        rmtree(left, ignore_errors=True)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path, ignore_errors=True)
     else:
-        left.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def _told(path: Path, error: OSError, option: str) -> OutputError:
+def _os_error(path: Path, error: OSError, option: str) -> OutputError:
     if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return _disk_is_full(path)
     reason = error.strerror or str(error)
-    return OutputError(f"cannot write {path}: {reason}; choose another place with {option}")
+    return OutputError(f"cannot write {path}: {reason}; choose another path with {option}")
 
 
 def _disk_is_full(path: str | os.PathLike[str]) -> OutputError:
-    return OutputError(f"cannot write {path}: the disk is full; free some space, start again")
+    return OutputError(f"cannot write {path}: the disk is full; free some space and start again")

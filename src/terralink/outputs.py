@@ -1,10 +1,10 @@
-"""Which files a command may write: never one that it reads, and nobody else's unless told.
+"""Checks of output files: a command never overwrites an input, nor files of other programs.
 
-RULE 1: an output is never an input, whatever either is called: a link to it, another spelling, a
-file inside a VRT or behind one of GDAL's virtual names. Nor is it a file that counts as a part of
-an input, such as its mask or world file. RULE 2: a file that is there is replaced when terralink
-wrote it, which it says of itself (``files.MARK``), when it is empty, or when the user allows it.
-RULE 3: what others put into a GeoPackage of ours stays in it (``keep_others``).
+RULE 1: an output is never an input, whatever the names: a link to it, another spelling, a file
+inside a VRT or in a virtual name of GDAL. Nor is it a file that counts as a part of an input, such
+as its mask or world file. RULE 2: an existing file is replaced when terralink wrote it, which its
+mark tells (``atomic_write.MARK``), when it is empty, or when the user allows it. RULE 3: layers
+that other programs put into a GeoPackage of terralink are kept (``keep_others``).
 """
 
 import os
@@ -19,20 +19,20 @@ from terralink.atomic_write import (
     check_readable_name,
     database_error,
     is_sqlite,
-    sidecars,
+    list_sidecars,
 )
 from terralink.errors import OutputError
 
-_END_BYTES = 1 << 16  # of a file's beginning and end, where its mark is
+_END_BYTES = 1 << 16  # at the beginning and the end of a file, where its mark is
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# How files say it that were written before there was a mark, or whose form has its own place for it
+# Marks of formats with a field for the generator, and of files from before there was a mark
 _OLDER_MARKS = (b'generator="terralink"', b"\nlibrary_name: terralink\n", b"\n\tterralink\x12")
 CHECKPOINT = ("model.safetensors", "config.json", "README.md")
-# The table of the EPFL challenge has no place for a mark: it is known by its form
+# The table of the EPFL challenge has no field for a mark; it is recognised by its form
 _SUBMISSION = re.compile(rb"id,prediction\n(\d{3}_\d+_\d+,[01]\n)+")
-_STYLE = "of terralink"  # the description of our rows in a GeoPackage's table of styles
+_STYLE = "of terralink"  # the description of our rows in the style table of a GeoPackage
 _VIRTUAL = re.compile(r"/vsi\w+/|[!\",?:]")
-_allowed: set[str] = set()  # files of others that the user lets this process replace
+_allowed: set[str] = set()  # files of other programs that the user lets this process replace
 
 
 def check_outputs(
@@ -44,16 +44,16 @@ def check_outputs(
 ) -> None:
     """Raise ``OutputError`` for an output that must not be written; call it before any work.
 
-    ``inputs`` are files, folders (what is not ours in them counts) and names that GDAL reads. With
-    ``overwrite`` the user, who named the outputs with ``option``, lets files be replaced that
-    others wrote.
+    ``inputs`` are files, folders (in them, only files of other programs count) and names that GDAL
+    reads. With ``overwrite`` the user, who gave the outputs with ``option``, allows that files of
+    other programs are replaced.
     """
     paths = [Path(output) for output in outputs]
     check_not_inputs(paths, inputs, option=option)
     for output in paths:
         check_readable_name(output)
         if os.fspath(output).startswith("/vsi"):
-            raise OutputError(f"cannot write {output}: name a file of this machine with {option}")
+            raise OutputError(f"cannot write {output}: give a local file with {option}")
         if output.exists():
             _check_replaceable(output, overwrite=overwrite, option=option)
 
@@ -68,20 +68,20 @@ def check_not_inputs(
     known = [each for name in inputs for each in files_named(name)]
     for output in map(Path, outputs):
         for source in known:
-            if reason := _is_of(output, source):
+            if reason := _describe_overlap(output, source):
                 raise OutputError(
                     f"{output} is {reason} of this command, and would be lost; choose another "
-                    f"place with {option}"
+                    f"path with {option}"
                 )
 
 
 def allow_replacing(path: str | os.PathLike[str]) -> None:
-    """Let this process replace a file, and layers of its names, that others wrote."""
+    """Let this process replace a file of another program, and its layers."""
     _allowed.add(os.path.realpath(path))
 
 
 def files_named(name: str | os.PathLike[str]) -> Iterator[Path]:
-    """The files and folders of this machine in a name such as ``/vsizip/a.zip/b.tif``.
+    """The local files and folders in a name such as ``/vsizip/a.zip/b.tif``.
 
     >>> list(files_named("https://example.org/a.tif"))
     []
@@ -97,7 +97,7 @@ def files_named(name: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether terralink wrote a file, by what it says of itself."""
+    """Whether terralink wrote a file, by its mark."""
     with path.open("rb") as file:
         begin = file.read(_END_BYTES)
         file.seek(max(0, path.stat().st_size - _END_BYTES))
@@ -115,10 +115,10 @@ def is_ours(path: Path) -> bool:
 
 
 def keep_others(old: str | os.PathLike[str], new: Path, names: Iterable[str]) -> None:
-    """Begin the GeoPackage ``new`` with what others put into ``old``, if there is any.
+    """Start the GeoPackage ``new`` with the layers, tables and styles of other programs in ``old``.
 
-    That is layers, tables and styles that are not ours. Raises ``OutputError`` where one of those
-    layers has one of the ``names`` that are to be written.
+    Without any, ``new`` is not created. Raises ``OutputError`` where one of those layers has one of
+    the ``names`` that are to be written.
     """
     if not is_sqlite(Path(old)):
         return
@@ -129,7 +129,7 @@ def keep_others(old: str | os.PathLike[str], new: Path, names: Iterable[str]) ->
             if taken and os.path.realpath(old) not in _allowed:
                 raise OutputError(
                     f"{old} has a layer {taken[0]!r} that terralink did not write; rename it, or "
-                    "choose another place with --out"
+                    "choose another path with --out"
                 )
             if not others.difference(taken) and not styled:
                 return
@@ -141,24 +141,24 @@ def keep_others(old: str | os.PathLike[str], new: Path, names: Iterable[str]) ->
         raise database_error(old, error) from error
 
 
-def _is_of(output: Path, source: Path) -> str | None:
-    """What an output is to an input, or None."""
+def _describe_overlap(output: Path, source: Path) -> str | None:
+    """How an output is, or belongs to, an input; else None."""
     files_above = (each for each in output.parents if each.is_file())
     if any(_same(each, source) for each in (output, *files_above)):
         return "an input"
     if source.is_dir():
-        is_theirs = output.is_file() and _is_in(output, source) and not is_ours(output)
-        return f"in {source}, an input" if is_theirs else None
-    parts = sidecars(os.path.realpath(source)) + sidecars(source.absolute())
+        is_input = output.is_file() and _is_in(output, source) and not is_ours(output)
+        return f"in {source}, an input" if is_input else None
+    parts = list_sidecars(os.path.realpath(source)) + list_sidecars(source.absolute())
     if any(_same(output, part) for part in parts):
         return f"a part of {source}, an input"
-    if any(_same(source, part) for part in sidecars(os.path.realpath(output))):
-        return f"what {source} counts as a part of, an input"
+    if any(_same(source, part) for part in list_sidecars(os.path.realpath(output))):
+        return f"the file that {source}, an input, is a part of"
     return None
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether both names mean one file, or would if it were there."""
+    """Whether both names mean one file, existing or not."""
     try:
         return one.samefile(other)
     except (OSError, ValueError):
@@ -166,10 +166,10 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _is_in(output: Path, folder: Path) -> bool:
-    """Whether a file that is there is one of a folder's, by whatever name."""
-    wanted = output.stat()
+    """Whether an existing file is in a folder, under any name."""
+    status = output.stat()
     return any(
-        os.path.samestat(wanted, (Path(root) / name).stat())
+        os.path.samestat(status, (Path(root) / name).stat())
         for root, _, names in os.walk(folder)
         for name in names
         if (Path(root) / name).exists()
@@ -178,16 +178,16 @@ def _is_in(output: Path, folder: Path) -> bool:
 
 def _check_replaceable(output: Path, *, overwrite: bool, option: str) -> None:
     if output.is_dir():
-        raise OutputError(f"cannot write {output}: it is a folder; name a file with {option}")
+        raise OutputError(f"cannot write {output}: it is a folder; give a file with {option}")
     if not output.is_file():
-        raise OutputError(f"cannot write {output}: it is no plain file; name one with {option}")
+        raise OutputError(f"cannot write {output}: it is no regular file; give one with {option}")
     if output.stat().st_size == 0:
         return
     if overwrite:
         allow_replacing(output)
     elif not is_ours(output):
         raise OutputError(
-            f"{output} is there, and terralink did not write it; choose another place with "
+            f"{output} exists, and terralink did not write it; choose another path with "
             f"{option}, or replace it with --overwrite"
         )
     if is_sqlite(output):
@@ -204,7 +204,7 @@ def _check_unlocked(path: Path) -> None:
 
 
 def _tiff_is_ours(path: Path) -> bool:
-    """Older ones have tags of the model, or of the classes of a label."""
+    """Older files have a tag of the model or, for labels, of the classes."""
     import warnings
 
     import rasterio
@@ -230,7 +230,7 @@ def _has_layers_of_ours(path: Path) -> bool:
 
 
 def _tables(base: sqlite3.Connection) -> tuple[set[str], set[str], bool]:
-    """Our layers, the tables and layers of others, and whether there are styles of others."""
+    """Our layers, the tables and layers of other programs, and whether those have styles."""
     present = _column(base, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
     ours = set[str]()
     if "gpkg_contents" in present:
@@ -242,7 +242,7 @@ def _tables(base: sqlite3.Connection) -> tuple[set[str], set[str], bool]:
         styled = bool(
             _column(base, f"SELECT id FROM layer_styles WHERE description IS NOT '{_STYLE}'")
         )
-        if not ours:  # before layers had the mark, each had a style of ours
+        if not ours:  # before layers had the mark, each had a style of terralink
             ours = _column(
                 base, f"SELECT f_table_name FROM layer_styles WHERE description = '{_STYLE}'"
             )
@@ -256,7 +256,7 @@ def _column(base: sqlite3.Connection, query: str) -> set[str]:
 
 
 def _drop(base: sqlite3.Connection, table: str) -> None:
-    """Take a layer out of a GeoPackage, with its index, its metadata and our style of it."""
+    """Remove a layer from a GeoPackage, with its index, its metadata and our style."""
     present = _column(base, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
     for index in [name for name in present if name.startswith(f"rtree_{table}_")]:
         if index.count("_", len(f"rtree_{table}_")) == 0:  # the others are its own tables

@@ -190,7 +190,7 @@ def test_an_output_folder_without_permission(
     monkeypatch.setattr(Path, "mkdir", refuse)  # root may write anywhere
     ended = terralink("predict", path, "--model", GREY, "--out", out / "prob.tif")
     assert ended.code == 2
-    assert "Permission denied; choose another place with --out" in ended.err
+    assert "Permission denied; choose another path with --out" in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -216,7 +216,7 @@ def test_a_folder_that_takes_no_files(
     assert ended.code == 2
     line = ended.err.splitlines()[-1]
     assert line.startswith("terralink: cannot write /sys")
-    assert line.endswith(f"choose another place with {option}")
+    assert line.endswith(f"choose another path with {option}")
 
 
 @pytest.mark.parametrize(

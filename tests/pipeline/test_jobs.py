@@ -357,7 +357,7 @@ def test_a_full_disk_keeps_what_was_done(
 
     with monkeypatch.context() as patched:
         patched.setattr(np.lib.format, "write_array", full)
-        with pytest.raises(TerralinkError, match="disk is full; free some space, start again"):
+        with pytest.raises(TerralinkError, match="disk is full; free some space and start again"):
             extract.extract_roads(scene, model, out=out, job=job)
     assert bands_in(job) == 2
     assert not out.exists()

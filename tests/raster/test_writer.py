@@ -90,7 +90,7 @@ def test_a_raster_without_crs_stays_in_pixels(tmp_path: Path) -> None:
     "more",
     [
         {"scale": 1 / 255},
-        {"colours": {0: (0, 0, 0), 7: (255, 200, 0)}},
+        {"colormap": {0: (0, 0, 0), 7: (255, 200, 0)}},
         {"bands": 3},
         {"dtype": "float32"},
     ],
@@ -110,7 +110,7 @@ def test_what_is_written_is_a_cog(tmp_path: Path, more: dict[str, Any], masked: 
         assert dataset.overviews(1) == [2]
         kind = MaskFlags.per_dataset if masked else MaskFlags.all_valid
         assert kind in dataset.mask_flag_enums[0]
-        assert ("colours" in more) == (dataset.colorinterp[0] == ColorInterp.palette)
+        assert ("colormap" in more) == (dataset.colorinterp[0] == ColorInterp.palette)
 
 
 def test_statistics_are_those_of_valid_pixels(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_overviews_are_means_of_levels_and_levels_of_classes(tmp_path: Path) -> 
     levels = np.zeros(GRID.shape, np.uint8)
     levels[:, ::2] = 100
     for name, colours in (("mean", None), ("class", {0: (0, 0, 0), 100: (9, 9, 9)})):
-        with RasterWriter(tmp_path / f"{name}.tif", GRID, colours=colours) as out:
+        with RasterWriter(tmp_path / f"{name}.tif", GRID, colormap=colours) as out:
             out.write(0, 0, levels)
         with rasterio.open(tmp_path / f"{name}.tif", overview_level=0) as dataset:
             assert set(np.unique(dataset.read())) <= ({50} if colours is None else {0, 100})

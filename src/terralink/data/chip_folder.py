@@ -144,7 +144,7 @@ def _write_mask(path: Path, mask: NDArray[np.uint8], grid: Grid, names: Mapping[
     tags = {"classes": json.dumps({str(value): name for value, name in names.items()})}
     used = range(max([int(mask[known].max(initial=1)), *names]) + 1)
     colours = {value: _COLOURS[value % len(_COLOURS)] for value in used}
-    with RasterWriter(path, grid, tags=tags if names else None, colours=colours) as writer:
+    with RasterWriter(path, grid, tags=tags if names else None, colormap=colours) as writer:
         writer.write(0, 0, np.where(known, mask, np.uint8(0)), None if known.all() else known)
 
 

@@ -1,4 +1,4 @@
-"""The ground floor: where pixels lie, how scenes are read in windows, cut, blended and written."""
+"""Rasters: grids, scenes that are read in windows, tiles and their blending, GeoTIFF files."""
 
 from terralink.raster.geometry import Area
 from terralink.raster.grid import Grid, tile_grid

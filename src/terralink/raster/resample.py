@@ -1,12 +1,12 @@
-"""Resampling whose result at a pixel does not depend on the window it is read through.
+"""Resampling to another pixel size; the result at a pixel does not depend on the window.
 
-Along each axis a target pixel is a weighted sum of source pixels, fixed by its absolute index:
-the mean over the ground it covers where pixels get coarser, linear interpolation between the two
-nearest centres where they get finer. Both axes are anchored at the scene's origin. The sums run in
-a fixed order, and weights are multiples of 1/4096 that add up to exactly 1, so that pixels with
-only valid ones around them come out the same whether or not the window has invalid ones elsewhere.
+Along each axis a target pixel is a weighted sum of source pixels, which its absolute index
+determines: the mean over its area where pixels become coarser, linear interpolation between the two
+nearest centres where they become finer. Both axes start at the origin of the scene. The order of
+the sums is fixed, and weights are multiples of 1/4096 with a sum of exactly 1. So a pixel with only
+valid pixels around it is the same whether or not the window has invalid ones elsewhere.
 
-Results on a model's pixels brought to those of another grid, as the scene's own.
+``regrid`` writes a result at a model's pixel size on another grid, such as the scene's own.
 """
 
 import os
@@ -32,8 +32,8 @@ Floats: TypeAlias = NDArray[np.float32]
 Bools: TypeAlias = NDArray[np.bool_]
 
 _WEIGHT_STEPS = 4096
-# A target pixel is valid when at least this part of what it is made of is.
-_VALID_FROM = 0.5
+# A target pixel is valid when at least this part of its source pixels is.
+_MIN_VALID_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Axis:
     step: float
 
     def source(self, start: int, stop: int) -> tuple[int, int]:
-        """The range of source pixels that the target pixels start..stop are made of."""
+        """The range of source pixels that the target pixels start..stop depend on."""
         if self.step == 1:
             return start, stop
         index, _ = self._taps(start, stop)
@@ -63,7 +63,7 @@ class Axis:
         target = np.arange(start, stop, dtype=np.float64)[:, None]
         first, weight = self._mean(target) if self.step > 1 else self._linear(target)
         index = first.astype(np.intp) + np.arange(weight.shape[1])
-        # Rounded as running sums, weights stay near their own value and add up to exactly 1.
+        # the running sums are rounded, so that weights are accurate and their sum is exactly 1
         sums = np.rint(np.cumsum(weight, axis=1) / weight.sum(axis=1)[:, None] * _WEIGHT_STEPS)
         exact = np.diff(sums, axis=1, prepend=0) / _WEIGHT_STEPS
         return np.clip(index, 0, self.size - 1), exact.astype(np.float32)
@@ -82,7 +82,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Resampler:
-    """Two axes: how a window of target pixels is made of a window of source pixels."""
+    """Computes a window of target pixels from a window of source pixels, by two axes."""
 
     rows: Axis
     cols: Axis
@@ -94,71 +94,75 @@ class Resampler:
     def __call__(
         self, image: NDArray[Any], valid: Bools, rows: tuple[int, int], cols: tuple[int, int]
     ) -> tuple[Floats, Bools]:
-        """Target image (band, row, col) and its valid pixels for the target ranges given.
+        """Image (band, row, col) and valid pixels of the target ranges ``rows`` and ``cols``.
 
-        ``image`` and ``valid`` hold the ranges of source pixels that ``Axis.source`` names. Invalid
-        pixels count nothing: a target pixel is the mean of its valid part.
+        ``image`` and ``valid`` are the source ranges of ``Axis.source``. Invalid pixels have no
+        weight: a target pixel is the mean of its valid source pixels.
         """
-        down = self.rows.matrix(*rows) if self.rows.step != 1 else None
-        across = self.cols.matrix(*cols) if self.cols.step != 1 else None
+        row_weights = self.rows.matrix(*rows) if self.rows.step != 1 else None
+        col_weights = self.cols.matrix(*cols) if self.cols.step != 1 else None
         if valid.all():
-            whole = np.stack([_weighted(band, down, across) for band in image])
-            return whole, np.ones(whole.shape[1:], bool)
-        part = _weighted(valid, down, across)
-        per_part = np.divide(1, part, out=np.zeros_like(part), where=part > 0)
-        known = np.where(valid, image, 0)
-        filled = np.stack([_weighted(band, down, across) * per_part for band in known])
-        return filled, part >= _VALID_FROM
+            target = np.stack([_weighted_sums(band, row_weights, col_weights) for band in image])
+            return target, np.ones(target.shape[1:], bool)
+        share = _weighted_sums(valid, row_weights, col_weights)
+        inverse = np.divide(1, share, out=np.zeros_like(share), where=share > 0)
+        masked = np.where(valid, image, 0)
+        target = np.stack(
+            [_weighted_sums(band, row_weights, col_weights) * inverse for band in masked]
+        )
+        return target, share >= _MIN_VALID_SHARE
 
 
-def _weighted(band: NDArray[Any], down: csr_array | None, across: csr_array | None) -> Floats:
-    out = band.astype(np.float32)
-    if down is not None:
-        out = down @ out
-    if across is not None:
-        out = (across @ out.T).T
-    return out
+def _weighted_sums(
+    band: NDArray[Any], row_weights: csr_array | None, col_weights: csr_array | None
+) -> Floats:
+    sums = band.astype(np.float32)
+    if row_weights is not None:
+        sums = row_weights @ sums
+    if col_weights is not None:
+        sums = (col_weights @ sums.T).T
+    return sums
 
 
 _WINDOW_PX = 2048, 2048
-_ANY_CRS = "EPSG:3857"  # of two grids without one: both lie in the same plane
+_ANY_CRS = "EPSG:3857"  # for two grids without a CRS, which are in the same plane
 
 
 def regrid(grid: Grid, path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Write the levels of the raster at ``path`` to ``out`` on the pixels of ``grid``.
+    """Write the raster at ``path`` to ``out`` on the pixels of ``grid``, in the same CRS.
 
-    Both lie on the same ground, in the same CRS. Finer pixels are interpolated linearly, coarser
-    ones are means; what is invalid counts nothing and stays so. Scale, description and tags come
-    along. Raises ``OutputError`` when ``out`` cannot be written.
+    Finer pixels are interpolated linearly, coarser ones are means. Masked pixels have no weight and
+    stay masked. Scale, description and tags are copied. Raises ``OutputError`` when ``out`` cannot
+    be written.
     """
     with (
-        open_dataset(path) as made,
-        _warped(made, grid) as warped,
+        open_dataset(path) as source,
+        _open_warped(source, grid) as warped,
         RasterWriter(
             out,
             grid,
-            bands=made.count,
-            dtype=made.dtypes[0],
-            scale=made.scales[0],
-            tags={key: tag for key, tag in made.tags().items() if key.startswith("TERRALINK_")},
-            description=made.descriptions[0],
+            bands=source.count,
+            dtype=source.dtypes[0],
+            scale=source.scales[0],
+            tags={key: tag for key, tag in source.tags().items() if key.startswith("TERRALINK_")},
+            description=source.descriptions[0],
         ) as writer,
     ):
         for row, col, (height, width) in iter_windows(grid.shape, _WINDOW_PX):
             with gdal_env():
-                *levels, alpha = warped.read(window=Window(col, row, width, height))
+                *bands, alpha = warped.read(window=Window(col, row, width, height))
             valid = alpha > 0
-            writer.write(row, col, np.stack(levels) * valid, None if valid.all() else valid)
+            writer.write(row, col, np.stack(bands) * valid, None if valid.all() else valid)
 
 
 @contextmanager
-def _warped(made: DatasetReader, grid: Grid) -> Iterator[WarpedVRT]:
-    finer = abs(grid.transform.determinant) < abs(made.transform.determinant)
+def _open_warped(source: DatasetReader, grid: Grid) -> Iterator[WarpedVRT]:
+    finer = abs(grid.transform.determinant) < abs(source.transform.determinant)
     crs = _ANY_CRS if grid.crs is None else grid.crs.to_wkt()
     with (
         gdal_env(),
         WarpedVRT(
-            made,
+            source,
             src_crs=crs,
             crs=crs,
             transform=grid.transform,

@@ -1,4 +1,4 @@
-"""Cutting a plane into tiles of one size, and blending what comes back into the plane.
+"""Dividing a plane into tiles of one size, and blending the results of the tiles.
 
 Along each axis tile k starts at ``k * stride - border``; neighbours share ``overlap_px`` pixels:
 
@@ -27,7 +27,7 @@ _WEIGHT_STEPS = 256
 
 
 def reflect_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """Indices into an axis of ``size`` that is continued by mirrors at both of its ends.
+    """Indices into an axis of ``size`` that is extended by reflection at both ends.
 
     >>> reflect_index(-2, 5, 3).tolist()
     [1, 0, 0, 1, 2, 2, 1]
@@ -39,7 +39,7 @@ def reflect_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
 def iter_windows(
     shape: tuple[int, int], largest: tuple[int, int]
 ) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Row, column and shape of windows that cover a plane once, row by row; none sticks out.
+    """Row, column and shape of windows that cover a plane exactly once, row by row.
 
     >>> list(iter_windows((5, 4), (4, 3)))
     [(0, 0, (4, 3)), (0, 3, (4, 1)), (4, 0, (1, 3)), (4, 3, (1, 1))]
@@ -57,31 +57,31 @@ def read_reflected(
     col: int,
     shape: tuple[int, int],
 ) -> tuple[NDArray[Any], Bools]:
-    """Image (band, row, col) and valid (row, col) of a window that may stick out of a raster.
+    """Image (band, row, col) and valid (row, col) of a window that may extend beyond a raster.
 
-    ``read`` gives them for ranges of rows and columns inside a raster of ``size``. What sticks out
-    is mirrored, and not valid.
+    ``read`` returns both for ranges of rows and columns inside a raster of ``size``. Pixels outside
+    are reflected, and not valid.
     """
     rows, cols = (
-        reflect_index(start, start + length, whole)
-        for start, length, whole in zip((row, col), shape, size, strict=True)
+        reflect_index(start, start + length, limit)
+        for start, length, limit in zip((row, col), shape, size, strict=True)
     )
     top, left = int(rows.min()), int(cols.min())
     image, valid = read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
     if (row, col) != (top, left) or image.shape[1:] != shape:
         image = image.take(rows - top, axis=1).take(cols - left, axis=2)
         valid = valid.take(rows - top, axis=0).take(cols - left, axis=1)
-        valid &= _inside(row, shape[0], size[0])[:, None] & _inside(col, shape[1], size[1])
+        valid &= _is_inside(row, shape[0], size[0])[:, None] & _is_inside(col, shape[1], size[1])
     return image, valid
 
 
-def _inside(start: int, length: int, size: int) -> Bools:
+def _is_inside(start: int, length: int, size: int) -> Bools:
     index = np.arange(start, start + length)
     return (index >= 0) & (index < size)
 
 
 class Tile(NamedTuple):
-    """One tile: its place in the lattice, and the pixel of the plane where it starts."""
+    """One tile: its row and column among the tiles, and its first pixel in the plane."""
 
     tile_row: int
     tile_col: int
@@ -90,7 +90,7 @@ class Tile(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A part of the plane that is finished: its first pixel, and its array (band, row, col)."""
+    """A finished part of the plane: its first pixel, and its array (band, row, col)."""
 
     row: int
     col: int
@@ -101,9 +101,9 @@ class Block(NamedTuple):
 class TileGrid:
     """A plane of ``shape`` (height, width) covered by square tiles of ``tile`` pixels a side.
 
-    Iterating gives the tiles row by row. ``overlap_px`` pixels are shared by neighbours, of which
-    at least ``margin_px`` at each tile's border count nothing; two margins fit in an overlap, which
-    is shorter than a tile. A tile may stick out of the plane.
+    Iteration gives the tiles row by row. Neighbours share ``overlap_px`` pixels, of which at least
+    ``margin_px`` at the border of each tile have weight 0; two margins fit in an overlap, which is
+    shorter than a tile. A tile may extend beyond the plane.
 
     >>> tiles = TileGrid((5, 9), tile=4, overlap_px=1)
     >>> [(tile.row, tile.col) for tile in tiles]
@@ -123,11 +123,11 @@ class TileGrid:
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
-            raise ValueError(f"a plane of at least one pixel was wanted, shape {self.shape} came")
+            raise ValueError(f"expected a plane of at least one pixel; got shape {self.shape}")
         if not 0 <= 2 * self.margin_px <= self.overlap_px < self.tile:
             raise ValueError(
-                "0 <= 2 * margin_px <= overlap_px < tile was wanted; "
-                f"margin {self.margin_px}, overlap {self.overlap_px}, tile {self.tile} came"
+                "expected 0 <= 2 * margin_px <= overlap_px < tile; "
+                f"got margin {self.margin_px}, overlap {self.overlap_px}, tile {self.tile}"
             )
 
     @property
@@ -138,7 +138,7 @@ class TileGrid:
     def border_px(self) -> int:
         """How many pixels at each border of a tile have weight 0.
 
-        More than the margin when the overlap is over half a tile: no more than two tiles blend.
+        More than the margin where the overlap is over half a tile, so that only two tiles blend.
         """
         return max(self.margin_px, -(-(self.overlap_px - self.stride_px) // 2))
 
@@ -149,14 +149,16 @@ class TileGrid:
 
     @property
     def ramp_px(self) -> int:
-        """How many pixels two neighbours blend over."""
+        """The number of pixels over which two neighbours blend."""
         return self.overlap_px - 2 * self.border_px
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many tiles there are down and across."""
-        down, across = (max(1, -(-(n - self.ramp_px) // self.stride_px)) for n in self.shape)
-        return down, across
+        """The number of rows and of columns of tiles."""
+        tile_rows, tile_cols = (
+            max(1, -(-(n - self.ramp_px) // self.stride_px)) for n in self.shape
+        )
+        return tile_rows, tile_cols
 
     def __len__(self) -> int:
         return self.counts[0] * self.counts[1]
@@ -165,23 +167,26 @@ class TileGrid:
         return self.from_row(0)
 
     def from_row(self, first: int) -> Iterator[Tile]:
-        """The tiles of the lattice's row ``first`` and of those below it."""
-        down, across = self.counts
-        for i in range(first, down):
-            for j in range(across):
+        """The tiles from row ``first`` of the tiles to the last."""
+        tile_rows, tile_cols = self.counts
+        for i in range(first, tile_rows):
+            for j in range(tile_cols):
                 row, col = i * self.stride_px, j * self.stride_px
                 yield Tile(i, j, row - self.border_px, col - self.border_px)
 
     def weights(self, tile: Tile) -> tuple[Floats, Floats]:
-        """What each row and each column of a tile's core counts: multiples of 1/256 in 0..1.
+        """The weights of the rows and columns of a tile's core: multiples of 1/256 in 0..1.
 
         Over all tiles, the products (row weight times column weight) add up to 1 at every pixel.
         """
-        down, across = self.counts
-        return self._axis_weights(tile.tile_row, down), self._axis_weights(tile.tile_col, across)
+        tile_rows, tile_cols = self.counts
+        return (
+            self._axis_weights(tile.tile_row, tile_rows),
+            self._axis_weights(tile.tile_col, tile_cols),
+        )
 
     def cut(self, array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """The pieces of an array (band, row, col) in the order of the tiles."""
+        """The tiles of an array (band, row, col), in their order."""
         height, width = self.shape
         for tile in self:
             rows = reflect_index(tile.row, tile.row + self.tile, height)
@@ -189,10 +194,10 @@ class TileGrid:
             yield array[:, rows[:, None], cols]
 
     def blend(self, pieces: Iterable[NDArray[Any]], *, first: int = 0) -> Iterator[Block]:
-        """Blend pieces (band, tile, tile), given in the tiles' order: a block of each.
+        """Blend tiles (band, tile, tile), in their order; each finishes one block.
 
-        The blocks cover the plane once, row by row. Only what the tiles share is held. Pieces that
-        begin at row ``first`` of the lattice give whole blocks from the row after it.
+        The blocks cover the plane once, row by row. Only the overlaps are kept in memory. Where the
+        tiles begin at row ``first``, blocks are complete from the row after it.
         """
         blender = Blender(self, first=first)
         return (blender.add(piece) for piece in pieces)
@@ -212,35 +217,35 @@ class TileGrid:
 
 
 class Blender:
-    """Blends the pieces of a ``TileGrid``, given one by one in its order, into finished blocks.
+    """Blends the tiles of a ``TileGrid``, one by one in its order, into finished blocks.
 
-    A piece finishes the block that ends where the ramps to its right and below begin. The ramps are
-    kept as weighted floats: a column of a tile's height, and a row that is as long as the plane.
+    A tile finishes the block that ends where the ramps to its right and below begin. The ramps are
+    kept as weighted floats: a column of a tile's height, and a row of the plane's width.
     """
 
     def __init__(self, tiles: TileGrid, *, first: int = 0) -> None:
         self.tiles = tiles
-        self._coming = tiles.from_row(first)
-        self._beside: NDArray[Any] | None = None  # (band, core, ramp) of the tile to the left
+        self._remaining = tiles.from_row(first)
+        self._left: NDArray[Any] | None = None  # (band, core, ramp) of the tile to the left
         self._above: NDArray[Any] | None = None  # (band, ramp, width) of the row of tiles above
 
     def add(self, piece: NDArray[Any]) -> Block:
-        """Take the next piece (band, tile, tile); return the block that it finishes."""
-        tile = next(self._coming)
+        """Add the next tile (band, tile, tile); return the block that it finishes."""
+        tile = next(self._remaining)
         border, ramp = self.tiles.border_px, self.tiles.ramp_px
         core = piece[:, border : self.tiles.tile - border, border : self.tiles.tile - border]
-        height, width = self._finished(tile)
+        height, width = self._block_shape(tile)
         block = core[:, :height, :width].copy()
         if ramp:
-            down, across = (w.astype(_exact(piece.dtype)) for w in self.tiles.weights(tile))
-            left = self._blended_left(tile, core, across)[:, :, :width]
-            block[:, :, :ramp] = _as(piece.dtype, left[:, :height])
-            top = self._blended_top(tile, core[:, :, :width], left, down)
-            block[:, :ramp] = _as(piece.dtype, top[:, :height])
+            down, across = (w.astype(_sum_dtype(piece.dtype)) for w in self.tiles.weights(tile))
+            left = self._blend_left(tile, core, across)[:, :, :width]
+            block[:, :, :ramp] = _cast(piece.dtype, left[:, :height])
+            top = self._blend_top(tile, core[:, :, :width], left, down)
+            block[:, :ramp] = _cast(piece.dtype, top[:, :height])
         return Block(tile.row + border, tile.col + border, block)
 
-    def _finished(self, tile: Tile) -> tuple[int, int]:
-        """Height and width of a tile's block: up to the next ramps, or to the plane's end."""
+    def _block_shape(self, tile: Tile) -> tuple[int, int]:
+        """Height and width of a tile's block: up to the next ramps, or to the end of the plane."""
         first = (tile.row + self.tiles.border_px, tile.col + self.tiles.border_px)
         height, width = (
             size - start if index == count - 1 else self.tiles.stride_px
@@ -250,15 +255,15 @@ class Blender:
         )
         return height, width
 
-    def _blended_left(self, tile: Tile, core: NDArray[Any], across: NDArray[Any]) -> NDArray[Any]:
+    def _blend_left(self, tile: Tile, core: NDArray[Any], across: NDArray[Any]) -> NDArray[Any]:
         """The first columns of a core, (band, core, ramp), blended with the tile to the left."""
         left: NDArray[Any] = core[:, :, : self.tiles.ramp_px] * across[: self.tiles.ramp_px]
         if tile.tile_col:
-            left += self._beside
-        self._beside = core[:, :, self.tiles.stride_px :] * across[self.tiles.stride_px :]
+            left += self._left
+        self._left = core[:, :, self.tiles.stride_px :] * across[self.tiles.stride_px :]
         return left
 
-    def _blended_top(
+    def _blend_top(
         self, tile: Tile, core: NDArray[Any], left: NDArray[Any], down: NDArray[Any]
     ) -> NDArray[Any]:
         """The first rows of a core, (band, ramp, width), blended with the tiles above."""
@@ -274,16 +279,16 @@ class Blender:
         return blended
 
 
-def _exact(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """8 bits of a pixel and 8 of each weight fill the 24 of a float32; longer ones need float64."""
+def _sum_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """The dtype of exact sums: 8 bits of a pixel and 8 of each weight fit the 24 of a float32."""
     short = dtype in (np.uint8, np.int8, np.bool_, np.float32, np.float16)
     return np.float32 if short else np.float64
 
 
-def _as(dtype: np.dtype[Any], floats: NDArray[Any]) -> NDArray[Any]:
+def _cast(dtype: np.dtype[Any], floats: NDArray[Any]) -> NDArray[Any]:
     return (np.rint(floats) if dtype.kind in "iu" else floats).astype(dtype)
 
 
 def _with_left(rows: NDArray[Any], left: NDArray[Any]) -> NDArray[Any]:
-    """Rows (band, row, col) as floats whose first columns are ``left``, which are blended."""
+    """Rows (band, row, col) as floats, with the blended columns ``left`` in place of the first."""
     return np.concatenate([left, rows[:, :, left.shape[2] :]], axis=2)

@@ -136,7 +136,7 @@ def write_label(
     """
     grid = grid or find_grid(scene)
     counts = np.zeros(256, np.int64)
-    with RasterWriter(path, grid, tags=_tags(classes), colours=_palette(classes)) as writer:
+    with RasterWriter(path, grid, tags=_tags(classes), colormap=_palette(classes)) as writer:
         for row, col, shape in iter_windows(grid.shape, _WINDOW_PX):
             label = draw_label(classes, grid.window(row, col, shape)).array
             _, valid = scene.read((row, row + shape[0]), (col, col + shape[1]))
