@@ -1,16 +1,16 @@
-"""What goes wrong on the user's side, as one tree.
+"""Errors that a user can correct, as one tree.
 
-    TerralinkError            one clear line: what was wanted, what came, what to do
+    TerralinkError            one line: what was expected, what was found, what to do
     ├── InputError            a file or a value that cannot be used
     │   ├── SceneError        a scene that cannot be read, or does not fit the model
-    │   ├── GraphError        lines that make no road graph
+    │   ├── GraphError        lines that are not a road graph
     │   └── RecipeError       a recipe with an unknown key or a wrong value
-    ├── ModelError            no such model, or a model file that is not one
-    ├── TrainingError         a run that cannot go on, such as one whose loss is no number
+    ├── ModelError            no such model, or a file that is not a model
+    ├── TrainingError         a run that cannot continue, for example because the loss is NaN
     └── OutputError           a result that cannot be written
 
-The command line prints the line and exits with 2; a program catches the class it can act on.
-Everything else that is raised is a defect of ours.
+The command line prints the line and exits with 2; a program catches the class that it can handle.
+Any other exception is a bug in terralink.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 
 class TerralinkError(Exception):
-    """The root: a mistake that the user can mend, told in one line."""
+    """An error that the user can correct; its message is one line."""
 
 
 class InputError(TerralinkError):
@@ -30,7 +30,7 @@ class SceneError(InputError):
 
 
 class GraphError(InputError):
-    """Lines that make no road graph."""
+    """Lines that are not a road graph."""
 
 
 class RecipeError(InputError):
@@ -38,11 +38,11 @@ class RecipeError(InputError):
 
 
 class ModelError(TerralinkError):
-    """No such model, or a model file that is not one."""
+    """No such model, or a file that is not a model."""
 
 
 class TrainingError(TerralinkError):
-    """A run that cannot go on, such as one whose loss is no number."""
+    """A run that cannot continue, for example because the loss is NaN."""
 
 
 class OutputError(TerralinkError):
@@ -50,19 +50,19 @@ class OutputError(TerralinkError):
 
 
 class SceneWarning(UserWarning):
-    """What is worth knowing of a scene and stops nothing; the command line prints the line."""
+    """A note about a scene that stops nothing; the command line prints it."""
 
 
 class UnreadableWarning(SceneWarning):
-    """Parts of a scene could not be read and are masked; the line counts and names them."""
+    """Parts of a scene could not be read and are masked; the message counts and names them."""
 
 
 class NoDataWarning(SceneWarning):
-    """Levels were found that mean no data though no tag says so, or a scene has no data at all."""
+    """Pixel values mean no data although no tag says so, or a scene has no valid pixel."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The line for a name that does not exist, with the nearest that does.
+    """The message for an unknown name, with the most similar known one.
 
     >>> unknown("model", "dlinket34", ["dlinknet34", "linknet34"])
     "no model named 'dlinket34'; did you mean 'dlinknet34'?"

@@ -33,32 +33,32 @@ SIDE: list[tuple[float, float]] = [(200, 0), (200, 100)]
 
 
 def test_a_new_side_road_is_new_from_its_beginning() -> None:
-    changes = diff.roads(roads(MAIN, SIDE), roads(MAIN))
+    changes = diff.compare_roads(roads(MAIN, SIDE), roads(MAIN))
     assert changes.size == pytest.approx({"new": 100, "matched": 500, "gone": 0})
 
 
 def test_a_new_road_across_an_old_one_is_new_all_along() -> None:
-    changes = diff.roads(roads(MAIN, [(200, -90), (200, 90)]), roads(MAIN))
+    changes = diff.compare_roads(roads(MAIN, [(200, -90), (200, 90)]), roads(MAIN))
     assert changes.size == pytest.approx({"new": 180, "matched": 500, "gone": 0})
     assert changes.count == {"new": 1, "matched": 1, "gone": 0}
 
 
 def test_old_and_new_the_other_way_round_are_gone_and_new() -> None:
-    one = diff.roads(roads(MAIN, SIDE), roads(MAIN))
-    other = diff.roads(roads(MAIN), roads(MAIN, SIDE))
+    one = diff.compare_roads(roads(MAIN, SIDE), roads(MAIN))
+    other = diff.compare_roads(roads(MAIN), roads(MAIN, SIDE))
     assert other.size["gone"] == pytest.approx(one.size["new"])
 
 
 def test_lengths_add_up_to_those_of_the_map() -> None:
     given, old = roads(MAIN, SIDE, [(0, 20), (250, 3), (500, 60)]), roads([(0, 4), (300, 4)])
-    size = diff.roads(given, old).size
+    size = diff.compare_roads(given, old).size
     assert size["new"] + size["matched"] == pytest.approx(given.length_m.sum())
 
 
 def test_a_desert_has_neither_new_nor_gone_roads() -> None:
     nothing = RoadGraph.empty(UTM)
-    assert diff.roads(nothing, nothing).size == {"new": 0, "matched": 0, "gone": 0}
-    assert diff.roads(nothing, roads(MAIN)).size["gone"] == pytest.approx(500)
+    assert diff.compare_roads(nothing, nothing).size == {"new": 0, "matched": 0, "gone": 0}
+    assert diff.compare_roads(nothing, roads(MAIN)).size["gone"] == pytest.approx(500)
 
 
 def write_map(path: Path, *lines: list[tuple[float, float]]) -> Path:
@@ -67,7 +67,7 @@ def write_map(path: Path, *lines: list[tuple[float, float]]) -> Path:
 
 
 def itself(path: Path) -> list[diff.Changes]:
-    changes = diff.of_files(path, path)
+    changes = diff.compare_files(path, path)
     for each in changes:
         assert each.count["new"] == each.count["gone"] == 0
         assert each.size["new"] == each.size["gone"] == 0
@@ -99,10 +99,10 @@ def test_an_axis_parallel_road_is_all_matched_whatever_the_distance(
     within_m: float, tmp_path: Path
 ) -> None:
     path = write_map(tmp_path / "map.gpkg", MAIN)
-    [changes] = diff.of_files(path, path, within_m=within_m)
+    [changes] = diff.compare_files(path, path, within_m=within_m)
     assert changes.size == pytest.approx({"new": 0, "matched": 500, "gone": 0})
     with pytest.raises(InputError, match="more than 0"):
-        diff.of_files(path, path, within_m=0)
+        diff.compare_files(path, path, within_m=0)
 
 
 step = st.integers(0, 8).map(lambda n: n * 25)  # many share points, lie on each other or on axes
@@ -116,7 +116,10 @@ def test_random_roads_against_themselves_are_all_matched(
 ) -> None:
     drawn = [LineString(HERE + np.array(each)) for each in lines]
     graph = RoadGraph.from_lines(drawn, UTM, noding=node)
-    for changes in (diff.roads(graph, graph), diff._within_box(graph, graph, 8.0)):
+    for changes in (
+        diff.compare_roads(graph, graph),
+        diff._compare_roads_in_box(graph, graph, 8.0),
+    ):
         assert changes.count["new"] == changes.count["gone"] == 0
         assert changes.size["matched"] == pytest.approx(graph.length_m.sum())
         assert changes.size["matched"] == pytest.approx(shapely.union_all(drawn).length)
@@ -125,8 +128,8 @@ def test_random_roads_against_themselves_are_all_matched(
 def test_an_empty_map_has_all_of_the_reference_gone(tmp_path: Path) -> None:
     for suffix in (".gpkg", ".osm"):
         nothing, old = write_map(tmp_path / f"no{suffix}"), write_map(tmp_path / "old.gpkg", MAIN)
-        assert diff.of_files(nothing, old)[0].size["gone"] == pytest.approx(500)
-        assert diff.of_files(old, nothing)[0].size["new"] == pytest.approx(500)
+        assert diff.compare_files(nothing, old)[0].size["gone"] == pytest.approx(500)
+        assert diff.compare_files(old, nothing)[0].size["new"] == pytest.approx(500)
 
 
 def houses(*corners: tuple[float, float]) -> "gpd.GeoSeries":
@@ -134,7 +137,7 @@ def houses(*corners: tuple[float, float]) -> "gpd.GeoSeries":
 
 
 def test_buildings_match_one_to_one() -> None:
-    changes = diff.buildings(houses((0, 0), (30, 0), (60, 0)), houses((1, 0), (60, 8)))
+    changes = diff.compare_buildings(houses((0, 0), (30, 0), (60, 0)), houses((1, 0), (60, 8)))
     assert changes.count == {"new": 2, "matched": 1, "gone": 1}
     assert changes.size == pytest.approx({"new": 200, "matched": 100, "gone": 100})
 
@@ -155,17 +158,17 @@ def relations(changes: diff.Changes) -> dict[str, tuple[float, float]]:
 
 
 def test_one_polygon_against_a_row_of_four_houses_is_one_to_many() -> None:
-    changes = diff.buildings(BLOCK, ROW)
+    changes = diff.compare_buildings(BLOCK, ROW)
     assert changes.count == {"new": 0, "matched": 0, "gone": 0}
     assert relations(changes) == {"one-to-many": (1, 4)}
     assert changes.groups.summary("one-to-many")["area_m2"] == pytest.approx(240)
-    assert relations(diff.buildings(ROW, BLOCK)) == {"many-to-one": (4, 1)}
+    assert relations(diff.compare_buildings(ROW, BLOCK)) == {"many-to-one": (4, 1)}
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 7])
 def test_a_building_in_any_number_of_parts_is_one_to_many(parts: int) -> None:
     row = squares(*((24 / parts * n, 0, 24 / parts, 10) for n in range(parts)))
-    assert relations(diff.buildings(BLOCK, row)) == {"one-to-many": (1, parts)}
+    assert relations(diff.compare_buildings(BLOCK, row)) == {"one-to-many": (1, parts)}
 
 
 def test_two_halves_against_three_thirds_are_many_to_many() -> None:
@@ -173,22 +176,22 @@ def test_two_halves_against_three_thirds_are_many_to_many() -> None:
         squares((0, 0, 12, 10), (12, 0, 12, 10)),
         squares((0, 0, 8, 10), (8, 0, 8, 10), (16, 0, 8, 10)),
     )
-    changes = diff.buildings(halves, thirds)
+    changes = diff.compare_buildings(halves, thirds)
     assert relations(changes) == {"many-to-many": (2, 3)}
     assert sum(changes.count.values()) == 0
 
 
 def test_a_shed_beside_a_house_stays_gone_and_one_inside_is_of_it() -> None:
     house = squares((0, 0, 20, 10))
-    beside = diff.buildings(house, squares((0, 0, 20, 10), (21, 0, 3, 3)))
+    beside = diff.compare_buildings(house, squares((0, 0, 20, 10), (21, 0, 3, 3)))
     assert beside.count == {"new": 0, "matched": 1, "gone": 1}
-    inside = diff.buildings(house, squares((0, 0, 16, 10), (17, 0, 3, 10)))
+    inside = diff.compare_buildings(house, squares((0, 0, 16, 10), (17, 0, 3, 10)))
     assert relations(inside) == {"one-to-many": (1, 2)}
 
 
 def test_a_large_false_polygon_around_small_houses_is_new() -> None:
     scattered = squares((0, 0, 5, 5), (40, 0, 5, 5), (0, 40, 5, 5), (40, 40, 5, 5))
-    changes = diff.buildings(squares((0, 0, 45, 45)), scattered)
+    changes = diff.compare_buildings(squares((0, 0, 45, 45)), scattered)
     assert changes.count == {"new": 1, "matched": 0, "gone": 4}
 
 
@@ -196,9 +199,9 @@ def test_groups_have_a_layer_of_their_own_with_both_sides(tmp_path: Path) -> Non
     now, old = squares((0, 0, 24, 10), (60, 0, 9, 9)), squares(*ROW_AND_ONE)
     write(tmp_path / "now.gpkg", now, "buildings")
     write(tmp_path / "old.gpkg", old, "buildings")
-    [changes] = diff.of_files(tmp_path / "now.gpkg", tmp_path / "old.gpkg")
+    [changes] = diff.compare_files(tmp_path / "now.gpkg", tmp_path / "old.gpkg")
     assert changes.count == {"new": 0, "matched": 1, "gone": 0}
-    diff.write(tmp_path / "diff.gpkg", [changes])
+    diff.write_changes(tmp_path / "diff.gpkg", [changes])
     table = gpd.read_file(tmp_path / "diff.gpkg", layer="buildings_grouped")
     assert table.relation.tolist() == ["one-to-many"] * 5
     assert table.side.tolist() == ["map"] + ["reference"] * 4
@@ -220,7 +223,7 @@ def test_random_buildings_against_themselves_are_all_matched(
     sides: list[tuple[int, int, int, int]], iou: float, turn: float
 ) -> None:
     town = squares(*sides).rotate(turn, origin=tuple(HERE), use_radians=True)
-    changes = diff.buildings(town, town, iou=iou)
+    changes = diff.compare_buildings(town, town, iou=iou)
     assert changes.count == {"new": 0, "matched": len(sides), "gone": 0}
     assert not len(changes.groups.relation)
 
@@ -233,9 +236,9 @@ def test_random_buildings_against_themselves_are_all_matched(
 def test_every_building_is_in_one_place_and_both_ways_say_the_same(
     now: list[tuple[int, int, int, int]], old: list[tuple[int, int, int, int]]
 ) -> None:
-    one = diff.buildings(squares(*now), squares(*old), allow_disjoint=True)
-    other = diff.buildings(squares(*old), squares(*now), allow_disjoint=True)
-    assert one.count["new"] + one.count["matched"] + len(one.groups.given) == len(now)
+    one = diff.compare_buildings(squares(*now), squares(*old), allow_disjoint=True)
+    other = diff.compare_buildings(squares(*old), squares(*now), allow_disjoint=True)
+    assert one.count["new"] + one.count["matched"] + len(one.groups.current) == len(now)
     assert one.count["gone"] + one.count["matched"] + len(one.groups.reference) == len(old)
     mirrored = {"one-to-many": "many-to-one", "many-to-one": "one-to-many"}
     turned = {mirrored.get(name, name): of[::-1] for name, of in relations(other).items()}
@@ -253,10 +256,10 @@ def test_files_are_compared_in_what_both_have_and_written_in_a_layer_each(tmp_pa
     write(now, houses((300, 30), (500, 30)), "buildings")
     roads(MAIN, [(0, 9000), (500, 9000)]).to_file(old)
     write(old, houses((400, 30), (400, 9000)), "buildings")
-    changes = diff.of_files(now, old)
+    changes = diff.compare_files(now, old)
     assert [each.kind for each in changes] == ["roads", "buildings"]
     assert changes[0].size == pytest.approx({"new": 100, "matched": 500, "gone": 0})
-    diff.write(tmp_path / "diff.gpkg", changes)
+    diff.write_changes(tmp_path / "diff.gpkg", changes)
     names = {str(name) for name, _ in list_layers(tmp_path / "diff.gpkg")}
     wanted = {f"{k}_{n}" for k in ("roads", "buildings") for n in ("new", "matched", "gone")}
     assert names >= wanted
@@ -266,7 +269,7 @@ def test_files_are_compared_in_what_both_have_and_written_in_a_layer_each(tmp_pa
 
 def test_lines_of_raw_openstreetmap_share_inner_points(tmp_path: Path) -> None:
     roads(MAIN, SIDE).to_file(tmp_path / "map.osm")
-    changes = diff.of_files(tmp_path / "map.osm", tmp_path / "map.osm")
+    changes = diff.compare_files(tmp_path / "map.osm", tmp_path / "map.osm")
     assert changes[0].size == pytest.approx({"new": 0, "matched": 600, "gone": 0}, abs=0.01)
 
 
@@ -274,30 +277,33 @@ def test_maps_of_two_places_are_an_error(tmp_path: Path) -> None:
     roads(MAIN).to_file(tmp_path / "here.gpkg")
     roads([(90000, 0), (90500, 0)]).to_file(tmp_path / "there.gpkg")
     with pytest.raises(InputError, match="the map and the reference do not overlap: the map is at"):
-        diff.of_files(tmp_path / "here.gpkg", tmp_path / "there.gpkg")
+        diff.compare_files(tmp_path / "here.gpkg", tmp_path / "there.gpkg")
 
 
 def test_roads_against_buildings_are_an_error(tmp_path: Path) -> None:
     roads(MAIN).to_file(tmp_path / "roads.gpkg")
     write(tmp_path / "houses.gpkg", houses((0, 0)), "houses")
     with pytest.raises(InputError, match="nothing in common"):
-        diff.of_files(tmp_path / "roads.gpkg", tmp_path / "houses.gpkg")
+        diff.compare_files(tmp_path / "roads.gpkg", tmp_path / "houses.gpkg")
 
 
 def test_another_suffix_than_gpkg_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TerralinkError, match=r"name the file \.gpkg"):
-        diff.write(tmp_path / "diff.shp", [])
+        diff.write_changes(tmp_path / "diff.shp", [])
 
 
 def test_buildings_that_cross_themselves_are_mended() -> None:
     corners = np.array([(0, 0), (10, 10), (10, 0), (0, 10)])
     bow = gpd.GeoSeries([shapely.Polygon(HERE + corners)], crs=UTM)
-    assert diff.buildings(bow, bow).count == {"new": 0, "matched": 1, "gone": 0}
+    assert diff.compare_buildings(bow, bow).count == {"new": 0, "matched": 1, "gone": 0}
 
 
 def test_every_layer_has_a_style_in_its_colour(tmp_path: Path) -> None:
-    changes = [diff.roads(roads(MAIN), roads(MAIN)), diff.buildings(houses((0, 0)), houses((0, 0)))]
-    diff.write(tmp_path / "diff.gpkg", changes)
+    changes = [
+        diff.compare_roads(roads(MAIN), roads(MAIN)),
+        diff.compare_buildings(houses((0, 0)), houses((0, 0))),
+    ]
+    diff.write_changes(tmp_path / "diff.gpkg", changes)
     with closing(sqlite3.connect(tmp_path / "diff.gpkg")) as base:
         styles = dict(base.execute("SELECT f_table_name, styleQML FROM layer_styles").fetchall())
     assert len(styles) == 7

@@ -29,14 +29,14 @@ def run_demo(
 
     from terralink.pipeline import demo
 
-    files = astuple(demo.Files.of(out))
+    files = astuple(demo.DemoFiles.of(out))
     options.check_outputs(files, files=options.files_of_models([model]), overwrite=overwrite)
     started = perf_counter()
     ready = options.load_model([model], provider=provider)
     with console.show_progress(f"demo, {ready.provider}") as update:
-        result = demo.walk(out, size_px=size_px, seed=seed, model=ready, progress=update)
+        result = demo.run_demo(out, size_px=size_px, seed=seed, model=ready, progress=update)
         command = f"terralink demo --size {size_px} --seed {seed} --model {model}"
-        page = demo.page(result, command=command)
+        page = demo.draw_page(result, command=command)
         page.write(result.files.report)
         page.write_picture(result.files.picture, of=["Probability", "Truth against map"])
     lines, took_s = result.lines, perf_counter() - started

@@ -1,4 +1,4 @@
-"""``terralink diff``: what is new in a map, and what is gone."""
+"""``terralink diff``: what is new in a map, and what is missing from it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from terralink.cli import console, options
 
 
 def run_diff(
-    given: Annotated[
+    map_file: Annotated[
         Path,
         typer.Argument(metavar="MAP", help="A map: .gpkg, .geojson, .osm.", show_default=False),
     ],
@@ -22,29 +22,30 @@ def run_diff(
         "diff.gpkg"
     ),
     within_m: Annotated[
-        float, typer.Option("--within-m", min=0.01, help="Roads this near to each other are one.")
+        float, typer.Option("--within-m", min=0.01, help="Roads within this distance are the same.")
     ] = 8.0,
     iou: Annotated[
         float,
-        typer.Option(min=0.01, max=1.0, help="Buildings that overlap so much are one."),
+        typer.Option(min=0.01, max=1.0, help="Buildings with this IoU or more are the same."),
     ] = 0.5,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tell what is new in a map, and what is gone, against OpenStreetMap or an older map.
+    """Compare a map with OpenStreetMap or an older map: what is new, matched and gone.
 
     The result is a GeoPackage with the layers 'roads_new', 'roads_matched' and 'roads_gone' (with
     length_m), and the same three of buildings (with area_m2), styled for QGIS; and
-    'buildings_grouped', the buildings that both have but divide in another way: one-to-many,
-    many-to-one or many-to-many. The reference counts as far as the box around the map reaches.
+    'buildings_grouped', buildings of both maps that cover the same ground but are divided in
+    different ways: one-to-many, many-to-one or many-to-many. Only the part of the reference inside
+    the bounding box of the map is compared.
     """
-    options.check_outputs([out], files=[given, reference], overwrite=overwrite)
+    options.check_outputs([out], files=[map_file, reference], overwrite=overwrite)
     from terralink.pipeline import diff
 
     started = perf_counter()
-    changes = diff.of_files(given, reference, within_m=within_m, iou=iou)
-    diff.write(out, changes)
-    record: dict[str, Any] = {"map": str(given), "reference": str(reference)}
+    changes = diff.compare_files(map_file, reference, within_m=within_m, iou=iou)
+    diff.write_changes(out, changes)
+    record: dict[str, Any] = {"map": str(map_file), "reference": str(reference)}
     lines: list[tuple[str, object]] = []
     for each in changes:
         unit = "length_m" if each.kind == "roads" else "area_m2"
@@ -52,13 +53,13 @@ def run_diff(
             name: {"count": count, unit: each.size[name]} for name, count in each.count.items()
         }
         lines += [
-            (f"{each.kind} {name}", f"{count:,}, {_told(each.kind, each.size[name])}")
+            (f"{each.kind} {name}", f"{count:,}, {_format_size(each.kind, each.size[name])}")
             for name, count in each.count.items()
         ]
         if each.kind == "buildings":
             groups = {name: each.groups.summary(name) for name in diff.RELATIONS}
             record["buildings"] |= {name.replace("-", "_"): of for name, of in groups.items()}
-            lines += [(f"buildings {name}", _grouped(of)) for name, of in groups.items()]
+            lines += [(f"buildings {name}", _format_groups(of)) for name, of in groups.items()]
     took_s = perf_counter() - started
     console.show(
         {**record, "seconds": took_s, "written": [str(out)]},
@@ -67,12 +68,12 @@ def run_diff(
     )
 
 
-def _told(kind: str, size: float) -> str:
+def _format_size(kind: str, size: float) -> str:
     return f"{size / 1000:,.2f} km" if kind == "roads" else f"{size:,.0f} m2"
 
 
-def _grouped(of: Mapping[str, float]) -> str:
+def _format_groups(of: Mapping[str, float]) -> str:
     if not of["count"]:
         return "0"
     buildings = f"{of['map']:,} of the map, {of['reference']:,} of the reference"
-    return f"{of['count']:,}: {buildings}, {_told('buildings', of['area_m2'])}"
+    return f"{of['count']:,}: {buildings}, {_format_size('buildings', of['area_m2'])}"

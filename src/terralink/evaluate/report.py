@@ -170,7 +170,7 @@ def _split_shapes(kind: str, case: Case, rules: Rules) -> Split:
         )
         return matched, missed, false
     truth, pred = inputs.load_roads(case.pair, rules)
-    lines = diff.roads(pred.data, truth.data, within_m=rules.within_m, allow_disjoint=True)
+    lines = diff.compare_roads(pred.data, truth.data, within_m=rules.within_m, allow_disjoint=True)
     return lines.matched, lines.gone, lines.new
 
 
