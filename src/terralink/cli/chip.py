@@ -1,4 +1,4 @@
-"""``terralink chip``: scenes with masks or shapes, cut into chips to train on."""
+"""``terralink chip``: scenes with masks or vectors, cut into chips for training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +27,15 @@ def run_chip(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Shapes (GeoJSON, .osm, .parquet, ...), a mask, or a folder with one a scene.",
+            help="Vectors (GeoJSON, .osm, .parquet, ...), a mask, or a folder with a file a scene.",
             show_default=False,
         ),
     ] = None,
-    side_px: Annotated[int, typer.Option("--side", min=16, help="Side of a chip, pixels.")] = 512,
+    side_px: Annotated[int, typer.Option("--side", min=16, help="Side of a chip in pixels.")] = 512,
     overlap_px: Annotated[
-        int, typer.Option("--overlap", min=0, help="Pixels that neighbours share.")
+        int, typer.Option("--overlap", min=0, help="Pixels that neighbouring chips share.")
     ] = 0,
-    what: Annotated[What, typer.Option(help="What of the shapes is drawn.")] = What.ROADS,
+    what: Annotated[What, typer.Option(help="Which vectors are drawn.")] = What.ROADS,
     width_m: Annotated[
         float | None,
         typer.Option(
@@ -46,30 +46,32 @@ def run_chip(
         str | None,
         typer.Option(
             metavar="0:0,255:1",
-            help="The class of each value of the masks, or colour (#ff0000:1); 255 counts nowhere.",
+            help="The class of each value or colour (#ff0000:1) of masks; class 255 is ignored.",
             show_default="as they are",
         ),
     ] = None,
     threshold: Annotated[
         int | None,
-        typer.Option(min=1, help="Masks are of class 1 from this value on.", show_default=False),
+        typer.Option(
+            min=1, help="Mask pixels with this value or more are class 1.", show_default=False
+        ),
     ] = None,
     with_shapes: Annotated[
-        bool, typer.Option("--shapes", help="Also write the shapes of each chip, as GeoJSON.")
+        bool, typer.Option("--shapes", help="Also write the vectors of each chip as GeoJSON.")
     ] = False,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchMode.AUTO,
+    stretch: options.StretchOption = options.StretchMode.AUTO,
     no_data: Annotated[
         int | None,
-        typer.Option(help="The level of borders that no tag tells.", show_default=False),
+        typer.Option(help="The pixel value of borders that no tag declares.", show_default=False),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Cut scenes, and their masks or shapes, into chips to train on.
+    """Cut scenes, and their masks or vector labels, into chips for training.
 
-    The result is the folder DIR with 'images' and 'masks' (GeoTIFF), and 'manifest.csv', which says
-    where each chip lies and what is in it. Chips without signal are left out, and named there. A
-    recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
+    The result is the folder DIR with 'images' and 'masks' (GeoTIFF), and 'manifest.csv', which has
+    the place and the classes of each chip. Chips that are blank are not written; the manifest lists
+    them. A recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
     """
     from terralink.data.chip_folder import cut
     from terralink.data.masks import VectorMasks, find_labels

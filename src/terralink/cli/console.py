@@ -1,4 +1,4 @@
-"""What the verbs share: results on stdout, progress on stderr, and the extras they may lack."""
+"""What commands share: results on stdout, notes and progress on stderr, missing extras."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def show(record: Record, *, as_json: bool, lines: Lines) -> None:
 
 
 def show_json(record: Record) -> None:
-    """Print one JSON object; what is not a number, JSON has no word for: null."""
+    """Print one JSON object; NaN and infinity, which JSON does not have, become null."""
     print(json.dumps(_jsonable(record), allow_nan=False))
 
 
@@ -132,7 +132,7 @@ def join_first(names: Sequence[str], most: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds as text.
 
     >>> format_duration(3.24), format_duration(754)
     ('3.2 s', '12 min 34 s')
@@ -163,13 +163,13 @@ def show_progress(label: str) -> Iterator[Callable[[float], None]]:
 
 
 def print_note(line: str) -> None:
-    """Say something on stderr that is worth knowing and stops nothing."""
+    """Print a note on stderr."""
     print(f"terralink: {line}", file=sys.stderr)
 
 
 @contextmanager
 def print_warnings() -> Iterator[None]:
-    """What a scene warns of while the block runs is told as a note."""
+    """Print the warnings about scenes as notes while the block runs."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -184,16 +184,16 @@ def print_warnings() -> Iterator[None]:
 
 
 def note_no_crs(scene: object, transform: "Affine") -> None:
-    """Say that a scene has no CRS, and in what its lengths are: what is called metres is not."""
+    """Say that a scene has no CRS, and the unit of its lengths, which is not the metre."""
     if transform.is_identity:
         print_note(
-            f"{scene} has no CRS, so its pixels are taken as they are and lengths are in pixels; "
-            "say how large a pixel is with --pixel-size METRES"
+            f"{scene} has no CRS, so its pixels are used as they are and lengths are in pixels; "
+            "give the size of a pixel with --pixel-size METRES"
         )
         return
     side = abs(transform.determinant) ** 0.5
     print_note(
-        f"{scene} has no CRS, so its pixels are taken as they are and lengths are in the unit of "
+        f"{scene} has no CRS, so its pixels are used as they are and lengths are in the unit of "
         f"its transform, of which a pixel has {side:g}; name its CRS with --crs EPSG:..., or say "
         "how large a pixel is with --pixel-size METRES"
     )
@@ -201,13 +201,13 @@ def note_no_crs(scene: object, transform: "Affine") -> None:
 
 @contextmanager
 def require_extra(name: str) -> Iterator[None]:
-    """Tell which extra to install when an import in the block finds a package missing."""
+    """Name the extra to install when an import in the block finds a package missing."""
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("terralink"):
-            raise  # ours: a defect, not a missing extra
+            raise  # a bug of terralink, not a missing extra
         raise TerralinkError(
-            f"this verb needs {error.name}, which the core install leaves out; "
-            f"get it with: pip install 'terralink[{name}]'"
+            f"this command needs {error.name}, which the core package does not install; "
+            f"install it with: pip install 'terralink[{name}]'"
         ) from error

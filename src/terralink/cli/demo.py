@@ -1,4 +1,4 @@
-"""``terralink demo``: a drawn town, extracted, scored, with a report to look at."""
+"""``terralink demo``: draw a town, extract and score its roads, and write a report."""
 
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,9 @@ def run_demo(
     size_px: Annotated[
         int, typer.Option("--size", metavar="PX", min=256, help="Side of the town in pixels.")
     ] = 2048,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another town.")] = 7,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Another seed draws another town.")
+    ] = 7,
     model: options.Model = "roads",
     provider: options.Provider = None,
     overwrite: options.Overwrite = False,
@@ -22,8 +24,8 @@ def run_demo(
 ) -> None:
     """Draw a town, extract its roads, and score them.
 
-    The result is DIR/report.html, one file to open in a browser: the scene, the probability of
-    road, the roads found, and what was missed. Beside it lie the scene, the truth and the map.
+    The result is DIR/report.html, one page for the browser: the scene, the probability of road, the
+    extracted roads, and the missed ones. The scene, the truth and the map are written beside it.
     """
     from dataclasses import astuple
 

@@ -31,14 +31,14 @@ def run_evaluate(
     ],
     pred: Annotated[
         Path,
-        typer.Argument(help="The same of the prediction, or a submission.", show_default=False),
+        typer.Argument(help="The same for the prediction, or a submission.", show_default=False),
     ],
     threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="LEVEL",
-            help="What is positive in rasters: from a probability below 1, or a level, on.",
-            show_default="all but zero",
+            metavar="VALUE",
+            help="Pixels of rasters with this probability (below 1) or value or more are positive.",
+            show_default="all but 0",
         ),
     ] = None,
     patch_px: Annotated[
@@ -46,41 +46,44 @@ def run_evaluate(
     ] = 16,
     within_m: Annotated[
         float,
-        typer.Option("--within-m", min=0.01, help="Roads so near to each other may be one."),
+        typer.Option("--within-m", min=0.01, help="Roads within this distance may be the same."),
     ] = 4.0,
     sample: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=2,
-            help="Draw N control points for APLS, and give its error: for cities.",
+            help="APLS of N random control points, with its standard error: for whole cities.",
             show_default="all",
         ),
     ] = None,
     iou: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Buildings that overlap so much are one.")
+        float, typer.Option(min=0.01, max=1.0, help="Buildings with this IoU or more are the same.")
     ] = 0.5,
     min_area_m2: Annotated[
-        float, typer.Option("--min-area-m2", min=0.0, help="Leave out smaller buildings.")
+        float, typer.Option("--min-area-m2", min=0.0, help="Ignore smaller buildings.")
     ] = 0.0,
     pixel_size_m: options.PixelSize = None,
     report: Annotated[
         Path | None,
         typer.Option(
-            metavar="HTML", help="Draw the worst cases on a page to look at.", show_default=False
+            metavar="HTML",
+            help="Write a page with pictures of the worst cases.",
+            show_default=False,
         ),
     ] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=1, help="Cases on the page.")] = 9,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Score predictions against the truth, a pair of files or two folders of them.
+    """Score predictions against the truth: a pair of files, or two folders of files.
 
-    The result is a table: pixels and patches of masks (IoU, F1, kappa), roads (APLS, precision and
-    recall of centre lines), topo (TOPO), buildings (found one to one). Roads and buildings are
-    vectors, or masks that are traced first. Files of folders are paired by their stem; what has no
-    partner is named; a CSV of the EPFL road challenge ('terralink submit') goes with a folder of
-    truth by its images' numbers. With --report also a page with the worst cases drawn.
+    The result is a table. pixels and patches: IoU, F1 and kappa of masks; roads: APLS, and
+    precision and recall of centre lines; topo: TOPO; buildings: polygons matched one to one. Roads
+    and buildings are vector files, or masks that are traced first. Files in folders are paired by
+    name without suffix; files without a partner are listed. A CSV of the EPFL road challenge
+    ('terralink submit') is paired with a folder of truth by image number. With --report a page with
+    the worst cases is written too.
     """
     if report is not None:
         options.check_outputs(
@@ -109,7 +112,7 @@ def run_evaluate(
             evaluate.build_page(result, command=command, worst=worst).write(report)
     _note("without a partner, and not scored", [str(path) for path in pairs.unpaired])
     _note(
-        "rasters that say nothing of their place, so lengths are in pixels (--pixel-size METRES)",
+        "rasters without georeferencing, so lengths are in pixels (--pixel-size METRES)",
         result.without_scale,
     )
     took_s = perf_counter() - started

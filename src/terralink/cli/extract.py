@@ -1,4 +1,4 @@
-"""``terralink extract``: scenes to maps of what a model sees in them."""
+"""``terralink extract``: scenes to maps."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from terralink.raster import SceneOptions
     from terralink.vectorize import Map, MapOptions
 
-_PROB = ".prob.tif"  # what lies beside a map, see ``extract.prob_path``
+_PROB = ".prob.tif"  # written beside a map, see ``extract.prob_path``
 
 Results: TypeAlias = Mapping[Path, Path]
 
@@ -33,7 +33,7 @@ class How(NamedTuple):
 def run_extract(
     scenes: options.Scenes,
     what: Annotated[
-        MapKind | None, typer.Option(help="What to extract.", show_default="what the model sees")
+        MapKind | None, typer.Option(help="What to extract.", show_default="by the model's classes")
     ] = None,
     model: options.Models = None,
     weights: options.Weights = None,
@@ -42,7 +42,7 @@ def run_extract(
     pixel_size_m: options.PixelSize = None,
     crs: options.Crs = None,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchMode.AUTO,
+    stretch: options.StretchOption = options.StretchMode.AUTO,
     no_data: options.NoDataValues = None,
     threshold: options.Threshold = None,
     min_probability: options.MinProbability = None,
@@ -55,23 +55,23 @@ def run_extract(
         str | None,
         typer.Option(
             metavar="tcp://HOST:8786",
-            help="A Dask scheduler whose workers see the same files, or local:N processes here.",
+            help="A Dask scheduler whose workers see the same files, or local:N for N processes.",
             show_default=False,
         ),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Extract maps from scenes: roads that you can route on, buildings, or land cover.
+    """Extract maps from scenes: routable roads, buildings, or land cover.
 
-    The result is, for each SCENE, a GeoPackage DIR/SCENE.gpkg, styled for QGIS, and beside it the
-    probability of each class as a GeoTIFF, DIR/SCENE.prob.tif. A model of roads makes the layers
-    'roads' (lines with length and width in metres) and 'junctions', one of buildings the layer
-    'buildings' (polygons with area_m2 and prob), every other one the layer 'landcover' (polygons
-    with class, name and area_m2 that share their edges).
+    The result is a GeoPackage DIR/SCENE.gpkg for each SCENE, with styles for QGIS, and the
+    probability of each class in a GeoTIFF DIR/SCENE.prob.tif. The classes of the model decide what
+    the GeoPackage has: roads the layers 'roads' (lines with length and width in metres) and
+    'junctions'; buildings the layer 'buildings' (polygons with area_m2 and prob); all other classes
+    the layer 'landcover' (polygons with class, name and area_m2 that share their edges).
 
-    With --job, the same command goes on where it was killed, and does no scene twice. Remove the
-    job's folder when all is done. With --cluster the job is DIR/job unless told.
+    With --job, a command that was stopped resumes where it was, and a finished scene is not
+    computed again; remove the folder at the end. With --cluster the default of --job is DIR/job.
     """
     results = _results(scenes, out)
     options.check_outputs(
@@ -175,5 +175,7 @@ def _results(scenes: list[Path], out: Path) -> dict[Path, Path]:
     results = {scene: out / f"{options.stem(scene)}.gpkg" for scene in scenes}
     for result, count in Counter(results.values()).items():
         if count > 1:
-            raise InputError(f"{count} scenes would be written to {result}: extract them apart")
+            raise InputError(
+                f"{count} scenes would be written to {result}: extract them into different folders"
+            )
     return results

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 def run_export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Folder of a run, made by 'train'.", show_default=False)
+        Path, typer.Argument(help="Folder of a training run.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="ONNX", help="The file to write.")] = Path(
         "model.onnx"
     ),
     int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise: a quarter of the size, and faster.")
+        bool, typer.Option("--int8", help="Quantise to int8: a quarter of the size, and faster.")
     ] = False,
     calibrate: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="CHIPS",
-            help="Folder of images for --int8 to measure on; repeatable.",
+            help="Folder of images that --int8 calibrates with; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -38,14 +38,14 @@ def run_export(
     ] = None,
     attribution: Annotated[
         str | None,
-        typer.Option(help="Whom to credit for the data.", show_default="the recipe's"),
+        typer.Option(help="Credit for the data.", show_default="the recipe's"),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Export a checkpoint as a model file (extra 'train').
 
-    The result is one ONNX file that takes raw 0..255 pixels and carries all that predicting needs:
+    The result is one ONNX file that takes pixels of 0 to 255 and has all that prediction needs:
     normalisation, bands, pixel size, classes, threshold, licence and recipe.
     """
     if int8 != bool(calibrate):
@@ -84,7 +84,7 @@ def run_export(
 
 
 def _note_terms(card: "Metadata") -> None:
-    """A model without a licence is nobody's to use: it depends on the data, so we cannot say it."""
+    """Without a licence nobody may use a model; it depends on the data, so there is no default."""
     missing = [key for key in ("licence", "attribution") if not getattr(card, key)]
     if missing:
         console.print_note(
@@ -100,23 +100,25 @@ def run_import(
     ],
     name: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="The network it is of, such as dlinknet34."),
+        typer.Option("--as", metavar="NAME", help="Its network, such as dlinknet34."),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR|ONNX", help="A folder, or a model file ending in .onnx.")
     ],
     pixel_size_m: Annotated[
         float,
-        typer.Option("--pixel-size", metavar="METRES", min=0.001, help="Of its training images."),
+        typer.Option(
+            "--pixel-size", metavar="METRES", min=0.001, help="Pixel size of its training images."
+        ),
     ] = 0.5,
-    licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "",
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Import a checkpoint that D-LinkNet's or PP-LinkNet's authors published (extra 'train').
+    """Import a checkpoint that the authors of D-LinkNet or PP-LinkNet published (extra 'train').
 
-    The result is a checkpoint folder, or with --out FILE.onnx a model file. Either takes raw RGB
-    pixels of 0..255: the order and scale that the authors' code gives its images are inside.
+    The result is a checkpoint folder, or with --out FILE.onnx a model file. Both take RGB pixels of
+    0 to 255; the channel order and the scale of the authors' code are part of the network.
     """
     written = [out] if out.suffix == ".onnx" else [out / name for name in CHECKPOINT]
     options.check_outputs(written, files=[checkpoint], overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""``terralink models`` and ``terralink recipes``: what there is to predict and to train with."""
+"""``terralink models`` and ``terralink recipes``: lists of models, networks and recipes."""
 
 import json
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from terralink.errors import ModelError, unknown
 
 def run_models(
     name: Annotated[
-        str | None, typer.Argument(help="One of them, to tell all about it.", show_default=False)
+        str | None, typer.Argument(help="A model or network to describe.", show_default=False)
     ] = None,
     details: Annotated[
-        bool, typer.Option("--details", help="What each network costs, as it was measured.")
+        bool, typer.Option("--details", help="The measured cost of each network.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the models that are shipped, or tell all about one.
+    """List the bundled models, or describe one.
 
-    The result is a table of the models with what they are for and their figures; with the extra
-    'train' installed, the networks that can be trained follow. With --details it is a table of the
-    networks: parameters, file, GFLOP and seconds of a tile, what the bridge sees, and the paper.
+    The result is a table of the models with their purpose and figures, followed by the networks
+    that can be trained, if the extra 'train' is installed. With --details it is a table of the
+    networks: parameters, file size, GFLOP and seconds per tile, receptive field, and the paper.
     """
     if details:
         _show_details(name, as_json=as_json)
@@ -38,7 +38,7 @@ def run_models(
         console.show(
             {"models": list(shipped.values()), "networks": networks},
             as_json=as_json,
-            lines=[*lines, *networks.items()] or [("none", "no model is shipped")],
+            lines=[*lines, *networks.items()] or [("none", "no model is bundled")],
         )
     elif name in shipped:
         console.show(shipped[name], as_json=as_json, lines=_card_lines(shipped[name]))
@@ -124,15 +124,15 @@ def _figures(card: dict[str, Any]) -> str:
 
 def run_recipes(
     name: Annotated[
-        str | None, typer.Argument(help="One recipe, to print it whole.", show_default=False)
+        str | None, typer.Argument(help="A recipe to print.", show_default=False)
     ] = None,
     into: Annotated[
         Path | None,
-        typer.Option(metavar="PAGE", help="Bring the tables of a Markdown page up to date."),
+        typer.Option(metavar="PAGE", help="Update the tables of a Markdown page."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the recipes that 'train' knows, or print one.
+    """List the recipes of 'terralink train', or print one.
 
     The result is a table of recipes and ensembles for each paper, with the paper's figures; or one
     of them as YAML to copy and change.

@@ -1,4 +1,4 @@
-"""Options that several verbs take, each said once."""
+"""Options that several commands have, each defined once, and how their texts are read."""
 
 import os
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class CorruptBlockAction(StrEnum):
-    """What to do with a part of a scene that cannot be read."""
+    """What to do with a block of a scene that cannot be read."""
 
     REFUSE = "refuse"
     MASK = "mask"
 
 
 class ProviderName(StrEnum):
-    """Who computes a model; see ``terralink.inference.backends``."""
+    """What runs a model; see ``terralink.inference.backends``."""
 
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
@@ -32,7 +32,7 @@ class ProviderName(StrEnum):
 
 
 class StretchMode(StrEnum):
-    """How a scene's levels become the 0..255 that a model takes."""
+    """How pixel values become the 0 to 255 that a model takes."""
 
     AUTO = "auto"
     NONE = "none"
@@ -54,7 +54,7 @@ Scenes = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        help="A shipped model's name (see 'terralink models'), an .onnx file or a run's folder."
+        help="A bundled model (see 'terralink models'), an .onnx file, or a training run's folder."
     ),
 ]
 
@@ -62,8 +62,8 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="A shipped model (see 'terralink models'), an .onnx file or a run's folder; several "
-        "are averaged.",
+        help="A bundled model (see 'terralink models'), an .onnx file, or the folder of a training "
+        "run; repeat it to average several models.",
         show_default="roads",
     ),
 ]
@@ -71,8 +71,8 @@ Models = Annotated[
 Provider = Annotated[
     ProviderName | None,
     typer.Option(
-        help="Who computes: 'openvino' or 'onnxruntime' model files, 'torch' a run's folder.",
-        show_default="the best that is here",
+        help="What runs the model: 'openvino' or 'onnxruntime' for .onnx files, 'torch' for runs.",
+        show_default="the fastest that is installed",
     ),
 ]
 
@@ -80,8 +80,8 @@ Weights = Annotated[
     str | None,
     typer.Option(
         metavar="0.25,0.25,0.5",
-        help="What each model counts, in their order.",
-        show_default="all the same",
+        help="The weight of each model in the average, in the order of --model.",
+        show_default="equal",
     ),
 ]
 
@@ -91,7 +91,7 @@ PixelSize = Annotated[
         "--pixel-size",
         metavar="METRES",
         min=0.001,
-        help="How large a pixel is on the ground, where the scene has no CRS to tell.",
+        help="Ground size of a pixel, for a scene without a CRS.",
         show_default=False,
     ),
 ]
@@ -101,7 +101,7 @@ Crs = Annotated[
     typer.Option(
         "--crs",
         metavar="EPSG:32611",
-        help="The CRS of a raster that has none, but a world file or a transform.",
+        help="The CRS of a raster that has a world file or a transform, but no CRS.",
         show_default=False,
     ),
 ]
@@ -110,7 +110,7 @@ Bands = Annotated[
     str | None,
     typer.Option(
         metavar="1,2,3",
-        help="The scene's bands to show the model, in its order: numbers, or names as red,green.",
+        help="Bands of the scene in the order of the model: numbers from 1, or names (red,green).",
         show_default="all but alpha",
     ),
 ]
@@ -120,8 +120,8 @@ NoDataValues = Annotated[
     typer.Option(
         "--no-data",
         metavar="VALUE",
-        help="A level that means no data though no tag says so, or 'none'; may be repeated.",
-        show_default="looked for",
+        help="A pixel value that means no data although no tag says so, or 'none'; repeatable.",
+        show_default="detected",
     ),
 ]
 
@@ -130,7 +130,7 @@ AreaFile = Annotated[
     typer.Option(
         "--area",
         metavar="FILE",
-        help="Polygons (GeoJSON, GeoPackage): only what is inside is looked at.",
+        help="Polygons (GeoJSON, GeoPackage); only the scene inside them is read.",
         show_default=False,
     ),
 ]
@@ -139,36 +139,36 @@ Bounds = Annotated[
     str | None,
     typer.Option(
         metavar="W,S,E,N",
-        help="The same as a box in degrees: west, south, east, north.",
+        help="The same as a box in degrees of longitude and latitude.",
         show_default=False,
     ),
 ]
 
 OnCorruptBlock = Annotated[
     CorruptBlockAction,
-    typer.Option(help="A part of the scene that cannot be read: stop there, or mask it and tell."),
+    typer.Option(help="Blocks of the scene that cannot be read: stop, or mask them with a note."),
 ]
 
 Job = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder that keeps what is done: started again, it goes on there.",
+        help="Folder for the state of the work; after a stop, the same command resumes there.",
         show_default=False,
     ),
 ]
 
-Stretched = Annotated[
+StretchOption = Annotated[
     StretchMode,
     typer.Option(
         "--stretch",
-        help="'auto' brightens or darkens a scene that is unlike what models know.",
+        help="'auto' adjusts the brightness and contrast of a scene to what models expect.",
     ),
 ]
 
 Tta = Annotated[
     bool,
-    typer.Option("--tta", help="Average over flips and rotations: better, and 8 times slower."),
+    typer.Option("--tta", help="Average over 8 flips and rotations: more accurate, 8 x slower."),
 ]
 
 Threshold = Annotated[
@@ -176,7 +176,7 @@ Threshold = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Probability from which a pixel is road, or building.",
+        help="Pixels with this probability or more are road or building.",
         show_default="the model's",
     ),
 ]
@@ -187,7 +187,7 @@ MinProbability = Annotated[
         "--min-probability",
         min=0.0,
         max=1.0,
-        help="Land cover: pixels whose most probable class is less probable have none.",
+        help="Land cover: pixels whose highest class probability is lower get no class.",
         show_default=False,
     ),
 ]
@@ -195,7 +195,7 @@ MinProbability = Annotated[
 Overwrite = Annotated[
     bool,
     typer.Option(
-        "--overwrite", help="Replace files that terralink did not write; never one that is read."
+        "--overwrite", help="Replace output files that terralink did not write; never an input."
     ),
 ]
 
@@ -210,9 +210,9 @@ def check_outputs(
     overwrite: bool = False,
     option: str = "--out",
 ) -> None:
-    """Refuse, before any work, outputs that are read by the command, or that are not ours.
+    """Refuse, before any work, outputs that are inputs or that terralink did not write.
 
-    ``scenes`` are rasters, which may be made of other files; ``files`` are all else that is read.
+    ``scenes`` are rasters, which may consist of several files; ``files`` are all other inputs.
     """
     outputs = list(outputs)
     inputs: list[Path | str] = [*scenes, *(each for each in files if each is not None)]
@@ -224,7 +224,7 @@ def check_outputs(
 
 
 def files_of_models(names: Iterable[str] | None) -> list[Path]:
-    """The model files, and what is read of the folders of runs."""
+    """The model files, and the files that are read from the folders of runs."""
     files = [Path(name) for name in names or ()]
     return [*files, *(run / name for run in files for name in outputs_rule.CHECKPOINT)]
 
@@ -261,7 +261,7 @@ def parse_bands(text: str | None) -> tuple[int | str, ...] | None:
 
 
 def parse_no_data(levels: list[str] | None) -> tuple[float, ...] | None:
-    """The levels that mean no data; None looks for them.
+    """The pixel values that mean no data; None: they are detected.
 
     >>> parse_no_data(None), parse_no_data(["none"]), parse_no_data(["0", "-9999"])
     (None, (), (0.0, -9999.0))
@@ -274,12 +274,12 @@ def parse_no_data(levels: list[str] | None) -> tuple[float, ...] | None:
         return tuple(float(level) for text in levels for level in text.split(","))
     except ValueError:
         raise InputError(
-            f"--no-data wants a level, such as 0 or -9999, or 'none' alone; got {' '.join(levels)}"
+            f"--no-data wants a value, such as 0 or -9999, or 'none' alone; got {' '.join(levels)}"
         ) from None
 
 
 def stem(scene: Path) -> str:
-    """What the results of a scene are called; those of a pattern, as its folder.
+    """The name of a scene's results without suffix; of a pattern, its folder's name.
 
     >>> stem(Path("in/town.tif")), stem(Path("in/tiles/*.tif"))
     ('town', 'tiles')
@@ -289,12 +289,12 @@ def stem(scene: Path) -> str:
 
 
 def load_area(file: Path | None, bounds: str | None) -> "Area | None":
-    """The area of interest that was asked for; raises ``InputError``."""
+    """The area of interest; raises ``InputError``."""
     from terralink.raster import Area
     from terralink.vector.layers import read_area
 
     if file is not None and bounds is not None:
-        raise InputError("--area and --bounds each say where to look; give one of them")
+        raise InputError("--area and --bounds exclude each other; give one of them")
     if bounds is not None:
         return Area.from_bounds(_numbers(bounds, "--bounds", "9,47,9.5,47.25"))
     return None if file is None else read_area(file)

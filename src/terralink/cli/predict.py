@@ -1,4 +1,4 @@
-"""``terralink predict``: a scene to the probability of road in each pixel."""
+"""``terralink predict``: a scene to the probability of each class in each pixel."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def run_predict(
     pixel_size_m: options.PixelSize = None,
     crs: options.Crs = None,
     bands: options.Bands = None,
-    stretch: options.Stretched = options.StretchMode.AUTO,
+    stretch: options.StretchOption = options.StretchMode.AUTO,
     no_data: options.NoDataValues = None,
     tta: options.Tta = False,
     area: options.AreaFile = None,
@@ -34,15 +34,17 @@ def run_predict(
     on_corrupt_block: options.OnCorruptBlock = options.CorruptBlockAction.REFUSE,
     job: options.Job = None,
     native: Annotated[
-        bool, typer.Option("--native", help="On the scene's own pixels, not the model's.")
+        bool,
+        typer.Option("--native", help="Write the pixel grid of the scene, not that of the model."),
     ] = False,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Predict the probability of road in each pixel of a scene.
+    """Predict the probability of each class in each pixel of a scene.
 
-    The result is a GeoTIFF at the model's pixel size, or with --native at the scene's: uint8 with a
-    scale of 1/255, masked where the scene has no data. 'terralink vectorize' makes a road map.
+    The result is a GeoTIFF at the pixel size of the model, or with --native at that of the scene:
+    uint8 with a scale of 1/255, masked where the scene has no data. 'terralink vectorize' turns it
+    into a map.
     """
     options.check_outputs(
         [out],
@@ -139,7 +141,7 @@ def _write_with_job(
 
 @contextmanager
 def _on(grid: "Grid", scene: "Scene", out: Path) -> "Iterator[Path]":
-    """Where to write on the scene's working grid, so that ``out`` comes to be on ``grid``."""
+    """The file to write on the scene's working grid; then ``out`` is made of it on ``grid``."""
     from terralink import raster
 
     if grid == scene.grid:

@@ -50,13 +50,13 @@ def run_rasterize(
         list[Path] | None,
         typer.Argument(
             metavar="OSM...",
-            help="Roads and buildings: .osm, .osm.pbf, GeoJSON, GeoParquet, or what GDAL reads.",
+            help="Roads and buildings: .osm, .osm.pbf, GeoJSON, GeoParquet or other vector files.",
             show_default=False,
         ),
     ] = None,
     what: Annotated[What, typer.Option(help="What to draw.")] = What.ROADS,
     out: Annotated[
-        Path, typer.Option(metavar="PATH", help="A .tif for one scene, else a folder.")
+        Path, typer.Option(metavar="PATH", help="A .tif for one scene, or a folder.")
     ] = Path("labels"),
     values: Annotated[
         str | None,
@@ -68,27 +68,27 @@ def run_rasterize(
             "--width-m", min=0.1, help="One width for all roads.", show_default="by their tags"
         ),
     ] = None,
-    lane_m: Annotated[float, typer.Option("--lane-m", min=0.1, help="How wide a lane is.")] = 4.0,
+    lane_m: Annotated[float, typer.Option("--lane-m", min=0.1, help="Width of a lane.")] = 4.0,
     bridges: Annotated[bool, typer.Option(help="Draw bridges.")] = True,
     tunnels: Annotated[bool, typer.Option(help="Draw tunnels and covered roads.")] = False,
     links: Annotated[bool, typer.Option(help="Draw slip roads.")] = True,
     service: Annotated[bool, typer.Option(help="Draw service roads, such as driveways.")] = True,
     tracks: Annotated[bool, typer.Option(help="Draw tracks.")] = True,
     tiles: Annotated[
-        bool, typer.Option("--tiles", help="Scenes are web-map tiles, named x-y-z or z/x/y.")
+        bool, typer.Option("--tiles", help="Scenes are web map tiles, named x-y-z or z/x/y.")
     ] = False,
     crs: options.Crs = None,
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Fetch OpenStreetMap around each scene, by osmnx.")
+        bool, typer.Option("--fetch", help="Download OpenStreetMap around each scene with osmnx.")
     ] = False,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw roads and buildings onto the grids of scenes, as labels to train on.
+    """Draw roads and buildings onto the grids of scenes, as labels for training.
 
-    The result is, for each SCENE, a GeoTIFF of classes on its grid: 0 is background, then what is
-    drawn counts from 1 (with 'both', roads are 1 and buildings 2). A road is as wide as its tags
-    'width', 'est_width' or 'lanes' say, else as roads of its class mostly are.
+    The result is a GeoTIFF of classes for each SCENE, on its grid: 0 is background, classes count
+    from 1 (with 'both', roads are 1 and buildings 2). The width of a road is that of its tags
+    'width', 'est_width' or 'lanes', else the usual width of its class.
     """
     results = _results(like, out)
     options.check_outputs(results.values(), scenes=results, files=files or (), overwrite=overwrite)
@@ -161,7 +161,7 @@ def _of_files(
     for path, read in zip(files, tables, strict=True):
         if read.roads.crs is None:
             raise InputError(
-                f"{path} names no CRS, so its shapes lie nowhere on Earth; name it one"
+                f"{path} names no CRS, so its shapes have no place on Earth; assign one"
             )
         found += classes(read)
     found.sort(key=lambda each: each.name == "building")  # roofs last, whatever file they are of
@@ -202,7 +202,7 @@ def _results(like: list[Path], out: Path) -> dict[Path, Path]:
         results = {scene: out for scene, _ in scenes}
     for result, count in Counter(results.values()).items():
         if count > 1:
-            raise InputError(f"{count} scenes would be written to {result}: draw them apart")
+            raise InputError(f"{count} scenes would be written to {result}: use different folders")
     return results
 
 
@@ -240,12 +240,12 @@ def _numbers(text: str | None, what: What) -> dict[str, int]:
 
 
 def _note_empty(scenes: list[dict[str, Any]]) -> None:
-    """An empty label is a label, of a desert say, but mostly a file of another place."""
+    """An empty label may be right, in a desert, but most often the file is of another place."""
     empty = [record["scene"] for record in scenes if not any(record["pixels"].values())]
     if empty:
         console.print_note(
             f"{len(empty)} of {len(scenes)} labels are empty, such as that of {empty[0]}: "
-            "nothing that was to be drawn lies there"
+            "no road or building of the files is there"
         )
 
 

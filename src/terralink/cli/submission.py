@@ -28,7 +28,7 @@ def run_submit(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Pictures with a number in their names, or folders such as test_set_images.",
+            help="Images with a number in their names, or folders such as test_set_images.",
             show_default=False,
         ),
     ],
@@ -40,14 +40,14 @@ def run_submit(
     masks: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write the mask of each image, too, as PNG.", show_default=False
+            metavar="DIR", help="Also write the mask of each image as PNG.", show_default=False
         ),
     ] = None,
     strategy: Annotated[
         Strategy,
         typer.Option(
-            help="'corners' shrinks as 400 px to 384 and merges four corners of 384 px, for "
-            "models trained so; 'whole' takes the pixels as they are, for any other."
+            help="'corners' resizes images as 400 px to 384 px and merges four corner crops, for "
+            "models that were trained like this; 'whole' leaves the pixels as they are."
         ),
     ] = Strategy.CORNERS,
     threshold: options.Threshold = None,
@@ -57,8 +57,8 @@ def run_submit(
 ) -> None:
     """Predict images for the EPFL road challenge.
 
-    The result is a CSV file of the challenge's form: for each patch of 16 px whether more than a
-    quarter of it is road. 'terralink from-submission' makes masks of it again, and 'terralink
+    The result is a CSV file in the format of the challenge: for each patch of 16 px, 1 where more
+    than a quarter of it is road. 'terralink from-submission' turns it into masks, and 'terralink
     evaluate patches TRUTH CSV' scores it.
     """
     from terralink import metrics
@@ -136,7 +136,7 @@ def _mask(
 
 def run_from_submission(
     submission: Annotated[
-        Path, typer.Argument(metavar="CSV", help="As 'submit' writes it.", show_default=False)
+        Path, typer.Argument(metavar="CSV", help="A table that 'submit' wrote.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(
         "masks"
@@ -144,7 +144,7 @@ def run_from_submission(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make masks of a submission to the EPFL road challenge.
+    """Turn a submission to the EPFL road challenge into masks.
 
     The result is a grey PNG for each image, named by its number, such as 001.png: patches of
     16 x 16 px, 255 where there is road.

@@ -25,7 +25,7 @@ RecipeName = Annotated[
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the training data.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run or runs.")]
 Start = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of a run whose weights to go on from.")
+    Path | None, typer.Option(metavar="DIR", help="Folder of a run whose weights to start from.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -37,7 +37,7 @@ Hosts = Annotated[int, typer.Option(min=1, help="Hosts that run this same comman
 
 @contextmanager
 def require_training() -> Iterator[None]:
-    """Needs the extra; matplotlib lists the machine's fonts in a folder of ours, not at home."""
+    """Require the extra; matplotlib caches its list of fonts in a temporary folder, not at home."""
     with TemporaryDirectory(prefix="terralink_fonts_") as fonts:
         os.environ.setdefault("MPLCONFIGDIR", fonts)
         with console.require_extra("train"):
@@ -47,7 +47,7 @@ def require_training() -> Iterator[None]:
 
 @contextmanager
 def training_process() -> Iterator[None]:
-    """Needs the extra; what the loop says goes to stderr, what machine it found is no news."""
+    """Require the extra; the training loop prints to stderr, without lightning's notes."""
     with require_training():
         process.keep_freed_memory()
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -74,17 +74,17 @@ def run_train(
     settings: Settings = None,
     start: Start = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run was stopped.")
+        bool, typer.Option("--resume", help="Resume a run that was stopped.")
     ] = False,
     devices: Devices = 1,
     hosts: Hosts = 1,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a network as a recipe says (extra 'train').
+    """Train a network with a recipe (extra 'train').
 
     The result is a folder with the checkpoint (model.safetensors, config.json), the recipe as it
-    was run, scores.json, and report.html to look at. 'terralink export' makes a model file of it.
-    Of an ensemble it is a folder with one for each member, and the scores of their mean.
+    was run, scores.json, and the page report.html. 'terralink export' makes a model file of it. For
+    an ensemble, the folder has one such folder for each member, and the scores of their mean.
     """
     started = perf_counter()
     with training_process():
@@ -94,7 +94,7 @@ def run_train(
         done_before = train.read_scores(out) is not None
         if train.is_ensemble(recipe):
             if start:
-                raise InputError(f"ensemble {recipe!r} has no single run to go on from; no --start")
+                raise InputError(f"ensemble {recipe!r} is not one run; leave out --start")
             name = (ensemble := train.Ensemble.named(recipe)).name
             scores = train.fit_ensemble(ensemble, data, out, changes=changes, processes=processes)
         else:
@@ -122,7 +122,7 @@ def run_train_stages(
         list[str],
         typer.Argument(
             metavar="RECIPE...",
-            help="The stages in their order, or the last one, if it says what it starts from.",
+            help="The stages in order, or only the last one, if its recipe names the one before.",
         ),
     ],
     data: Data,
@@ -132,10 +132,10 @@ def run_train_stages(
     hosts: Hosts = 1,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train in stages, each from the weights of the one before (extra 'train').
+    """Train in stages, each from the weights of the stage before (extra 'train').
 
     The result is a folder with a run for each stage, 1_NAME, 2_NAME and so on; the last one is the
-    network. Stages that are done are not run again, so the same command goes on after a stop.
+    network. Stages that are finished are not run again, so the same command resumes after a stop.
     """
     started = perf_counter()
     with training_process():
@@ -174,22 +174,24 @@ def run_sweep(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=A,B,C", help="Values to try for a key; repeatable: a grid."
+            "--set",
+            metavar="KEY=A,B,C",
+            help="Values to try for a key; repeat it for a grid.",
         ),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Train each setting in so many folds.")
+        int | None, typer.Option(min=2, help="Train each setting in this many folds.")
     ] = None,
     start: Start = None,
     figure: Annotated[
-        str | None, typer.Option(help="Show this figure alone, such as epfl/patch_f1.")
+        str | None, typer.Option(help="Show only this figure, such as epfl/patch_f1.")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a recipe with several settings, each in several folds (extra 'train').
 
     The result is a table with the mean and the standard deviation of each figure over the folds,
-    and a folder with all  Runs that are done are not run again.
+    and a folder with all the training runs. Those that are finished are not run again.
     """
     with training_process():
         from terralink import train
@@ -205,7 +207,7 @@ def run_sweep(
         as_json=as_json,
         lines=[
             *(
-                (_told(row), "  ".join(f"{name} {_cell(row, name)}" for name in shown))
+                (_format_setting(row), "  ".join(f"{name} {_cell(row, name)}" for name in shown))
                 for row in rows
             ),
             ("written", out),
@@ -229,7 +231,7 @@ def _record(row: "Row", figures: list[str]) -> dict[str, object]:
     }
 
 
-def _told(row: "Row") -> str:
+def _format_setting(row: "Row") -> str:
     return " ".join(f"{key}={value}" for key, value in row.setting.items()) or "as it is"
 
 

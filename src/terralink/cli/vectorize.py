@@ -21,12 +21,12 @@ def run_vectorize(
     prob: Annotated[
         Path,
         typer.Argument(
-            help="A raster of probabilities, 0..1 or uint8 0..255, or a mask; for land cover a "
-            "band for each class, or one band of classes.",
+            help="A raster of probabilities (0 to 1, or uint8 0 to 255) or a mask; for land cover "
+            "one band for each class, or one band of classes.",
             show_default=False,
         ),
     ],
-    what: Annotated[MapKind, typer.Option(help="What map to make.")] = MapKind.ROADS,
+    what: Annotated[MapKind, typer.Option(help="The kind of map.")] = MapKind.ROADS,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -37,30 +37,32 @@ def run_vectorize(
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Probability from which a pixel is road or building."),
+        typer.Option(
+            min=0.0, max=1.0, help="Pixels with this probability or more are road or building."
+        ),
     ] = 0.5,
     min_spur_m: Annotated[
         float,
-        typer.Option("--min-spur-m", min=0.0, help="Roads: shorter dead ends are dropped."),
+        typer.Option("--min-spur-m", min=0.0, help="Roads: remove shorter dead ends."),
     ] = 15.0,
     max_gap_m: Annotated[
         float,
-        typer.Option("--max-gap-m", min=0.0, help="Roads: gaps up to this length are bridged."),
+        typer.Option("--max-gap-m", min=0.0, help="Roads: bridge gaps up to this length."),
     ] = 30.0,
     min_area_m2: Annotated[
         float | None,
         typer.Option(
             "--min-area-m2",
             min=0.0,
-            help="Smaller buildings are dropped, and smaller regions go to a neighbour.",
+            help="Remove smaller buildings; merge smaller land cover regions into a neighbour.",
             show_default="10 for buildings, 100 for land cover",
         ),
     ] = None,
     regularize: Annotated[
         bool,
         typer.Option(
-            help="Buildings: give them straight walls and right angles where these fit; without, "
-            "outlines are only simplified."
+            help="Buildings: make walls straight and corners right-angled where this fits, or only "
+            "simplify outlines."
         ),
     ] = True,
     min_probability: options.MinProbability = None,
@@ -70,11 +72,11 @@ def run_vectorize(
 ) -> None:
     """Turn a raster of probabilities or classes into a map.
 
-    The result is a GeoPackage, styled for QGIS: of roads the layers 'roads' (lines with length and
-    width in metres) and 'junctions'; of buildings the layer 'buildings' (polygons with area_m2 and
-    prob); of classes, or of the largest of several probabilities, the layer 'landcover' (polygons
-    with class, name and area_m2 that share their edges). Or a GeoJSON file of the first of these
-    layers in longitude and latitude, or a GeoParquet file of it (extra 'parquet').
+    The result is a GeoPackage with styles for QGIS. Roads: the layers 'roads' (lines with length
+    and width in metres) and 'junctions'. Buildings: the layer 'buildings' (polygons with area_m2
+    and prob). Land cover: the layer 'landcover' (polygons with class, name and area_m2 that share
+    their edges). A .geojson file has the first of these layers in longitude and latitude, a
+    .parquet file too (extra 'parquet').
     """
     started = perf_counter()
     out = Path(f"{what.value}.gpkg") if out is None else out
@@ -126,11 +128,11 @@ def _vectorize(path: Path, how: "MapOptions", update: "Update", *, crs: str | No
 
 
 def _check_values(kind: MapKind, names: Mapping[int, str], path: Path) -> None:
-    """Raise ``InputError`` unless the one class of a label is what the map is to be of."""
+    """Raise ``InputError`` unless the single class of a label is of this kind of map."""
     class_bands(kind, list(names.values()), source=str(path))
     if len(names) > 1:
-        told = ", ".join(f"{value} is {name}" for value, name in names.items())
+        values = ", ".join(f"{value} is {name}" for value, name in names.items())
         raise InputError(
-            f"{path} is a raster of classes ({told}); make land cover of it (--what landcover), or "
+            f"{path} is a raster of classes ({values}); use --what landcover, or "
             f"a mask of one class: gdal_calc.py -A {path} --calc 'A=={min(names)}' --outfile MASK"
         )
