@@ -134,7 +134,7 @@ def test_what_is_fetched_is_drawn(
         (["TOWN", "--values", "256"], "1 to 255"),
         (["TOWN", "--out", "SCENE"], "is an input of this command"),
         (["TOWN", "--like", "SCENE2", "--out", "one.tif"], "need a folder"),
-        (["TOWN", "--like", "SCENE"], "draw them apart"),
+        (["TOWN", "--like", "SCENE"], "use different folders"),
         (["TOWN", "--tiles"], "x-y-z"),
         (["TOWN", "--like", "EMPTY"], "no scenes in the folder"),
         (["none.osm"], "cannot read none.osm"),
@@ -144,7 +144,7 @@ def test_what_is_fetched_is_drawn(
 def test_mistakes_are_told_in_a_line(
     arguments: list[str], told: str, terralink: Run, scene: Write, town: Path, tmp_path: Path
 ) -> None:
-    if told == "draw them apart":
+    if told == "use different folders":
         (tmp_path / "other").mkdir()
         arguments = ["TOWN", "--like", str(scene("other/scene.tif"))]
     empty = tmp_path / "empty"
