@@ -10,7 +10,7 @@ from torch import Tensor  # noqa: E402
 from terralink import losses  # noqa: E402
 from terralink.data.chips import IGNORE  # noqa: E402
 from terralink.errors import InputError, RecipeError  # noqa: E402
-from terralink.losses.skeletons import soft_skeleton  # noqa: E402
+from terralink.losses.regions import soft_skeleton  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -136,6 +136,6 @@ def test_a_label_outside_the_classes_is_told(classes: int, last: int) -> None:
 
 def test_class_weights_of_another_count_are_told() -> None:
     with pytest.raises(
-        RecipeError, match=r"class_weights holds 3 numbers; .* each of the 2 classes"
+        RecipeError, match=r"class_weights has 3 numbers; .* each of the 2 classes"
     ):
         losses.cross_entropy(LOGITS, TARGET, class_weights=[1, 1, 1])

@@ -65,7 +65,7 @@ class Shifts(StrictModel):
     """Two views of each sample, moved by up to ``max_px``, are learned from and must agree.
 
     The views are smaller than ``augment.crop_px`` by ``max_px``. ``weight`` is that of how far
-    they are apart, 0 to 1; see ``terralink.losses.shifts``.
+    they are apart, 0 to 1; see ``terralink.losses.regions``.
     """
 
     max_px: PositiveInt = 16

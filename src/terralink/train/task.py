@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from terralink import losses, models
 from terralink.data.chips import IGNORE
 from terralink.errors import TrainingError
-from terralink.losses.shifts import Shift
+from terralink.losses.regions import Shift
 from terralink.metrics import Confusion, ImageMean, count_patches
 from terralink.models.normalised import Normalised
 from terralink.raster.pixel_values import find_positive
@@ -188,9 +188,9 @@ class SegmentationTask(L.LightningModule):
             whole: Tensor = self.loss(self(image).float(), mask)
             return whole
         rng = np.random.default_rng((self.recipe.trainer.seed, self.global_step))
-        shift = Shift.drawn(image.shape[-1], config.max_px, rng)
+        shift = Shift.sample(image.shape[-1], config.max_px, rng)
         logits = self(shift.views(image)).float()
-        apart = shift.apart(probabilities(logits))
+        apart = shift.disagreement(probabilities(logits))
         self.log("apart", apart, on_step=False, on_epoch=True, sync_dist=True)
         views: Tensor = self.loss(logits, shift.views(mask)) + config.weight * apart
         return views

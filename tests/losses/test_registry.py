@@ -67,8 +67,8 @@ def test_the_terms_that_are_given_stay_as_they_are() -> None:
         ),
         ({"name": "dice", "weight": -1}, "loss dice: weight should be greater than or equal to 0"),
         ({"name": "cldice", "smooth": 0}, "loss cldice: smooth should be greater than 0, not 0"),
-        ({"nam": "bce"}, "loss: wanted a term such as {name: bce}, not {'nam': 'bce'}"),
-        ("bce", "loss: wanted a term such as {name: bce}, not 'bce'"),
+        ({"nam": "bce"}, "loss: expected a term such as {name: bce}, not {'nam': 'bce'}"),
+        ("bce", "loss: expected a term such as {name: bce}, not 'bce'"),
     ],
 )
 def test_a_mistake_in_a_term_names_the_loss_the_key_and_what_is_allowed(
@@ -82,5 +82,5 @@ def test_a_mistake_in_a_term_names_the_loss_the_key_and_what_is_allowed(
 
 @pytest.mark.parametrize("terms", ["bce", [], {"name": "bce"}, None])
 def test_what_is_no_list_of_terms_is_told(terms: Any) -> None:
-    with pytest.raises(RecipeError, match=r"wanted a list of terms such as \{name: bce\}"):
+    with pytest.raises(RecipeError, match=r"expected a list of terms such as \{name: bce\}"):
         losses.check(terms)

@@ -1,4 +1,4 @@
-"""Names and numbers of a recipe to one loss. What a loss takes is read from its signature."""
+"""The losses by name: the terms of a recipe to one loss. Parameters come from the signatures."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +10,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from terralink.errors import RecipeError, unknown
-from terralink.losses.pixels import NotNegative, bce, cross_entropy, focal, modified_bce
-from terralink.losses.regions import bce_dice, bce_iou, dice, jaccard, squared_dice
-from terralink.losses.skeletons import cldice
+from terralink.losses.pixels import NonNegative, bce, cross_entropy, focal, modified_bce
+from terralink.losses.regions import bce_dice, bce_iou, cldice, dice, jaccard, squared_dice
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -42,7 +41,7 @@ def build(terms: Sequence[Mapping[str, Any]]) -> Loss:
     for term in check(terms):
         name, weight = term.pop("name"), term.pop("weight")
         parts.append((weight, partial(LOSSES[name], **term)))
-    return _Sum(tuple(parts))
+    return _WeightedSum(tuple(parts))
 
 
 def check(terms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -54,13 +53,13 @@ def check(terms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     [{'name': 'modified_bce', 'weight': 1.0, 'alpha': 0.15, 'gamma': 3}]
     """
     if isinstance(terms, str) or not isinstance(terms, Sequence) or not terms:
-        raise RecipeError(f"loss: wanted a list of terms such as {{name: bce}}, not {terms!r}")
-    return [_checked(term) for term in terms]
+        raise RecipeError(f"loss: expected a list of terms such as {{name: bce}}, not {terms!r}")
+    return [_check_term(term) for term in terms]
 
 
 @dataclass(frozen=True)
-class _Sum:
-    """A class, not a closure, so that a process can be sent it."""
+class _WeightedSum:
+    """A class, not a closure, so that it can be pickled."""
 
     parts: tuple[tuple[float, Loss], ...]
 
@@ -72,35 +71,36 @@ class _Sum:
         return total
 
 
-def _checked(term: Mapping[str, Any]) -> dict[str, Any]:
+def _check_term(term: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(term, Mapping) or "name" not in term:
-        raise RecipeError(f"loss: wanted a term such as {{name: bce}}, not {term!r}")
-    name, given = term["name"], {key: value for key, value in term.items() if key != "name"}
+        raise RecipeError(f"loss: expected a term such as {{name: bce}}, not {term!r}")
+    name = term["name"]
+    arguments = {key: value for key, value in term.items() if key != "name"}
     if not isinstance(name, str) or name not in LOSSES:
         raise RecipeError(unknown("loss", str(name), LOSSES))
-    kinds, values = _parameters(name)
-    for key, value in given.items():
-        if key not in kinds:
-            raise RecipeError(unknown(f"parameter of loss {name}", str(key), kinds))
-        values[key] = _value(f"loss {name}: {key}", kinds[key], value)
+    types, values = _parameters(name)
+    for key, value in arguments.items():
+        if key not in types:
+            raise RecipeError(unknown(f"parameter of loss {name}", str(key), types))
+        values[key] = _validate(f"loss {name}: {key}", types[key], value)
     return {"name": name, **values}
 
 
 def _parameters(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the parameters of a loss may be, and their defaults; the term's weight among them."""
+    """Types and defaults of a loss's parameters, and of the weight of the term."""
     hints = get_type_hints(LOSSES[name], include_extras=True)
-    given = inspect.signature(LOSSES[name]).parameters.values()
-    own = [one for one in given if one.kind is one.KEYWORD_ONLY]
-    kinds = {"weight": NotNegative} | {one.name: hints[one.name] for one in own}
-    return kinds, {"weight": 1.0} | {one.name: one.default for one in own}
+    parameters = inspect.signature(LOSSES[name]).parameters.values()
+    options = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    types = {"weight": NonNegative} | {each.name: hints[each.name] for each in options}
+    return types, {"weight": 1.0} | {each.name: each.default for each in options}
 
 
-def _value(what: str, kind: Any, value: Any) -> Any:
+def _validate(what: str, type_: Any, value: Any) -> Any:
     try:
-        return TypeAdapter(kind, config=_FINITE).validate_python(value, strict=True)
+        return TypeAdapter(type_, config=_FINITE).validate_python(value, strict=True)
     except ValidationError as error:
-        wanted = error.errors()[0]["msg"].removeprefix("Input ")
-        raise RecipeError(f"{what} {wanted}, not {value!r}") from error
+        message = error.errors()[0]["msg"].removeprefix("Input ")
+        raise RecipeError(f"{what} {message}, not {value!r}") from error
 
 
 _FINITE = ConfigDict(allow_inf_nan=False)
