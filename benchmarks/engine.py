@@ -31,7 +31,7 @@ from terralink.export.onnx_file import export_onnx
 from terralink.export.quantization import quantize
 from terralink.inference.tile_plan import TilePlan
 from terralink.model_card import Metadata
-from terralink.models.normalised import Normalised
+from terralink.models.network import NormalizedNetwork
 from terralink.pipeline import extract
 
 _MATRIX_PX = 2048
@@ -84,7 +84,7 @@ def written(name: str, folder: Path, *, int8: bool) -> inference.Model:
     path, card = folder / f"{name}.onnx", Metadata(name=name, network=name)
     torch.manual_seed(0)
     if not path.exists():
-        export_onnx(Normalised(models.create_model(name)).eval(), path, card)
+        export_onnx(NormalizedNetwork(models.create_model(name)).eval(), path, card)
     if not int8:
         return inference.load_model(path)
     rng = np.random.default_rng(0)
@@ -109,7 +109,7 @@ class Times:
 def compare(model: inference.Model, path: Path, *, rounds: int, tiles: int) -> str:
     """A line of the table: inference alone, to the file, to the graph, the sliding window."""
     times = Times()
-    network = Normalised(models.create_model(model.metadata.network)).eval()
+    network = NormalizedNetwork(models.create_model(model.metadata.network)).eval()
     product = Product.of(_precision(model))
     with raster.open_scene(path) as scene:
         plan = TilePlan.create(scene.grid, model.metadata)

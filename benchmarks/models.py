@@ -59,7 +59,7 @@ def measure(name: str, *, tile_px: int, taken_s: float | None, baseline_s: float
         gflop=round(counter.get_total_flops() / 1e9, 1),
         seconds=taken_s and round(taken_s, 3),
         ratio=taken_s and baseline_s and round(taken_s / baseline_s, 2),
-        reach_px=None if math.isinf(shapes.reach_px) else int(shapes.reach_px),
+        reach_px=None if math.isinf(shapes.receptive_field_px) else int(shapes.receptive_field_px),
         paper=models.source(name),
     )
 

@@ -21,7 +21,7 @@ import torch
 
 from terralink import losses, models
 from terralink.data.sources import Towns
-from terralink.models.normalised import Normalised
+from terralink.models.network import NormalizedNetwork
 from terralink.train import Recipe
 from terralink.train.datamodule import DataModule
 from terralink.train.recipe import WeightedSource
@@ -95,7 +95,7 @@ def ours(recipe: Recipe) -> Clock:
 def plain(recipe: Recipe) -> Clock:
     """The same steps in torch alone."""
     samples = list(DataModule(recipe, Path()).train(lambda: 0))
-    network = Normalised(models.create_model(recipe.model.name)).train()
+    network = NormalizedNetwork(models.create_model(recipe.model.name)).train()
     loss_of, clock = losses.build(recipe.loss), Clock()
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.learning_rate)
     for batch in samples:

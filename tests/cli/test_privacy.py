@@ -77,11 +77,11 @@ def run_folder(folder: Path) -> Path:
     """The folder of a run, of random weights."""
     from terralink import models
     from terralink.model_card import Metadata
-    from terralink.models import pretrained
+    from terralink.models.network import save_checkpoint
 
     card = Metadata(name="random").model_dump(mode="json")
     network = models.create_model("linknet_lite0")
-    pretrained.save(network, folder / "run", {"network": {"name": "linknet_lite0"}, "card": card})
+    save_checkpoint(network, folder / "run", {"network": {"name": "linknet_lite0"}, "card": card})
     return folder / "run"
 
 

@@ -16,7 +16,7 @@ from terralink import models  # noqa: E402
 from terralink.export.onnx_file import export_onnx  # noqa: E402
 from terralink.export.quantization import quantize  # noqa: E402
 from terralink.model_card import Metadata  # noqa: E402
-from terralink.models.normalised import Normalised  # noqa: E402
+from terralink.models.network import NormalizedNetwork  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -54,7 +54,7 @@ def test_the_last_layer_computes_blocks_only_where_that_fits(
 def test_images_are_padded_only_for_strides_above_32(name: str, pads: bool, tmp_path: Path) -> None:
     arguments = {"width": 2} if name == "unet7" else {}
     network = models.create_model(name, **arguments).eval()
-    export_onnx(Normalised(network).eval(), tmp_path / "x.onnx", Metadata(name=name))
+    export_onnx(NormalizedNetwork(network).eval(), tmp_path / "x.onnx", Metadata(name=name))
     assert ("GatherND" in kinds(tmp_path / "x.onnx")) == pads
     assert network.stride == (128 if pads else 32)  # the network itself is as before
 
@@ -69,7 +69,7 @@ def test_blocks_stay_in_8_bits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
     card = Metadata(name="x")
-    export_onnx(Normalised(network).eval(), tmp_path / "float.onnx", card)
+    export_onnx(NormalizedNetwork(network).eval(), tmp_path / "float.onnx", card)
     quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", card, chips())
     graph = onnx.load(tmp_path / "int8.onnx").graph
     assert graph.node[-1].op_type == "DepthToSpace"

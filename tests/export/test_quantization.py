@@ -17,7 +17,7 @@ from terralink import inference  # noqa: E402
 from terralink.export.onnx_file import export_onnx  # noqa: E402
 from terralink.export.quantization import quantize  # noqa: E402
 from terralink.model_card import Metadata  # noqa: E402
-from terralink.models.normalised import Normalised  # noqa: E402
+from terralink.models.network import NormalizedNetwork  # noqa: E402
 
 pytestmark = pytest.mark.torch
 CARD = Metadata(name="tiny")
@@ -48,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny network in float and in int8."""
     folder = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(0)
-    export_onnx(Normalised(Tiny()).eval(), folder / "float.onnx", CARD)
+    export_onnx(NormalizedNetwork(Tiny()).eval(), folder / "float.onnx", CARD)
     quantize(folder / "float.onnx", folder / "int8.onnx", CARD, chips())
     return folder / "float.onnx", folder / "int8.onnx"
 

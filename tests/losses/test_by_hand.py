@@ -135,7 +135,5 @@ def test_a_label_outside_the_classes_is_told(classes: int, last: int) -> None:
 
 
 def test_class_weights_of_another_count_are_told() -> None:
-    with pytest.raises(
-        RecipeError, match=r"class_weights has 3 numbers; .* each of the 2 classes"
-    ):
+    with pytest.raises(RecipeError, match=r"class_weights has 3 numbers; .* each of the 2 classes"):
         losses.cross_entropy(LOGITS, TARGET, class_weights=[1, 1, 1])

@@ -7,14 +7,14 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from terralink import models  # noqa: E402
-from terralink.models.antialias import antialias, blurred, fused  # noqa: E402
+from terralink.models.antialias import antialias, blur_kernel, fuse_blur  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
 def _blur(image: Tensor) -> Tensor:
     """The binomial blur of each channel, one pixel larger on each side."""
-    kernel = blurred(torch.ones(1, 1)).expand(image.shape[1], 1, 3, 3)
+    kernel = blur_kernel(torch.ones(1, 1)).expand(image.shape[1], 1, 3, 3)
     return F.conv2d(image, kernel, padding=2, groups=image.shape[1])
 
 
@@ -50,7 +50,7 @@ def test_weights_keep_names_and_shapes_and_a_fused_copy_gives_the_same() -> None
     ours.load_state_dict(plain.state_dict())
     image = torch.rand(1, 3, 96, 64) * 4 - 2
     with torch.no_grad():
-        found, wide = ours(image), fused(ours)
+        found, wide = ours(image), fuse_blur(ours)
         assert torch.allclose(wide(image), found, atol=1e-5)
         assert not torch.allclose(plain(image), found, atol=1e-3)
     kinds = {type(module) for module in wide.modules()}

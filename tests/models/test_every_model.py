@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 from terralink import models  # noqa: E402
 from terralink.errors import ModelError  # noqa: E402
 from terralink.model_card import Metadata  # noqa: E402
-from terralink.models.antialias import fused  # noqa: E402
-from terralink.models.normalised import DLINKNET, Normalised  # noqa: E402
+from terralink.models.antialias import fuse_blur  # noqa: E402
+from terralink.models.network import DLINKNET, NormalizedNetwork  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -98,7 +98,7 @@ def test_it_runs_in_openvino_and_onnx_runtime(name: str, small: Make, tmp_path: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the older exporter, about its age
         torch.onnx.export(
-            fused(network),
+            fuse_blur(network),
             (torch.rand(2, 3, 128, 128),),
             path,
             input_names=["image"],
@@ -114,7 +114,7 @@ def test_the_file_we_ship_takes_any_batch_and_size(name: str, small: Make, tmp_p
 
     torch.manual_seed(0)
     classes = ("a", "b", "c")
-    network = Normalised(small(name, num_classes=3), levels=DLINKNET).eval()
+    network = NormalizedNetwork(small(name, num_classes=3), normalization=DLINKNET).eval()
     path = tmp_path / "network.onnx"
     export_onnx(network, path, Metadata(name=name, classes=classes))
     runs_alike(path, Probabilities(network, classes=3), 255 * torch.rand(3, 3, 96, 160))

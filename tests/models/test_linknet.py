@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from terralink import models  # noqa: E402
-from terralink.models.bridges import DilatedBridge, PoolingBridge, PyramidBridge  # noqa: E402
+from terralink.models.blocks import DilatedBridge, PoolingBridge, PyramidBridge  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -62,7 +62,7 @@ def test_a_dilated_bridge_reaches_as_far_as_it_says(dilations: tuple[int, ...]) 
     bridge = DilatedBridge(8, dilations=dilations)
     for parameter in bridge.parameters():
         torch.nn.init.constant_(parameter, 0.1)  # so that no ReLU hides a cell
-    assert touched(bridge, cells=101) == bridge.reach_cells
+    assert touched(bridge, cells=101) == bridge.receptive_field_cells
 
 
 @pytest.mark.parametrize("bridge", [PoolingBridge(), PyramidBridge(8, widths=(2, 2, 2, 2))])

@@ -13,7 +13,7 @@ from terralink import inference  # noqa: E402
 from terralink.errors import InputError, ModelError, RecipeError  # noqa: E402
 from terralink.export.checkpoint import export_checkpoint  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
-from terralink.models.normalised import Normalised  # noqa: E402
+from terralink.models.network import NormalizedNetwork  # noqa: E402
 from terralink.train import Recipe, fit  # noqa: E402
 from terralink.train.artifacts import moving_average  # noqa: E402
 from terralink.train.datamodule import TrainDataset  # noqa: E402
@@ -52,7 +52,7 @@ def test_a_run_leaves_its_recipe_and_a_checkpoint_without_code(recipe: Recipe, r
     assert Recipe.from_file(run / "recipe.yaml") == recipe
     network, config = pretrained.load(run)
     assert not network.training
-    assert config["card"]["name"] == "tiny"
+    assert config["metadata"]["name"] == "tiny"
 
 
 @pytest.mark.parametrize("val_every_epochs", [1, 2])
@@ -127,7 +127,9 @@ def test_the_model_file_gives_what_the_network_gives(run: Path, tmp_path: Path) 
     model = inference.load_model(tmp_path / "tiny.onnx")
     (prob,) = model.predict_float32([image])
     with torch.no_grad():
-        logits = Normalised(pretrained.load(run)[0]).eval()(torch.from_numpy(image)[None].float())
+        logits = NormalizedNetwork(pretrained.load(run)[0]).eval()(
+            torch.from_numpy(image)[None].float()
+        )
     # bf16 where the CPU has it, hence the wide bound; the float file itself is tested per network.
     expected = torch.sigmoid(logits)[0].numpy()
     assert np.abs(prob - expected).max() < 0.05

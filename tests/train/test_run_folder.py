@@ -275,9 +275,9 @@ def test_what_the_weights_were_first_trained_on_is_credited(
     )
     save_model(first, tmp_path / "first")
     save_model(second, tmp_path / "second", start=tmp_path / "first")
-    card = pretrained.config(tmp_path / "second")["card"]
+    card = pretrained.read_config(tmp_path / "second")["metadata"]
     assert card["attribution"] == "B; first trained on: A"
     save_model(first, tmp_path / "again", start=tmp_path / "first")
-    assert pretrained.config(tmp_path / "again")["card"]["attribution"] == "A"
+    assert pretrained.read_config(tmp_path / "again")["metadata"]["attribution"] == "A"
     save_model(first, tmp_path / "third", start=run)
-    assert pretrained.config(tmp_path / "third")["card"]["attribution"] == "A"
+    assert pretrained.read_config(tmp_path / "third")["metadata"]["attribution"] == "A"

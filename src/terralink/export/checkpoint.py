@@ -13,8 +13,8 @@ from terralink.errors import InputError, ModelError
 from terralink.export.onnx_file import export_onnx
 from terralink.export.quantization import quantize
 from terralink.model_card import Metadata
-from terralink.models import describe, pretrained, published
-from terralink.models.normalised import DLINKNET, Levels, Normalised
+from terralink.models import describe, pretrained
+from terralink.models.network import DLINKNET, Normalization, NormalizedNetwork
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 _MULTIPLE = 32
@@ -37,14 +37,16 @@ def export_checkpoint(
     to int8: ``chips`` of the images, evenly spread, show the range of each activation.
     """
     network, config = pretrained.load(folder)
-    if "card" not in config:
+    if "metadata" not in config:
         raise ModelError(
-            f"{folder}/config.json has no card; was it written by 'train' or 'import'?"
+            f"{folder}/config.json has no metadata; was it written by 'train' or 'import'?"
         )
     overrides = {"licence": licence, "attribution": attribution}
     overrides = {key: text for key, text in overrides.items() if text is not None}
-    metadata = Metadata.model_validate({**config["card"], **overrides})
-    whole = Normalised(network, in_channels=len(metadata.bands), levels=Levels.of(config)).eval()
+    metadata = Metadata.model_validate({**config["metadata"], **overrides})
+    whole = NormalizedNetwork(
+        network, in_channels=len(metadata.bands), normalization=Normalization.of(config)
+    ).eval()
     if not calibrate:
         export_onnx(whole, out, metadata)
         return metadata
@@ -72,7 +74,7 @@ def import_published(
     are stored with the network.
     Raises ``ModelError`` for a checkpoint of another network and for one that contains code.
     """
-    network = published.load_state_dict(published.read(path), name)
+    network = pretrained.convert_state_dict(pretrained.read_checkpoint(path), name)
     classes = network.config["num_classes"]
     metadata = Metadata(
         name=Path(path).stem,
@@ -84,9 +86,12 @@ def import_published(
         licence=licence,
     )
     if Path(out).suffix == ".onnx":
-        export_onnx(Normalised(network, levels=DLINKNET), out, metadata)
+        export_onnx(NormalizedNetwork(network, normalization=DLINKNET), out, metadata)
     else:
-        config = {"levels": DLINKNET.as_config(), "card": metadata.model_dump(mode="json")}
+        config = {
+            "normalization": DLINKNET.as_config(),
+            "metadata": metadata.model_dump(mode="json"),
+        }
         network.save_pretrained(out, config=config)
     return metadata
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from terralink.atomic_write import write_atomically
 from terralink.model_card import Metadata
-from terralink.models.antialias import fused
+from terralink.models.antialias import fuse_blur
 from terralink.models.network import Network
 
 _OPSET = 18
@@ -48,7 +48,9 @@ def export_onnx(network: nn.Module, path: str | os.PathLike[str], metadata: Meta
 
     Batch size, height and width stay free.
     """
-    whole = Probabilities(_without_padding(fused(network)), classes=len(metadata.classes)).eval()
+    whole = Probabilities(
+        _without_padding(fuse_blur(network)), classes=len(metadata.classes)
+    ).eval()
     image = torch.zeros(2, len(metadata.bands), 2 * _MULTIPLE, 4 * _MULTIPLE)
     rows, cols = torch.export.Dim("rows", min=1, max=512), torch.export.Dim("cols", min=1, max=512)
     free = {0: torch.export.Dim("batch"), 2: _MULTIPLE * rows, 3: _MULTIPLE * cols}

@@ -1,9 +1,9 @@
 """Networks: encoder -> bridge -> decoder -> head. Needs the extra ``train`` (torch)."""
 
-# The first three list their members when they are imported.
-from terralink.models import baselines, linknet, published, unet
+# These three register their networks when they are imported.
+from terralink.models import baselines, linknet, unet
+from terralink.models.network import create_model, describe, list_models, source
 from terralink.models.pretrained import from_pretrained
-from terralink.models.registry import create_model, describe, list_models, source
 
 __all__ = [
     "baselines",
@@ -12,7 +12,6 @@ __all__ = [
     "from_pretrained",
     "linknet",
     "list_models",
-    "published",
     "source",
     "unet",
 ]

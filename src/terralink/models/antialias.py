@@ -1,7 +1,7 @@
-"""Convolutions that halve or double the size, and do not care where an image begins.
+"""Strided convolutions whose result depends little on where an image begins.
 
 A convolution with strides takes every second pixel of what it computes. What is finer than that
-comes out differently when the image is moved by a pixel, and so do small roads (aliasing). Here a
+gets another result when the image is shifted by a pixel; so do narrow roads (aliasing). Here a
 binomial blur, 1 2 1 along rows and columns, comes before pixels are dropped, and after they are
 spread. Both are linear, so blur and convolution are one convolution with a wider kernel, which is
 what is computed; the weights keep the shape and the names that they have without.
@@ -22,7 +22,7 @@ class BlurredConv2d(nn.Conv2d):
     """A convolution with strides of what a binomial blur makes of its input."""
 
     def forward(self, features: Tensor) -> Tensor:
-        result: Tensor = self._conv_forward(features, blurred(self.weight), self.bias)
+        result: Tensor = self._conv_forward(features, blur_kernel(self.weight), self.bias)
         return result
 
 
@@ -33,7 +33,7 @@ class BlurredConvTranspose2d(nn.ConvTranspose2d):
         del output_size
         return F.conv_transpose2d(
             features,
-            blurred(self.weight),
+            blur_kernel(self.weight),
             self.bias,
             self.stride,
             self.padding,  # type: ignore[arg-type]
@@ -43,16 +43,16 @@ class BlurredConvTranspose2d(nn.ConvTranspose2d):
         )
 
 
-_BLURRED: dict[type[nn.Module], type[nn.Module]] = {
+_BLURRED_TYPES: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: BlurredConv2d,
     nn.ConvTranspose2d: BlurredConvTranspose2d,
 }
 
 
-def blurred(weight: Tensor) -> Tensor:
-    """A kernel (..., k, k) and the blur in one: (..., k + 2, k + 2).
+def blur_kernel(weight: Tensor) -> Tensor:
+    """A kernel (..., k, k) combined with the blur: (..., k + 2, k + 2).
 
-    >>> blurred(Tensor([[16.0]])).int().tolist()
+    >>> blur_kernel(Tensor([[16.0]])).int().tolist()
     [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     """
     rows = (F.pad(weight, (0, 0, 0, 2)) + 2 * F.pad(weight, (0, 0, 1, 1))) / 4
@@ -63,18 +63,18 @@ def blurred(weight: Tensor) -> Tensor:
 def antialias(network: nn.Module) -> None:
     """Blur in every convolution of ``network`` that has strides of 2; its weights stay."""
     for module in network.modules():
-        if type(module) in _BLURRED and _halves_or_doubles(module):
-            module.__class__ = _BLURRED[type(module)]
+        if type(module) in _BLURRED_TYPES and _halves_or_doubles(module):
+            module.__class__ = _BLURRED_TYPES[type(module)]
             _widen_padding(module, 1)
 
 
-def fused(network: nn.Module) -> nn.Module:
+def fuse_blur(network: nn.Module) -> nn.Module:
     """A copy in which every blurred convolution is a plain one with the wider kernel."""
     copy = deepcopy(network)
     for module in copy.modules():
         if isinstance(module, BlurredConv2d | BlurredConvTranspose2d):
             plain = nn.Conv2d if isinstance(module, BlurredConv2d) else nn.ConvTranspose2d
-            module.weight = nn.Parameter(blurred(module.weight.detach()))
+            module.weight = nn.Parameter(blur_kernel(module.weight.detach()))
             rows, cols = module.kernel_size
             module.kernel_size = (rows + _WIDER, cols + _WIDER)
             module.__class__ = plain  # type: ignore[assignment]

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terralink.errors import ModelError
-from terralink.models.bridges import pooled
+from terralink.models.blocks import pool_parts
 from terralink.models.encoders import check_encoder, load_imagenet
-from terralink.models.network import Network
-from terralink.models.registry import Usual, Weights, register
+from terralink.models.network import CommonArgs, Network, Weights, register
 
 _STRIDE = 32
 
@@ -25,8 +24,10 @@ class Baseline(Network):
     """A network of segmentation-models-pytorch; ``whole_image`` where its context is a mean."""
 
     def __init__(self, network: nn.Module, *, in_channels: int, whole_image: bool):
-        reach_px = math.inf if whole_image else _STRIDE
-        super().__init__(in_channels=in_channels, stride=_STRIDE, reach_px=reach_px)
+        receptive_field_px = math.inf if whole_image else _STRIDE
+        super().__init__(
+            in_channels=in_channels, stride=_STRIDE, receptive_field_px=receptive_field_px
+        )
         self.network = network
 
     def logits(self, image: Tensor) -> Tensor:
@@ -83,26 +84,26 @@ class _Level(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         size = features.shape[-2:]
-        mean = self.narrow(pooled(features, self.parts))
+        mean = self.narrow(pool_parts(features, self.parts))
         return F.interpolate(mean, size=size, mode="bilinear", align_corners=True)
 
 
 @register
-def unet(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
+def unet(*, encoder: str = "resnet34", **common: Unpack[CommonArgs]) -> Baseline:
     """U-Net on any timm encoder with features at strides 2 to 32.
 
     Source: Ronneberger et al. 2015.
     """
-    return _baseline("Unet", encoder=encoder, whole_image=False, **usual)
+    return _baseline("Unet", encoder=encoder, whole_image=False, **common)
 
 
 @register
-def pspnet(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
+def pspnet(*, encoder: str = "resnet34", **common: Unpack[CommonArgs]) -> Baseline:
     """PSPNet on any timm encoder that can be dilated to stride 8.
 
     Source: Zhao et al. 2017.
     """
-    made = _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **usual)
+    made = _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **common)
     pyramid: Any = made.get_submodule("network.decoder.psp")
     levels = (_Level(block.pool_size, block.pool[1]) for block in pyramid.blocks)
     pyramid.blocks = nn.ModuleList(levels)
@@ -110,54 +111,54 @@ def pspnet(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
 
 
 @register
-def pspnet34(**usual: Unpack[Usual]) -> Baseline:
+def pspnet34(**common: Unpack[CommonArgs]) -> Baseline:
     """PSPNet on ResNet-34, a baseline of PP-LinkNet's paper.
 
     Source: Zhao et al. 2017.
     """
-    return pspnet(encoder="resnet34", **usual)
+    return pspnet(encoder="resnet34", **common)
 
 
 @register
-def deeplabv3(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
+def deeplabv3(*, encoder: str = "resnet34", **common: Unpack[CommonArgs]) -> Baseline:
     """DeepLabV3 on any timm encoder that can be dilated to stride 8.
 
     Source: Chen et al. 2017.
     """
-    return _baseline("DeepLabV3", encoder=encoder, **usual)
+    return _baseline("DeepLabV3", encoder=encoder, **common)
 
 
 @register
-def deeplabv3_34(**usual: Unpack[Usual]) -> Baseline:
+def deeplabv3_34(**common: Unpack[CommonArgs]) -> Baseline:
     """DeepLabV3 on ResNet-34, for paddy fields.
 
     Source: Heryadi et al. 2020.
     """
-    return deeplabv3(encoder="resnet34", **usual)
+    return deeplabv3(encoder="resnet34", **common)
 
 
 @register
-def deeplabv3_50(**usual: Unpack[Usual]) -> Baseline:
+def deeplabv3_50(**common: Unpack[CommonArgs]) -> Baseline:
     """DeepLabV3 on ResNet-50, for paddy fields.
 
     Source: Heryadi et al. 2020.
     """
-    return deeplabv3(encoder="resnet50", **usual)
+    return deeplabv3(encoder="resnet50", **common)
 
 
 @register
-def deeplabv3_101(**usual: Unpack[Usual]) -> Baseline:
+def deeplabv3_101(**common: Unpack[CommonArgs]) -> Baseline:
     """DeepLabV3 on ResNet-101, for paddy fields.
 
     Source: Heryadi et al. 2020.
     """
-    return deeplabv3(encoder="resnet101", **usual)
+    return deeplabv3(encoder="resnet101", **common)
 
 
 @register
-def deeplabv3plus(*, encoder: str = "resnet34", **usual: Unpack[Usual]) -> Baseline:
+def deeplabv3plus(*, encoder: str = "resnet34", **common: Unpack[CommonArgs]) -> Baseline:
     """DeepLabV3+ on any timm encoder that can be dilated to stride 16.
 
     Source: Chen et al. 2018.
     """
-    return _baseline("DeepLabV3Plus", encoder=encoder, **usual)
+    return _baseline("DeepLabV3Plus", encoder=encoder, **common)

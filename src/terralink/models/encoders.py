@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from terralink.errors import ModelError, unknown
-from terralink.models.registry import Weights
+from terralink.models.network import Weights
 
 
 class Encoder(nn.Module):

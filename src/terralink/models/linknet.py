@@ -13,11 +13,18 @@ from typing import Unpack
 from torch import Tensor, nn
 
 from terralink.models.antialias import antialias
-from terralink.models.blocks import DecoderBlock, FullSizeHead, Head, LinkNetHead
-from terralink.models.bridges import DilatedBridge, NoBridge, PoolingBridge, PyramidBridge
+from terralink.models.blocks import (
+    DecoderBlock,
+    DilatedBridge,
+    FullSizeHead,
+    Head,
+    LinkNetHead,
+    NoBridge,
+    PoolingBridge,
+    PyramidBridge,
+)
 from terralink.models.encoders import Encoder, StageEncoder
-from terralink.models.network import Network
-from terralink.models.registry import Input, Usual, register
+from terralink.models.network import CommonArgs, EncoderArgs, Network, register
 
 Bridge = DilatedBridge | NoBridge | PoolingBridge | PyramidBridge
 
@@ -40,7 +47,7 @@ class LinkNet(Network):
         super().__init__(
             in_channels=encoder.in_channels,
             stride=coarsest,
-            reach_px=bridge.reach_cells * coarsest,
+            receptive_field_px=bridge.receptive_field_cells * coarsest,
         )
         self.encoder = encoder
         self.bridge = bridge
@@ -65,49 +72,51 @@ class LinkNet(Network):
 
 
 @register
-def linknet(*, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
+def linknet(
+    *, encoder: str = "resnet34", num_classes: int = 1, **arguments: Unpack[EncoderArgs]
+) -> LinkNet:
     """LinkNet on any timm encoder with features at strides 4, 8, 16 and 32.
 
     Source: Chaurasia and Culurciello 2017.
     """
-    pyramid = Encoder(encoder, **given)
+    pyramid = Encoder(encoder, **arguments)
     return LinkNet(pyramid, NoBridge(), LinkNetHead(pyramid.channels[0], num_classes))
 
 
 @register
-def linknet18(**usual: Unpack[Usual]) -> LinkNet:
+def linknet18(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on ResNet-18, the network of its paper.
 
     Source: Chaurasia and Culurciello 2017.
     """
-    return linknet(encoder="resnet18", **usual)
+    return linknet(encoder="resnet18", **common)
 
 
 @register
-def linknet34(**usual: Unpack[Usual]) -> LinkNet:
+def linknet34(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on ResNet-34, the baseline of D-LinkNet's, PP-LinkNet's and P-LinkNet's papers.
 
     Source: Zhou et al. 2018.
     """
-    return linknet(encoder="resnet34", **usual)
+    return linknet(encoder="resnet34", **common)
 
 
 @register
-def linknet50(**usual: Unpack[Usual]) -> LinkNet:
+def linknet50(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on ResNet-50.
 
     Source: Chaurasia and Culurciello 2017.
     """
-    return linknet(encoder="resnet50", **usual)
+    return linknet(encoder="resnet50", **common)
 
 
 @register
-def linknet101(**usual: Unpack[Usual]) -> LinkNet:
+def linknet101(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on ResNet-101.
 
     Source: Chaurasia and Culurciello 2017.
     """
-    return linknet(encoder="resnet101", **usual)
+    return linknet(encoder="resnet101", **common)
 
 
 @register
@@ -116,63 +125,63 @@ def dlinknet(
     encoder: str = "resnet34",
     dilations: tuple[int, ...] = (1, 2, 4, 8),
     num_classes: int = 1,
-    **given: Unpack[Input],
+    **arguments: Unpack[EncoderArgs],
 ) -> LinkNet:
     """D-LinkNet's bridge on any timm encoder with features at strides 4, 8, 16 and 32.
 
     Source: Zhou et al. 2018.
     """
-    pyramid = Encoder(encoder, **given)
+    pyramid = Encoder(encoder, **arguments)
     bridge = DilatedBridge(pyramid.channels[-1], dilations=dilations)
     return LinkNet(pyramid, bridge, Head(pyramid.channels[0], num_classes))
 
 
 @register
-def dlinknet34(**usual: Unpack[Usual]) -> LinkNet:
+def dlinknet34(**common: Unpack[CommonArgs]) -> LinkNet:
     """D-LinkNet34, winner of the DeepGlobe 2018 road challenge.
 
     Source: Zhou et al. 2018.
     """
-    return dlinknet(encoder="resnet34", **usual)
+    return dlinknet(encoder="resnet34", **common)
 
 
 @register
-def dlinknet50(**usual: Unpack[Usual]) -> LinkNet:
+def dlinknet50(**common: Unpack[CommonArgs]) -> LinkNet:
     """D-LinkNet on ResNet-50, with a fifth dilation.
 
     Source: Zhou et al. 2018.
     """
-    return dlinknet(encoder="resnet50", dilations=(1, 2, 4, 8, 16), **usual)
+    return dlinknet(encoder="resnet50", dilations=(1, 2, 4, 8, 16), **common)
 
 
 @register
-def dlinknet101(**usual: Unpack[Usual]) -> LinkNet:
+def dlinknet101(**common: Unpack[CommonArgs]) -> LinkNet:
     """D-LinkNet on ResNet-101, with a fifth dilation.
 
     Source: Zhou et al. 2018.
     """
-    return dlinknet(encoder="resnet101", dilations=(1, 2, 4, 8, 16), **usual)
+    return dlinknet(encoder="resnet101", dilations=(1, 2, 4, 8, 16), **common)
 
 
 @register
 def pplinknet(
-    *, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]
+    *, encoder: str = "resnet34", num_classes: int = 1, **arguments: Unpack[EncoderArgs]
 ) -> LinkNet:
     """PP-LinkNet's pyramid without parameters on any timm encoder.
 
     Source: Tran et al. 2020.
     """
-    pyramid = Encoder(encoder, **given)
+    pyramid = Encoder(encoder, **arguments)
     return LinkNet(pyramid, PoolingBridge(), Head(pyramid.channels[0], num_classes))
 
 
 @register
-def pplinknet34(**usual: Unpack[Usual]) -> LinkNet:
+def pplinknet34(**common: Unpack[CommonArgs]) -> LinkNet:
     """PP-LinkNet34 as its paper's text has it: a pyramid without parameters.
 
     Source: Tran et al. 2020.
     """
-    return pplinknet(encoder="resnet34", **usual)
+    return pplinknet(encoder="resnet34", **common)
 
 
 @register
@@ -181,73 +190,75 @@ def pplinknet_psp(
     encoder: str = "resnet34",
     strides: tuple[int, ...] = (4, 8, 16, 32),
     num_classes: int = 1,
-    **given: Unpack[Input],
+    **arguments: Unpack[EncoderArgs],
 ) -> LinkNet:
     """PP-LinkNet's published, learned pyramid on any timm encoder: each level keeps a quarter.
 
     Source: Tran et al. 2020.
     """
-    pyramid = Encoder(encoder, **given, strides=strides)
+    pyramid = Encoder(encoder, **arguments, strides=strides)
     channels = pyramid.channels[-1]
     bridge = PyramidBridge(channels, widths=(channels // 4,) * 4)
     return LinkNet(pyramid, bridge, Head(pyramid.channels[0], num_classes))
 
 
 @register
-def pplinknet34_psp(**usual: Unpack[Usual]) -> LinkNet:
+def pplinknet34_psp(**common: Unpack[CommonArgs]) -> LinkNet:
     """PP-LinkNet34 as it was published: a learned pyramid.
 
     Source: Tran et al. 2020.
     """
-    return pplinknet_psp(encoder="resnet34", **usual)
+    return pplinknet_psp(encoder="resnet34", **common)
 
 
 @register
-def pplinknet34_psp64(**usual: Unpack[Usual]) -> LinkNet:
+def pplinknet34_psp64(**common: Unpack[CommonArgs]) -> LinkNet:
     """PP-LinkNet34 as published, with stride 16: its bridge has 64x64 cells for a 1024 image.
 
     Source: Tran et al. 2020.
     """
-    return pplinknet_psp(encoder="resnet34", strides=(4, 8, 16, 16), **usual)
+    return pplinknet_psp(encoder="resnet34", strides=(4, 8, 16, 16), **common)
 
 
 @register
-def plinknet(*, encoder: str = "resnet34", num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
+def plinknet(
+    *, encoder: str = "resnet34", num_classes: int = 1, **arguments: Unpack[EncoderArgs]
+) -> LinkNet:
     """P-LinkNet's pyramid on any timm encoder: level N keeps 1/N of the channels.
 
     Source: Ding et al. 2020.
     """
-    pyramid = Encoder(encoder, **given)
+    pyramid = Encoder(encoder, **arguments)
     channels = pyramid.channels[-1]
     bridge = PyramidBridge(channels, widths=tuple(channels // level for level in (1, 2, 3, 6)))
     return LinkNet(pyramid, bridge, LinkNetHead(pyramid.channels[0], num_classes))
 
 
 @register
-def plinknet34(**usual: Unpack[Usual]) -> LinkNet:
+def plinknet34(**common: Unpack[CommonArgs]) -> LinkNet:
     """P-LinkNet34, LinkNet34 with a learned pyramid, for buildings.
 
     Source: Ding et al. 2020.
     """
-    return plinknet(encoder="resnet34", **usual)
+    return plinknet(encoder="resnet34", **common)
 
 
 @register
 def linknetb7(
-    *, encoder: str = "efficientnet_b7", num_classes: int = 1, **given: Unpack[Input]
+    *, encoder: str = "efficientnet_b7", num_classes: int = 1, **arguments: Unpack[EncoderArgs]
 ) -> LinkNet:
     """LinkNetB7: the seven stages of EfficientNet-B7, seven decoder blocks.
 
     Source: Gong, Zong and Du, EPFL.
     """
-    stages = StageEncoder(encoder, **given)
+    stages = StageEncoder(encoder, **arguments)
     return LinkNet(stages, NoBridge(), FullSizeHead(stages.stem_channels, num_classes))
 
 
-def _lite(size: int, *, num_classes: int = 1, **given: Unpack[Input]) -> LinkNet:
+def _lite(size: int, *, num_classes: int = 1, **arguments: Unpack[EncoderArgs]) -> LinkNet:
     # Few channels, so a skip at stride 2 too and middles of at least 32: on a CPU's int8 units
     # narrower convolutions cost the same.
-    pyramid = Encoder(f"efficientnet_lite{size}", strides=(2, 4, 8, 16, 32), **given)
+    pyramid = Encoder(f"efficientnet_lite{size}", strides=(2, 4, 8, 16, 32), **arguments)
     head = Head(pyramid.channels[0], num_classes, width=16)
     return LinkNet(pyramid, NoBridge(), head, min_width=32)
 
@@ -263,27 +274,27 @@ def _antialiased(network: LinkNet) -> LinkNet:
 
 
 @register
-def linknet_lite0_antialiased(**usual: Unpack[Usual]) -> LinkNet:
+def linknet_lite0_antialiased(**common: Unpack[CommonArgs]) -> LinkNet:
     """`linknet_lite0` whose mask hardly depends on where the image begins.
 
     Source: Zhang 2019, "Making convolutional networks shift-invariant again".
     """
-    return _antialiased(_lite(0, **usual))
+    return _antialiased(_lite(0, **common))
 
 
 @register
-def linknet_lite0(**usual: Unpack[Usual]) -> LinkNet:
+def linknet_lite0(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on EfficientNet-Lite0, made for CPUs: the smallest member."""
-    return _lite(0, **usual)
+    return _lite(0, **common)
 
 
 @register
-def linknet_lite1(**usual: Unpack[Usual]) -> LinkNet:
+def linknet_lite1(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on EfficientNet-Lite1."""
-    return _lite(1, **usual)
+    return _lite(1, **common)
 
 
 @register
-def linknet_lite2(**usual: Unpack[Usual]) -> LinkNet:
+def linknet_lite2(**common: Unpack[CommonArgs]) -> LinkNet:
     """LinkNet on EfficientNet-Lite2, slower and a little better than Lite0."""
-    return _lite(2, **usual)
+    return _lite(2, **common)

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terralink.errors import ModelError
-from terralink.models.bridges import DilatedBridge
+from terralink.models.blocks import DilatedBridge
 from terralink.models.encoders import load_vgg
-from terralink.models.network import Network
-from terralink.models.registry import Weights, register
+from terralink.models.network import Network, Weights, register
 
 
 class UNet(Network):
@@ -35,12 +34,16 @@ class UNet(Network):
         head: nn.Module,
         *,
         in_channels: int,
-        reach_cells: float,
+        receptive_field_cells: float,
     ):
-        kept = nn.ModuleList(stages)
-        stride = 2 ** len(kept)
-        super().__init__(in_channels=in_channels, stride=stride, reach_px=reach_cells * stride)
-        self.stages = kept
+        modules = nn.ModuleList(stages)
+        stride = 2 ** len(modules)
+        super().__init__(
+            in_channels=in_channels,
+            stride=stride,
+            receptive_field_px=receptive_field_cells * stride,
+        )
+        self.stages = modules
         self.centre = centre
         self.ups = nn.ModuleList(ups)
         self.merges = nn.ModuleList(merges)
@@ -124,7 +127,7 @@ def _unet(
     *,
     in_channels: int,
     num_classes: int,
-    reach_cells: float,
+    receptive_field_cells: float,
 ) -> UNet:
     """Two convolutions a stage and a merge; the centre gives twice the channels of the coarsest."""
     coarser = [*widths[1:], 2 * widths[-1]]
@@ -135,7 +138,7 @@ def _unet(
         [Convs(2 * width, width, width) for width in widths],
         nn.Conv2d(widths[0], num_classes, 3, padding=1),
         in_channels=in_channels,
-        reach_cells=reach_cells,
+        receptive_field_cells=receptive_field_cells,
     )
 
 
@@ -155,7 +158,9 @@ def unet4(
     _no_weights("unet4", weights)
     widths = tuple(width * 2**level for level in range(4))
     centre = Convs(widths[-1], 2 * widths[-1], 2 * widths[-1])
-    return _unet(centre, widths, in_channels=in_channels, num_classes=num_classes, reach_cells=5)
+    return _unet(
+        centre, widths, in_channels=in_channels, num_classes=num_classes, receptive_field_cells=5
+    )
 
 
 @register
@@ -169,7 +174,9 @@ def unet7(
     _no_weights("unet7", weights)
     widths = tuple(width * 2**level for level in range(7))
     centre = Convs(widths[-1], 2 * widths[-1], 2 * widths[-1])
-    return _unet(centre, widths, in_channels=in_channels, num_classes=num_classes, reach_cells=5)
+    return _unet(
+        centre, widths, in_channels=in_channels, num_classes=num_classes, receptive_field_cells=5
+    )
 
 
 @register
@@ -187,7 +194,7 @@ def dunet(
         widths,
         in_channels=in_channels,
         num_classes=num_classes,
-        reach_cells=centre.reach_cells,
+        receptive_field_cells=centre.receptive_field_cells,
     )
     if weights == "imagenet":
         load_vgg(network.stages, "vgg13", in_channels=in_channels)
@@ -217,7 +224,7 @@ def ternausnetv2(
         [Convs(width + last, last), *(nn.Identity() for _ in depths)],
         nn.Conv2d(last, num_classes, 1),
         in_channels=in_channels,
-        reach_cells=1,
+        receptive_field_cells=1,
     )
 
 

@@ -25,7 +25,7 @@ from terralink.data.schema import StrictModel
 from terralink.data.sources import Source
 from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
-from terralink.models.normalised import Levels, Normalised
+from terralink.models.network import Normalization, NormalizedNetwork
 from terralink.train.datamodule import ValDataset, prepare_chips
 from terralink.train.loop import SINGLE_PROCESS, Processes, fit
 from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, summarize_error
@@ -219,7 +219,9 @@ def _load_mean(folders: Sequence[Path], weights: Sequence[float]) -> MeanNetwork
     networks = []
     for folder in folders:
         network, config = pretrained.load(folder)
-        levels = Levels.of(config)
-        networks.append(Normalised(network, in_channels=network.in_channels, levels=levels))
+        normalization = Normalization.of(config)
+        networks.append(
+            NormalizedNetwork(network, in_channels=network.in_channels, normalization=normalization)
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return MeanNetwork(networks, weights).to(device).eval()

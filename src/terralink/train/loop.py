@@ -16,7 +16,7 @@ from terralink.atomic_write import write_atomically
 from terralink.errors import RecipeError, TerralinkError
 from terralink.model_card import Metadata
 from terralink.models import pretrained
-from terralink.models.normalised import IMAGENET
+from terralink.models.network import IMAGENET, save_checkpoint
 from terralink.train import artifacts
 from terralink.train.datamodule import DataModule, TrainDataset
 from terralink.train.recipe import Recipe
@@ -85,7 +85,7 @@ def fit(
     L.seed_everything(recipe.trainer.seed, verbose=False)
     task = SegmentationTask(recipe, steps=batches.steps, steps_per_epoch=batches.steps_per_epoch)
     if start:
-        pretrained.fill(task.network.network, start)
+        pretrained.load_weights(task.network.network, start)
     with clean_up_failed_start(out, lambda: task.global_step > 0):
         _write_inputs(recipe, batches, out)
         first = _train(task, batches, out, resume=resume, processes=processes)
@@ -118,10 +118,10 @@ def save_model(task: SegmentationTask, out: Path, *, start: Path | None = None) 
     }
     config = {
         "network": network,
-        "levels": IMAGENET.as_config(),
-        "card": card.model_dump(mode="json"),
+        "normalization": IMAGENET.as_config(),
+        "metadata": card.model_dump(mode="json"),
     }
-    pretrained.save(task.network.network, out, config)
+    save_checkpoint(task.network.network, out, config)
 
 
 def _write_inputs(recipe: Recipe, batches: DataModule, out: Path) -> None:
@@ -211,7 +211,7 @@ def _collect_credits(recipe: Recipe, start: Path | None) -> str:
     """Whom the data of a run are to be credited to, those of the run it starts from as well."""
     if start is None:
         return recipe.credits
-    before = pretrained.config(start).get("card", {}).get("attribution", "")
+    before = pretrained.read_config(start).get("metadata", {}).get("attribution", "")
     if before in recipe.credits:
         return recipe.credits
     return "; ".join(part for part in (recipe.credits, f"first trained on: {before}") if part)

@@ -19,7 +19,7 @@ from terralink.data.chips import IGNORE
 from terralink.errors import TrainingError
 from terralink.losses.regions import Shift
 from terralink.metrics import Confusion, ImageMean, count_patches
-from terralink.models.normalised import Normalised
+from terralink.models.network import NormalizedNetwork
 from terralink.raster.pixel_values import find_positive
 from terralink.train import depthwise
 from terralink.train.recipe import Recipe
@@ -154,7 +154,7 @@ class SegmentationTask(L.LightningModule):
             weights=config.weights,
         )
         depthwise.speed_up_depthwise(network)
-        self.network = Normalised(network, in_channels=len(config.bands)).to(
+        self.network = NormalizedNetwork(network, in_channels=len(config.bands)).to(
             memory_format=torch.channels_last
         )
         self.loss = losses.build(recipe.loss)

@@ -23,7 +23,7 @@ from terralink.inference.backends import torch_backend  # noqa: E402
 from terralink.inference.backends.torch_backend import DeviceConfig, TorchModel  # noqa: E402
 from terralink.model_card import Metadata  # noqa: E402
 from terralink.models import pretrained  # noqa: E402
-from terralink.models.normalised import Normalised  # noqa: E402
+from terralink.models.network import NormalizedNetwork, save_checkpoint  # noqa: E402
 from terralink.pipeline import cluster, jobs  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -38,7 +38,7 @@ def saved(folder: Path, *, seed: int = 0, card: Mapping[str, Any] | None = None)
     with torch.no_grad():
         network.get_parameter("head.4.weight").mul_(30)
     told = card or Metadata(name="random").model_dump(mode="json")
-    pretrained.save(network, folder, {"network": {"name": "linknet_lite0"}, "card": told})
+    save_checkpoint(network, folder, {"network": {"name": "linknet_lite0"}, "card": told})
     return folder
 
 
@@ -54,7 +54,7 @@ def images() -> NDArray[np.uint8]:
 
 
 def test_levels_are_what_the_network_gives(run: Path, images: NDArray[np.uint8]) -> None:
-    whole = Normalised(pretrained.load(run)[0]).eval()
+    whole = NormalizedNetwork(pretrained.load(run)[0]).eval()
     with torch.no_grad():
         expected = 255 * torch.sigmoid(whole(torch.tensor(images).float())).numpy()
     assert np.ptp(expected) > 100

@@ -23,7 +23,7 @@ from terralink.inference.backends.openvino_backend import cpu_has_bf16
 from terralink.inference.model import PROB_SCALE, Model
 from terralink.model_card import Metadata
 from terralink.models import pretrained
-from terralink.models.normalised import Levels, Normalised
+from terralink.models.network import Normalization, NormalizedNetwork
 
 _MAX_RUNNING = 2  # the GPU computes the next image while the last is copied and used
 _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
@@ -71,7 +71,7 @@ class TorchModel(Model):
         super().__init__(path, _read_metadata(path, stored))
         self.config = config or DeviceConfig.detect()
         self._threads = threads
-        self._network = self._prepare(network, Levels.of(stored))
+        self._network = self._prepare(network, Normalization.of(stored))
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,9 +81,11 @@ class TorchModel(Model):
     def provider(self) -> str:
         return self.config.description
 
-    def _prepare(self, network: nn.Module, levels: Levels) -> nn.Module:
+    def _prepare(self, network: nn.Module, normalization: Normalization) -> nn.Module:
         """The network on its device, in channels-last memory, in which convolutions are fastest."""
-        whole = Normalised(network, in_channels=len(self.metadata.bands), levels=levels).eval()
+        whole = NormalizedNetwork(
+            network, in_channels=len(self.metadata.bands), normalization=normalization
+        ).eval()
         whole = whole.to(self.config.device).to(memory_format=torch.channels_last)
         if self.config.compiled:
             whole.compile()
@@ -156,6 +158,8 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def _read_metadata(path: Path, config: dict[str, Any]) -> Metadata:
-    if "card" not in config:
-        raise ModelError(f"{path}/config.json has no card; was it written by 'train' or 'import'?")
-    return Metadata.from_props({"terralink": json.dumps(config["card"])}, source=str(path))
+    if "metadata" not in config:
+        raise ModelError(
+            f"{path}/config.json has no metadata; was it written by 'train' or 'import'?"
+        )
+    return Metadata.from_props({"terralink": json.dumps(config["metadata"])}, source=str(path))

@@ -16,8 +16,13 @@ torch = pytest.importorskip("torch")
 from terralink import models  # noqa: E402
 from terralink.cli import main  # noqa: E402
 from terralink.errors import ModelError  # noqa: E402
-from terralink.models import pretrained, published  # noqa: E402
-from terralink.models.normalised import DLINKNET, Levels, Normalised  # noqa: E402
+from terralink.models import pretrained  # noqa: E402
+from terralink.models.network import (  # noqa: E402
+    DLINKNET,
+    Normalization,
+    NormalizedNetwork,
+    save_checkpoint,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -59,9 +64,9 @@ def test_the_weights_of_the_authors_give_their_logits(
 ) -> None:
     told = reference(name)
     state = {f"module.{key}": torch.from_numpy(drawn(key, shape)) for key, shape in told["keys"]}
-    network = published.load_state_dict(state, name)
+    network = pretrained.convert_state_dict(state, name)
     ours = network.state_dict()
-    assert {published.renamed(key): value.shape for key, value in state.items()} == {
+    assert {pretrained.rename_key(key): value.shape for key, value in state.items()} == {
         key: value.shape for key, value in ours.items()
     }
     assert sum(p.numel() for p in network.parameters()) == told["num_parameters"]
@@ -120,9 +125,9 @@ def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
 def test_the_deeper_networks_take_their_checkpoints_too(depth: int, count: int) -> None:
     with torch.device("meta"):  # shapes only: their files have 830 and 903 MiB
         state = {key: torch.empty(shape) for key, shape in authors_keys(depth).items()}
-        network = published.load_state_dict(state, f"dlinknet{depth}")
+        network = pretrained.convert_state_dict(state, f"dlinknet{depth}")
     assert sum(parameter.numel() for parameter in network.parameters()) == count
-    assert {published.renamed(key) for key in state} == set(network.state_dict())
+    assert {pretrained.rename_key(key) for key in state} == set(network.state_dict())
 
 
 @pytest.mark.parametrize(("name", "count"), [("dlinknet34", 31_096_129), ("dunet", 19_201_025)])
@@ -148,7 +153,7 @@ def theirs(network: Any) -> dict[str, Any]:
 @pytest.fixture
 def checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Any) -> Path:
     """A file as the authors' code of that time wrote it, of a narrow U-Net."""
-    monkeypatch.setattr(published, "create_model", small)
+    monkeypatch.setattr(pretrained, "create_model", small)
     path = tmp_path / "log_unet.th"
     torch.manual_seed(0)
     torch.save(theirs(small("unet7")), path, _use_new_zipfile_serialization=False)
@@ -162,14 +167,14 @@ def test_an_imported_folder_takes_rgb_levels(
     code = main(["import", str(checkpoint), "--as", "unet7", "--out", str(out)])
     assert code == 0, capsys.readouterr().err
     config = json.loads((out / "config.json").read_text())
-    assert Levels.of(config) == DLINKNET
-    assert config["card"]["name"] == "log_unet"
+    assert Normalization.of(config) == DLINKNET
+    assert config["metadata"]["name"] == "log_unet"
     # What the authors' code does by hand: BGR, x / 255 * 3.2 - 1.6.
     rgb = torch.randint(0, 256, (1, 3, 128, 128)).float()
-    network = published.load_state_dict(published.read(checkpoint), "unet7")
+    network = pretrained.convert_state_dict(pretrained.read_checkpoint(checkpoint), "unet7")
     with torch.no_grad():
         by_hand = network(rgb[:, [2, 1, 0]] / 255 * 3.2 - 1.6)
-        came = Normalised(network, levels=Levels.of(config)).eval()(rgb)
+        came = NormalizedNetwork(network, normalization=Normalization.of(config)).eval()(rgb)
     torch.testing.assert_close(came, by_hand, rtol=1e-4, atol=1e-5)
 
 
@@ -230,7 +235,7 @@ def test_a_folder_with_weights_of_another_network_names_the_keys(
     small("dunet").save_pretrained(tmp_path)
     config = {"network": {"name": "unet7", "width": 2}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"another network than .*centre"):
+    with pytest.raises(ModelError, match=r"another network: .*centre"):
         pretrained.load(tmp_path)
 
 
@@ -252,3 +257,12 @@ def test_what_is_neither_a_folder_nor_on_the_hub_is_told_so(
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
     with pytest.raises(ModelError, match="no folder here"):
         models.from_pretrained("someone/roads")
+
+
+def test_a_config_of_version_01_is_read_under_its_old_keys(small: Any, tmp_path: Path) -> None:
+    network = small("linknet_lite0")
+    old = {"network": dict(network.config), "levels": DLINKNET.as_config(), "card": {"name": "x"}}
+    save_checkpoint(network, tmp_path, old)
+    config = pretrained.load(tmp_path)[1]
+    assert Normalization.of(config) == Normalization.of(old) == DLINKNET
+    assert config["metadata"] == {"name": "x"}
