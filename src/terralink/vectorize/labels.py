@@ -121,11 +121,11 @@ def _build_polygons(
     """Polygons of consecutive rings; the rings of one label are one polygon."""
     xy = np.column_stack([xs, ys]).astype(np.float64)
     stops = np.append(starts[1:], len(xy))
-    closed = np.insert(xy, stops, xy[starts], axis=0)
+    points = np.insert(xy, stops, xy[starts], axis=0)
     rings = np.append(starts, len(xy)) + np.arange(len(starts) + 1)
     labels, first_ring = np.unique(label[starts], return_index=True)
     offsets = (rings, np.append(first_ring, len(starts)))
-    polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, closed, offsets)
+    polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, offsets)
     return np.asarray(polygons, dtype=object), labels.astype(np.int64)
 
 

@@ -284,6 +284,7 @@ def _find_facing_pairs(ends: DeadEnds, max_m: float) -> tuple[Ints, Ints]:
 
 def _measure_gaps(bridges: Lines, gaps: GapQueries) -> Floats:
     """(k,) the length of each gap, divided by the factor of its probability (RULE 10)."""
+    # RULE 10
     lines = gaps.trim_road(bridges)
     share = gaps.mean_share(lines)
     factor = np.where(np.isnan(share), 1, MIN_FACTOR + (MAX_FACTOR - MIN_FACTOR) * share)

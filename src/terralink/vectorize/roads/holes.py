@@ -183,8 +183,8 @@ def _separate_carriageways(bars: _Bars, group: Ints, openings: Ints) -> Bools:
 def _find_bars(strip: Strip, background: Background, size_m: Floats) -> _Bars:
     centre, spread = background.compute_moments()
     spread = spread * size_m[:, None] * size_m
-    squared, axes = np.linalg.eigh(spread)
-    width_m, length_m = np.sqrt(12 * np.maximum(squared, 0)).T
+    variance, axes = np.linalg.eigh(spread)
+    width_m, length_m = np.sqrt(12 * np.maximum(variance, 0)).T
     area_m2 = background.area_px * size_m.prod()
     bar = np.flatnonzero(
         (length_m >= MIN_ASPECT * width_m)
@@ -262,12 +262,12 @@ def _close_openings(strip: Strip, bars: _Bars, openings: Ints, size_m: Floats) -
         distance_m = float(np.hypot(*(end - begin)))
         carriageway_m = float(min(bars.carriageway_m[one // 2], bars.carriageway_m[other // 2]))
         open_m = 0.0 if distance_m <= CLOSED_SHARE * carriageway_m else OPEN_SHARE * carriageway_m
-        closed = max(distance_m - open_m, 0) / max(distance_m, 1e-9) / 2
+        share = max(distance_m - open_m, 0) / max(distance_m, 1e-9) / 2
         inset = (
             (begin - end) / max(distance_m, 1e-9) * size_m.max()
         )  # so that it begins inside the bar
-        _draw_background(strip, begin + inset, begin + (end - begin) * closed, size_m)
-        _draw_background(strip, end - inset, end + (begin - end) * closed, size_m)
+        _draw_background(strip, begin + inset, begin + (end - begin) * share, size_m)
+        _draw_background(strip, end - inset, end + (begin - end) * share, size_m)
 
 
 def _draw_background(strip: Strip, begin: Floats, end: Floats, size_m: Floats) -> None:
@@ -353,6 +353,7 @@ def _is_noise(
         )
         # the road outside the strip is unknown, and assumed to be as wide as on the other side
         steps = np.where(leaves, 2 * back, np.where(leaves_back, 2 * ahead, ahead + back))
+        # RULE 14
         noise &= (leaves & leaves_back) | ((steps + 1) * step_m >= required_m)
     return noise
 

@@ -84,6 +84,7 @@ def _find_clusters(graph: RoadGraph, short: Bools, radius_m: Floats) -> Ints:
             for near in neighbours[queue.pop()]:
                 distance_m = np.hypot(*(graph.junctions[near] - graph.junctions[first]))
                 overlap_m = OVERLAP * (radius_m[first] + radius_m[near])
+                # RULE 5
                 if near not in assigned and distance_m < overlap_m:
                     assigned.add(near)
                     leader[near] = first
@@ -124,6 +125,7 @@ def straighten_junctions(graph: RoadGraph) -> RoadGraph:
         graph.polylines.interpolate(road, np.where(side == 0, along_m, length_m - along_m))
         for along_m in (near_m, far_m)
     )
+    # RULE 6
     xy = _intersect_at_junctions(graph.junctions, junction, near, near - far)
     too_far = np.hypot(*(xy - graph.junctions).T) > max_width_m / 2
     xy[too_far] = graph.junctions[too_far]
@@ -259,6 +261,7 @@ def _find_crossing_points(arms: _Arms) -> tuple[Bools, Floats]:
         outward = np.stack([-arms.outward[:, 0], arms.outward[:, 1, opposite]], axis=1)
         straight = (outward * normalize(end - begin)[:, None]).sum(axis=3).min(axis=(1, 2))
         share, point = _intersect(begin, end)
+        # RULE 13
         fits = (straight >= straightest) & ((share > 0) & (share < 1)).all(axis=1)
         xy[fits], straightest[fits] = point[fits], straight[fits]
         crosses |= fits

@@ -222,8 +222,8 @@ def clean_graph(
         partial(drop_small_components, min_length_m=options.min_component_m),
     ):
         graph = step(graph)
-    simplified = graph.polylines.map(partial(_simplify, simplify_m=simplify_m))
-    return replace(graph, polylines=simplified)
+    polylines = graph.polylines.map(partial(_simplify, simplify_m=simplify_m))
+    return replace(graph, polylines=polylines)
 
 
 def prune_spurs(
@@ -324,6 +324,7 @@ def _find_paths_around_holes(graph: RoadGraph) -> Bools:
     enclosed_m2 = np.abs(swept[order] - np.where(loop, 0, swept[order[first]]))
     width_m = measure_max_width(graph)[pairs].max(axis=1, initial=0)
     noise = np.zeros(len(graph), bool)
+    # RULE 2
     noise[order] = (enclosed_m2 < width_m**2) & (loop | ~is_first)
     return noise
 
