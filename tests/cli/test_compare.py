@@ -302,7 +302,7 @@ def test_folders_without_a_pair(refused: Run, tmp_path: Path) -> None:
 def test_a_stem_that_is_there_twice(refused: Run, tmp_path: Path) -> None:
     folder = mask(tmp_path / "a" / "x.tif").parent
     roads(folder / "x.gpkg", MAIN)
-    assert "which of them" in refused("evaluate", "pixels", folder, folder)
+    assert "keep one of them" in refused("evaluate", "pixels", folder, folder)
 
 
 @pytest.mark.parametrize("verb", [["evaluate", "roads"], ["evaluate", "buildings"], ["diff"]])

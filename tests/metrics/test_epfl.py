@@ -96,8 +96,8 @@ def test_a_table_of_another_system_is_read(table: Write) -> None:
         ("001_0_8,1", "steps of 16"),
         ("1-0-0,1", "such as 001_0_16,1"),
         ("001_0_0,1\n\n001_0_16,1", "line 3: ''"),
-        ("001_0_0,1\n001_0_0,1", "line 3: the patch 001_0_0 is there twice"),
-        ("001_0_0,1\n001_16_16,1", "image 001 is 32 x 32 px by its last patches, but 2"),
+        ("001_0_0,1\n001_0_0,1", "line 3: the patch 001_0_0 occurs twice"),
+        ("001_0_0,1\n001_16_16,1", "image 001 has 32 x 32 px by its last patches, but 2"),
         ("001_999999984_999999984,1", "missing"),
         (f"{'9' * 5000}_0_0,1", "wanted an image's number"),
     ],
@@ -137,7 +137,7 @@ def test_images_are_found_by_the_last_number_in_their_names(tmp_path: Path) -> N
     [
         (["a.png"], "has no number in its name"),
         (["test_1.png", "image_001.png"], "have the same number"),
-        (["notes.txt"], "no pictures in"),
+        (["notes.txt"], "no images in"),
     ],
 )
 def test_images_that_cannot_be_numbered_are_refused(

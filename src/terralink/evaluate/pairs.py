@@ -1,19 +1,19 @@
-"""Which prediction belongs to which truth, and on which grids both lie.
+"""Pairs of truth and prediction, and the grids of their rasters.
 
-Files are paired by themselves, or those of two folders by their stem. Scores between two places
-would tell of the files, so grids are checked.
+Two files are a pair; files of two folders are paired by their stem. Grids are checked, since a
+score between two places would be a property of the files.
 
-A raster is placed where it has a CRS, or a transform of its own (a world file, a local plan). One
-that is not placed counts pixels from its corner, or metres where ``pixel_size_m`` is given.
+A raster is placed if it has a CRS, or a transform (of a world file, of a local plan). The
+coordinates of one that is not placed are pixels from its corner, or metres with ``pixel_size_m``.
 
-RULE 1: two rasters of which one is placed are of one size, and lie on the grid of that one;
-``pixel_size_m`` says that they do, and has to fit it.
-RULE 2: two rasters that are not placed are of one size.
-RULE 3: two placed rasters without a CRS cover the same ground; one with a CRS and one without lie
-on one grid.
-RULE 4: two rasters with a CRS each lie where they say.
-RULE 5: beside a raster without a CRS lie shapes without one; they do not reach out of its pixels
-where it is not placed.
+RULE 1: if one of two rasters is placed, both have the same size, and both get its grid.
+``pixel_size_m`` confirms this, and must agree with that grid.
+RULE 2: two rasters that are not placed have the same size.
+RULE 3: two placed rasters without a CRS cover the same area. If only one of them has a CRS, they
+have the same grid otherwise.
+RULE 4: two rasters with a CRS each are where they say.
+RULE 5: shapes beside a raster without a CRS have none either. If the raster is not placed, they lie
+within its pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -30,13 +30,13 @@ from terralink.vector.osm import file_stem
 from terralink.vector.projection import Extent
 
 RASTERS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".vrt", ".bmp", ".gif"})
-_SAME_SIZE_WITHIN = 0.01  # pixel sizes this near to each other are one size
-_SAY = "say how large a pixel is on the ground: --pixel-size METRES"
+_PIXEL_SIZE_TOLERANCE = 0.01  # pixel sizes within 1% are equal
+_ADVICE = "give the size of a pixel on the ground: --pixel-size METRES"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A truth and its prediction."""
+    """A truth and its prediction, with the stem as the name."""
 
     name: str
     truth: Path
@@ -45,52 +45,52 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs, sorted by name, and the files that have no partner."""
+    """The pairs, sorted by name, and the files without a partner."""
 
     pairs: tuple[Pair, ...]
     unpaired: tuple[Path, ...] = ()
 
 
 def find_pairs(truth: Path, pred: Path) -> Pairs:
-    """Pair two files, or the files of two folders that have the same stem.
+    """Pair two files, or the rasters and vectors of two folders that have the same stem.
 
-    In folders rasters and vectors count, by their suffix. Raises ``InputError`` where one is a
-    folder and the other is not, where nothing has a partner, and for a stem that is there twice.
+    Raises ``InputError`` if only one path is a folder, if no file has a partner, and for a stem
+    that occurs twice in a folder.
     """
     for path in (truth, pred):
         if not path.exists():
             raise InputError(f"no such file or folder: {path}")
     if truth.is_dir() != pred.is_dir():
-        raise InputError(f"two files or two folders are wanted, not {truth} and {pred}")
+        raise InputError(f"give two files or two folders, not {truth} and {pred}")
     if not truth.is_dir():
         return Pairs((Pair(file_stem(truth), truth, pred),))
-    wanted, given = _by_stem(truth), _by_stem(pred)
-    both = sorted(wanted.keys() & given.keys())
+    truths, preds = _by_stem(truth), _by_stem(pred)
+    both = sorted(truths.keys() & preds.keys())
     if not both:
         raise InputError(f"no file of {truth} has the stem of one in {pred}: nothing to compare")
-    alone = [side[stem] for side in (wanted, given) for stem in sorted(side) if stem not in both]
-    return Pairs(tuple(Pair(stem, wanted[stem], given[stem]) for stem in both), tuple(alone))
+    unpaired = [side[stem] for side in (truths, preds) for stem in sorted(side) if stem not in both]
+    return Pairs(tuple(Pair(stem, truths[stem], preds[stem]) for stem in both), tuple(unpaired))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if not (is_vector(path) or path.suffix.lower() in RASTERS):
             continue
-        first = found.setdefault(file_stem(path), path)
+        first = files.setdefault(file_stem(path), path)
         if first != path:
-            raise InputError(f"{folder} has {first.name} and {path.name}: which of them is meant?")
-    return found
+            raise InputError(f"{folder} has {first.name} and {path.name}: keep one of them")
+    return files
 
 
 def is_vector(path: Path) -> bool:
-    """Whether the suffix names a file of shapes, or a graph."""
+    """Whether the suffix is that of a vector file or a graph."""
     return path.suffix.lower() == ".graphml" or osm.is_vector(path)
 
 
 @dataclass(frozen=True)
 class _RasterGrid:
-    """A raster's grid, and whether the file itself says where that is."""
+    """The grid of a raster, and whether the file itself has it."""
 
     path: Path
     grid: Grid
@@ -98,9 +98,9 @@ class _RasterGrid:
 
 
 def find_grids(pair: Pair, pixel_size_m: float | None) -> tuple[Grid | None, Grid | None]:
-    """The grids of truth and prediction, None for a vector file.
+    """The grids of truth and prediction; None for a vector file.
 
-    Raises ``InputError`` where two rasters are not of one place, or do not say so.
+    Raises ``InputError`` for two rasters that are not in one place, or do not say so.
     """
     truth, pred = (_read_grid(path, pixel_size_m) for path in (pair.truth, pair.pred))
     if truth is None or pred is None:
@@ -110,15 +110,15 @@ def find_grids(pair: Pair, pixel_size_m: float | None) -> tuple[Grid | None, Gri
         return truth.grid, pred.grid
     if truth.placed and pred.placed:
         return _match_placed(pair, truth, pred)
-    lost, found = (pred, truth) if truth.placed else (truth, pred)
+    not_placed, placed = (pred, truth) if truth.placed else (truth, pred)
     _check_one_size(pair, truth.grid, pred.grid)
     if pixel_size_m is None:
         raise InputError(
-            f"{pair.name}: {lost.path} says nothing of its place, {found.path} lies at "
-            f"{_describe(found.grid)}; if both show the same ground, {_SAY}"
+            f"{pair.name}: {not_placed.path} has no georeference, {placed.path} is at "
+            f"{_describe(placed.grid)}; if both show the same area, {_ADVICE}"
         )
-    _check_pixel_size(found, pixel_size_m)
-    return found.grid, found.grid
+    _check_pixel_size(placed, pixel_size_m)
+    return placed.grid, placed.grid
 
 
 def check_one_grid(pair: Pair, truth: Grid, pred: Grid) -> None:
@@ -132,7 +132,7 @@ def check_one_grid(pair: Pair, truth: Grid, pred: Grid) -> None:
 
 
 def is_one_grid(truth: Grid, pred: Grid) -> bool:
-    """Whether both have the same pixels, up to half of one."""
+    """Whether both have the same pixels, within half a pixel."""
     return (
         truth.shape == pred.shape
         and truth.crs == pred.crs
@@ -141,17 +141,17 @@ def is_one_grid(truth: Grid, pred: Grid) -> bool:
 
 
 def is_placed(grid: Grid) -> bool:
-    """Whether a file says where it lies, or at least how large its pixels are."""
+    """Whether a raster has a CRS or a transform, so that its pixels have a size."""
     return grid.crs is not None or grid.transform != Affine.identity()
 
 
 def check_vector(pair: Pair, raster: Path, grid: Grid, vector: Extent | None) -> None:
-    """Raise ``InputError`` where the shapes of the other file cannot lie in the raster's pixels."""
+    """Raise ``InputError`` for shapes that cannot lie in the raster (RULE 5)."""
     if vector is None or grid.crs is not None:
         return
     if vector.crs is not None:
         raise InputError(
-            f"{pair.name}: {raster} has no CRS, and the other file lies at {vector}; give the "
+            f"{pair.name}: {raster} has no CRS, and the other file is at {vector}; give the "
             "raster its CRS: gdal_edit.py -a_srs EPSG:... FILE (--pixel-size gives it a size, not "
             "a place)"
         )
@@ -160,8 +160,8 @@ def check_vector(pair: Pair, raster: Path, grid: Grid, vector: Extent | None) ->
         min(left, bottom) < -1 or right > grid.width + 1 or top > grid.height + 1
     ):
         raise InputError(
-            f"{pair.name}: {raster} is {grid.width} x {grid.height} pixels and says nothing of its "
-            f"place, but the other file reaches out of it, to {vector}; {_SAY}"
+            f"{pair.name}: {raster} is {grid.width} x {grid.height} pixels without a "
+            f"georeference, but the other file extends beyond it, to {vector}; {_ADVICE}"
         )
 
 
@@ -170,12 +170,12 @@ def _read_grid(path: Path, pixel_size_m: float | None) -> _RasterGrid | None:
         return None
     with open_source(path, expand_palette=False) as source:
         grid = source.grid
-    placed = _RasterGrid(path, grid, is_placed(grid))
-    if placed.placed:
+    raster = _RasterGrid(path, grid, is_placed(grid))
+    if raster.placed:
         if grid.crs is None and pixel_size_m is not None:
-            _check_pixel_size(placed, pixel_size_m)
-        return placed
-    return replace(placed, grid=replace(grid, transform=Affine.scale(pixel_size_m or 1.0)))
+            _check_pixel_size(raster, pixel_size_m)
+        return raster
+    return replace(raster, grid=replace(grid, transform=Affine.scale(pixel_size_m or 1.0)))
 
 
 def _match_placed(pair: Pair, truth: _RasterGrid, pred: _RasterGrid) -> tuple[Grid, Grid]:
@@ -188,18 +188,18 @@ def _match_placed(pair: Pair, truth: _RasterGrid, pred: _RasterGrid) -> tuple[Gr
         grids = replace(truth.grid, crs=crs), replace(pred.grid, crs=crs)
         if is_one_grid(*grids):
             return grids
-        lost = truth if truth.grid.crs is None else pred
+        without_crs = truth if truth.grid.crs is None else pred
         raise InputError(
-            f"{pair.name}: {lost.path} has no CRS and the other one has, and they do not lie on "
+            f"{pair.name}: {without_crs.path} has no CRS, the other one has, and they are not on "
             f"one grid: truth is at {_describe(truth.grid)}, prediction at "
             f"{_describe(pred.grid)}; give it its CRS: gdal_edit.py -a_srs EPSG:... FILE"
         )
-    apart = np.abs(np.subtract(truth.grid.bounds, pred.grid.bounds)).max()
-    if apart > max(*truth.grid.pixel_size_m, *pred.grid.pixel_size_m):
+    difference = np.abs(np.subtract(truth.grid.bounds, pred.grid.bounds)).max()
+    if difference > max(*truth.grid.pixel_size_m, *pred.grid.pixel_size_m):
         raise InputError(
             f"{pair.name}: truth and prediction have no CRS and do not lie on one grid: truth is "
             f"at {_describe(truth.grid)}, prediction at {_describe(pred.grid)}; take away the "
-            f"transform that is wrong (gdal_edit.py -unsetgt FILE) and {_SAY}"
+            f"transform that is wrong (gdal_edit.py -unsetgt FILE) and {_ADVICE}"
         )
     return grids
 
@@ -214,17 +214,17 @@ def _check_one_size(pair: Pair, truth: Grid, pred: Grid) -> None:
 
 def _check_pixel_size(placed: _RasterGrid, pixel_size_m: float) -> None:
     across, down = placed.grid.pixel_size_m
-    if max(abs(side / pixel_size_m - 1) for side in (across, down)) > _SAME_SIZE_WITHIN:
+    if max(abs(side / pixel_size_m - 1) for side in (across, down)) > _PIXEL_SIZE_TOLERANCE:
         raise InputError(
             f"--pixel-size says {pixel_size_m:g} m, but the pixels of {placed.path} are "
-            f"{across:.4g} x {down:.4g} m by its transform; which of both is right?"
+            f"{across:.4g} x {down:.4g} m by its transform; correct one of them"
         )
 
 
 def _max_corner_distance_px(truth: Grid, pred: Grid) -> float:
     corners = [0, pred.width, 0, pred.width], [0, 0, pred.height, pred.height]
-    there = truth.colrow(*pred.xy(*corners))
-    return float(np.abs(np.subtract(there, corners)).max())
+    other_corners = truth.colrow(*pred.xy(*corners))
+    return float(np.abs(np.subtract(other_corners, corners)).max())
 
 
 def _describe(grid: Grid) -> str:

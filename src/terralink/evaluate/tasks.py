@@ -1,4 +1,4 @@
-"""What is scored: a kind judges a pair to a part, parts add, and figures are read off their sum."""
+"""What can be scored: a task scores each pair, scores add, and figures come from their sum."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +16,22 @@ from terralink.vector.projection import Extent, disjoint_message
 
 Figures = Mapping[str, float]  # counts are int
 
-_HOLE_M = 8.0  # how far a marble of TOPO may lie from its hole
+_HOLE_M = 8.0  # TOPO: the maximum distance of a marble from its hole
 
 
 @dataclass(frozen=True)
 class RoadScores:
-    """What is near, which ways are alike, and into how many pieces both fall; parts add."""
+    """Matched centre lines, APLS, and connected components of both graphs; scores add."""
 
-    near: metrics.CentrelineMatch
-    ways: metrics.Apls
-    ways_mean: metrics.ImageMean
+    centrelines: metrics.CentrelineMatch
+    paths: metrics.Apls
+    paths_mean: metrics.ImageMean
     truth: metrics.Components
     pred: metrics.Components
 
     @classmethod
     def masked(cls) -> "RoadScores":
-        """Those of an image without a valid pixel: nothing was judged, the means leave it out."""
+        """The scores of an image without a valid pixel, which the means leave out."""
         none = metrics.Components.zero()
         left_out = metrics.ImageMean(left_out=1)
         return cls(metrics.CentrelineMatch(), metrics.Apls(), left_out, none, none)
@@ -42,12 +42,12 @@ class RoadScores:
 
 @dataclass(frozen=True)
 class PairScore:
-    """The part of a pair, and where its sides are, if both are somewhere.
+    """The score of a pair (``part``, a value that adds), and the extents of both files.
 
-    Masks are compared pixel by pixel: they are of one place, or an error.
+    The extents are None for masks, which are compared pixel by pixel, and if a file is empty.
 
-    masked      one side has no valid pixel: there is nothing to judge
-    without_scale  lengths are in pixels, since nothing says how large they are
+    masked         one file has no valid pixel: the pair does not count
+    without_scale  lengths are in pixels, since the pixel size is unknown
     """
 
     part: Any
@@ -61,10 +61,10 @@ class PairScore:
 class Task:
     """One way to score.
 
-    score_pair  a pair to its part
-    to_figures  a part, or a sum of parts, to named numbers
+    score_pair  scores a pair
+    to_figures  makes named numbers of a score, or of a sum of scores
     key_figure  the name of the figure that cases are sorted by
-    rules       the names of those of ``Rules`` that it goes by
+    rules       the names of the ``Rules`` that it uses
     """
 
     score_pair: Callable[[Pair, Rules], PairScore]
@@ -83,11 +83,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """All cases, the figures of their sum, and what they were judged by.
+    """All cases, the figures of their sum, and the rules.
 
-    disjoint       the names of pairs that do not overlap: they are zeros
-    masked         those without a pixel that is valid on both sides: they do not count
-    without_scale  those whose lengths are in pixels
+    disjoint       names of pairs that do not overlap, whose score is 0
+    masked         names of pairs without a pixel that is valid in both, which do not count
+    without_scale  names of pairs whose lengths are in pixels
     """
 
     task: str
@@ -100,15 +100,15 @@ class Result:
 
     @property
     def parameters(self) -> Mapping[str, float | str]:
-        """The rules that this kind goes by; without a threshold all but 0 is positive."""
-        named = {name: getattr(self.rules, name) for name in TASKS[self.task].rules}
+        """The rules that this task uses; without a threshold all values but 0 are positive."""
+        values = {name: getattr(self.rules, name) for name in TASKS[self.task].rules}
         if self.rules.pixel_size_m is not None:
-            named["pixel_size_m"] = self.rules.pixel_size_m
-        return {name: "none" if value is None else value for name, value in named.items()}
+            values["pixel_size_m"] = self.rules.pixel_size_m
+        return {name: "none" if value is None else value for name, value in values.items()}
 
     @property
     def worst(self) -> list[Case]:
-        """The cases from bad to good; those with nothing to judge come last."""
+        """The cases from bad to good; those without a score come last."""
         score = TASKS[self.task].key_figure
 
         def rank(case: Case) -> tuple[bool, float]:
@@ -118,43 +118,47 @@ class Result:
 
 
 def evaluate_pairs(
-    kind: str, pairs: Pairs, rules: Rules, *, progress: Callable[[float], None] = lambda _part: None
+    task: str, pairs: Pairs, rules: Rules, *, progress: Callable[[float], None] = lambda _part: None
 ) -> Result:
-    """Judge all pairs; raises ``InputError`` with the pair's name for what cannot be compared.
+    """Score all pairs; ``task`` is a key of ``TASKS``.
 
-    RULE: a pair is apart where both sides are somewhere and not in one place. Where all such pairs
-    are, it is an error: the zero would tell of the files. Where some are they are zeros, and named:
-    a chip may have its one road in the wrong corner.
+    RULE: a pair is disjoint if the extents of its files do not overlap. If all pairs with extents
+    are disjoint it is an error: a zero would be a property of the files. If some are, their score
+    is 0 and the result names them: a chip may have its one road in the wrong corner.
+
+    Raises ``InputError``, with the name of the pair, for files that cannot be compared.
     """
-    how = TASKS[kind]
-    judged = []
+    how = TASKS[task]
+    scores = []
     for number, pair in enumerate(pairs.pairs):
         try:
-            judged.append(how.score_pair(pair, rules))
+            scores.append(how.score_pair(pair, rules))
         except InputError as error:
-            told = str(error)
-            raise InputError(told if pair.name in told else f"{pair.name}: {told}") from error
+            message = str(error)
+            if pair.name not in message:
+                message = f"{pair.name}: {message}"
+            raise InputError(message) from error
         progress((number + 1) / len(pairs.pairs))
-    each = list(zip(pairs.pairs, judged, strict=True))
+    scored = list(zip(pairs.pairs, scores, strict=True))
     return Result(
-        kind,
-        tuple(Case(pair, how.to_figures(one.part)) for pair, one in each),
-        how.to_figures(reduce(add, (one.part for one in judged))),
+        task,
+        tuple(Case(pair, how.to_figures(score.part)) for pair, score in scored),
+        how.to_figures(reduce(add, (score.part for score in scores))),
         rules,
-        disjoint=_find_disjoint(each),
-        masked=tuple(pair.name for pair, one in each if one.masked),
-        without_scale=tuple(pair.name for pair, one in each if one.without_scale),
+        disjoint=_find_disjoint(scored),
+        masked=tuple(pair.name for pair, score in scored if score.masked),
+        without_scale=tuple(pair.name for pair, score in scored if score.without_scale),
     )
 
 
-def _find_disjoint(each: Sequence[tuple[Pair, PairScore]]) -> tuple[str, ...]:
-    """The names of the pairs that are apart; raises ``InputError`` where none is together."""
-    apart = [(pair.name, one.extents) for pair, one in each if one.extents and one.disjoint]
-    if not apart or any(one.extents and not one.disjoint for _, one in each):
-        return tuple(name for name, _ in apart)
-    name, places = apart[0]
-    which = f"the first of {len(apart)} pairs, {name}" if len(each) > 1 else name
-    raise InputError(f"{which}: {disjoint_message(*places)}")
+def _find_disjoint(scored: Sequence[tuple[Pair, PairScore]]) -> tuple[str, ...]:
+    """The names of disjoint pairs; raises ``InputError`` if all pairs with extents are."""
+    disjoint = [(pair.name, one.extents) for pair, one in scored if one.extents and one.disjoint]
+    if not disjoint or any(one.extents and not one.disjoint for _, one in scored):
+        return tuple(name for name, _ in disjoint)
+    name, extents = disjoint[0]
+    which = f"the first of {len(disjoint)} pairs, {name}" if len(scored) > 1 else name
+    raise InputError(f"{which}: {disjoint_message(*extents)}")
 
 
 def _score_pixels(pair: Pair, rules: Rules) -> PairScore:
@@ -220,17 +224,17 @@ def _score_roads(pair: Pair, rules: Rules) -> PairScore:
 
 def _road_figures(part: RoadScores) -> Figures:
     return {
-        "apls": part.ways.score,
-        "apls_error": part.ways.error,
-        "apls_truth_to_pred": part.ways.truth_to_pred,
-        "apls_pred_to_truth": part.ways.pred_to_truth,
-        "apls_mean_of_images": part.ways_mean.mean,
-        "images_left_out": part.ways_mean.left_out,
-        "precision": part.near.precision,
-        "recall": part.near.recall,
-        "f1": part.near.f1,
-        "truth_m": part.near.truth_m,
-        "pred_m": part.near.pred_m,
+        "apls": part.paths.score,
+        "apls_error": part.paths.error,
+        "apls_truth_to_pred": part.paths.truth_to_pred,
+        "apls_pred_to_truth": part.paths.pred_to_truth,
+        "apls_mean_of_images": part.paths_mean.mean,
+        "images_left_out": part.paths_mean.left_out,
+        "precision": part.centrelines.precision,
+        "recall": part.centrelines.recall,
+        "f1": part.centrelines.f1,
+        "truth_m": part.centrelines.truth_m,
+        "pred_m": part.centrelines.pred_m,
         "truth_pieces": part.truth.count,
         "pred_pieces": part.pred.count,
     }
@@ -257,15 +261,19 @@ def _score_buildings(pair: Pair, rules: Rules) -> PairScore:
 def _make_pair_score(
     part: Any, sides: tuple[Side[Any], Side[Any]], *, within_m: float
 ) -> PairScore:
-    there, here = (side.extent for side in sides)
-    judged = PairScore(
+    truth_extent, pred_extent = (side.extent for side in sides)
+    score = PairScore(
         part,
         masked=any(side.is_masked for side in sides),
         without_scale=not all(side.has_scale for side in sides),
     )
-    if there is None or here is None:
-        return judged
-    return replace(judged, extents=(there, here), disjoint=there.is_disjoint(here, within_m))
+    if truth_extent is None or pred_extent is None:
+        return score
+    return replace(
+        score,
+        extents=(truth_extent, pred_extent),
+        disjoint=truth_extent.is_disjoint(pred_extent, within_m),
+    )
 
 
 def _detection_figures(part: metrics.DetectionCounts) -> Figures:

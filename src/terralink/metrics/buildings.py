@@ -1,4 +1,4 @@
-"""Scores of buildings: how many are found one to one, and how well their outlines lie."""
+"""Scores of building polygons: one-to-one matches, and boundary IoU."""
 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -19,11 +19,11 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 _AREAS = (3, 6)  # GEOS: Polygon, MultiPolygon
-_ROUNDING = 1e-9  # a building and itself have an IoU of 1 but for the last digits
+_ROUNDING = 1e-9  # a building has an IoU of 1 with itself, up to rounding
 
 
 class Buildings(Protocol):
-    """A table or a column of polygons with a CRS: ``GeoDataFrame`` or ``GeoSeries``."""
+    """Polygons with a CRS: a ``GeoDataFrame`` or ``GeoSeries``."""
 
     @property
     def geometry(self) -> object: ...
@@ -39,26 +39,26 @@ def match_buildings(
     min_area_m2: float = 0.0,
     allow_disjoint: bool = False,
 ) -> DetectionCounts:
-    """Count buildings that are found, by the rules of SpaceNet's building challenges.
+    """Count matched buildings, by the rules of SpaceNet's building challenges.
 
-    RULE 1: buildings of less than ``min_area_m2`` are left out, on both sides (SpaceNet 2 left out
-    less than 20 pixels of 0.3 m: 1.8 m2).
-    RULE 2: a true and a predicted building may be one where their intersection over union is at
-    least ``iou``.
-    RULE 3: each is matched at most once, pairs with the highest IoU first.
+    RULE 1: buildings smaller than ``min_area_m2`` are left out on both sides (SpaceNet 2: 20 pixels
+    of 0.3 m, 1.8 m2).
+    RULE 2: a true and a predicted building can match if their intersection over union is at least
+    ``iou``.
+    RULE 3: each building is matched at most once, pairs with the highest IoU first.
 
-    A row is one building, of several parts or not; what crosses itself is mended, heights are
-    dropped, empty rows are none. Areas are square metres (UTM where the CRS is not in metres).
-    Counts of areas add; SpaceNet's figure for several cities is the mean of their ``f1``.
+    A row is one building, which may have several parts. Invalid polygons are repaired, heights are
+    dropped, empty rows are left out. Areas are in square metres (UTM if the CRS is not in metres).
+    Counts of several areas add; SpaceNet's figure for several cities is the mean of their ``f1``.
 
-    Raises ``InputError`` where rows are not polygons, where only one side has a CRS, and where both
-    have buildings but their extents do not touch, unless they ``allow_disjoint`` (a chip with one
-    building found in the wrong corner).
+    Raises ``InputError`` for geometries that are not polygons, if only one side has a CRS, and if
+    both have buildings but their extents do not touch. ``allow_disjoint`` permits the last, for
+    example for a chip with one building that was found in the wrong corner.
     """
     t, p, _ = align_polygons(truth, pred, allow_disjoint)
     t, p = (_drop_small(side, min_area_m2) for side in (t, p))
-    matched = len(match_polygons(t, p, iou)[0])
-    return DetectionCounts(truth=len(t), matched_truth=matched, pred=len(p), matched_pred=matched)
+    matches = len(match_polygons(t, p, iou)[0])
+    return DetectionCounts(truth=len(t), matched_truth=matches, pred=len(p), matched_pred=matches)
 
 
 def classify_buildings(
@@ -74,10 +74,10 @@ def classify_buildings(
 def polygon_boundary_iou(
     truth: Buildings, pred: Buildings, *, within_m: float = 1.0, allow_disjoint: bool = False
 ) -> Overlap:
-    """Boundary IoU of polygons (Cheng et al. 2021), in square metres: how well outlines lie.
+    """Boundary IoU of polygons (Cheng et al. 2021), in square metres.
 
-    Only the ground inside a building and within ``within_m`` of its own outline counts, holes'
-    outlines too. Raises ``InputError`` as ``match_buildings`` does.
+    Only the area inside a building and within ``within_m`` of its outline, or of the outline of a
+    hole, counts. Raises ``InputError`` as ``match_buildings`` does.
     """
     t, p, _ = align_polygons(truth, pred, allow_disjoint)
     t, p = (shapely.difference(side, shapely.buffer(side, -within_m)) for side in (t, p))
@@ -86,18 +86,18 @@ def polygon_boundary_iou(
     return Overlap(shared, float(shapely.area(zones).sum()) - shared)
 
 
-def match_polygons(truth: Shapes, pred: Shapes, least: float) -> tuple[Ints, Ints]:
-    """(k,) numbers on both sides of what is one building (RULES 2, 3), out of all that meet."""
-    return _match_overlaps(_Overlaps.of(truth, pred), least)
+def match_polygons(truth: Shapes, pred: Shapes, min_iou: float) -> tuple[Ints, Ints]:
+    """(k,) the rows of matched polygons on both sides (RULES 2 and 3 of ``match_buildings``)."""
+    return _match_overlaps(_Overlaps.from_polygons(truth, pred), min_iou)
 
 
 @dataclass(frozen=True, eq=False)
 class BuildingPairs:
-    """Which buildings of two maps are the same, one to one or in groups.
+    """Buildings of two maps that are the same, one to one or in groups.
 
-    truth, pred (k,)  numbers of the buildings that are one and the same
-    truth_group (n,)  for each true building the number of the group that it is in, -1 for none
-    pred_group (m,)   the same of each predicted one
+    truth, pred (k,)  the rows of buildings that match one to one
+    truth_group (n,)  the number of the group of each true building, -1 for none
+    pred_group (m,)   the number of the group of each predicted building, -1 for none
     """
 
     truth: Ints
@@ -106,96 +106,97 @@ class BuildingPairs:
     pred_group: Ints
 
 
-def pair_buildings(truth: Shapes, pred: Shapes, least: float) -> BuildingPairs:
-    """The buildings that are the same, also where one map divides them in another way.
+def pair_buildings(truth: Shapes, pred: Shapes, min_iou: float) -> BuildingPairs:
+    """Match buildings one to one, and in groups where one map divides them differently.
 
-    RULE 1: a building is linked to one of the other map where they share at least half of the
-    smaller one, or match at IoU ``least``. What hangs together by links is a group.
-    RULE 2: a group stands where both maps have one of it and one has several, where their unions
-    match at IoU ``least``, and better than the best two of its buildings do, and where not all of
-    its buildings are matched one to one anyway.
-    RULE 3: what is in no such group is matched one to one (``match_polygons``).
+    RULE 1: a building is linked to one of the other map if they share at least half of the smaller
+    one, or have an IoU of at least ``min_iou``. A connected component of links is a candidate
+    group.
+    RULE 2: a candidate is a group if both maps have buildings in it, one of them several; if their
+    unions have an IoU of at least ``min_iou``, and a higher one than the best pair of its
+    buildings; and if not all of its buildings match one to one.
+    RULE 3: buildings in no group are matched one to one (``match_polygons``).
 
     >>> row = shapely.box(np.arange(4) * 5, 0, np.arange(4) * 5 + 5, 9)
     >>> pairs = pair_buildings(row, shapely.box([0, 40], 0, [20, 49], 9), 0.5)
     >>> pairs.truth_group.tolist(), pairs.pred_group.tolist(), len(pairs.truth)
     ([0, 0, 0, 0], [0, -1], 0)
     """
-    overlaps = _Overlaps.of(truth, pred)
-    t, p = _match_overlaps(overlaps, least)
-    label = overlaps.linked(least)
+    overlaps = _Overlaps.from_polygons(truth, pred)
+    t, p = _match_overlaps(overlaps, min_iou)
+    label = overlaps.components(min_iou)
     single = np.ones(len(truth) + len(pred), bool)
     single[t] = single[len(truth) + p] = False
     t_group, p_group = np.full(len(truth), -1), np.full(len(pred), -1)
     count = 0
     for number in np.unique(label[single]):
         i, j = (np.flatnonzero(side == number) for side in np.split(label, [len(truth)]))
-        if len(i) and len(j) and _is_one_group(truth[i], pred[j], least, overlaps.best(i)):
+        if len(i) and len(j) and _is_one_group(truth[i], pred[j], min_iou, overlaps.best(i)):
             t_group[i] = p_group[j] = count
             count += 1
-    alone = t_group[t] < 0
-    return BuildingPairs(t[alone], p[alone], t_group, p_group)
+    not_grouped = t_group[t] < 0
+    return BuildingPairs(t[not_grouped], p[not_grouped], t_group, p_group)
 
 
 @dataclass(frozen=True, eq=False)
 class _Overlaps:
-    """Buildings ``truth`` (k,) and ``pred`` (k,) of both sides that meet, and how well."""
+    """Rows ``truth`` (k,) and ``pred`` (k,) of buildings that intersect, and their overlap."""
 
     truth: Ints
     pred: Ints
     iou: Floats
-    share: Floats  # of the smaller one
+    share: Floats  # of the smaller building
     sizes: tuple[int, int]
 
     @classmethod
-    def of(cls, truth: Shapes, pred: Shapes) -> "_Overlaps":
+    def from_polygons(cls, truth: Shapes, pred: Shapes) -> "_Overlaps":
         p, t = shapely.STRtree(truth).query(pred, predicate="intersects")
         shared = shapely.area(shapely.intersection(truth[t], pred[p]))
         areas = shapely.area(truth)[t], shapely.area(pred)[p]
         iou = shared / (areas[0] + areas[1] - shared)
         return cls(t, p, iou, shared / np.minimum(*areas), (len(truth), len(pred)))
 
-    def linked(self, least: float) -> Ints:
-        """(n + m,) which of all buildings, the true ones first, hang together by links."""
-        link = (self.share >= 0.5 - _ROUNDING) | (self.iou >= least - _ROUNDING)
+    def components(self, min_iou: float) -> Ints:
+        """(n + m,) the component of each building, the true ones first (RULE 1)."""
+        link = (self.share >= 0.5 - _ROUNDING) | (self.iou >= min_iou - _ROUNDING)
         size = sum(self.sizes)
         ends = self.truth[link], self.sizes[0] + self.pred[link]
         graph = coo_array((np.ones(link.sum()), ends), shape=(size, size))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
     def best(self, truth: Ints) -> float:
-        """The best IoU that one of these true buildings has with a single predicted one."""
+        """The highest IoU of one of these true buildings with a single predicted one."""
         return float(self.iou[np.isin(self.truth, truth)].max(initial=0))
 
 
-def _match_overlaps(overlaps: _Overlaps, least: float) -> tuple[Ints, Ints]:
+def _match_overlaps(overlaps: _Overlaps, min_iou: float) -> tuple[Ints, Ints]:
     t, p, iou = overlaps.truth, overlaps.pred, overlaps.iou
     order = np.lexsort((p, t, -iou))
-    order = order[iou[order] >= least - _ROUNDING]
+    order = order[iou[order] >= min_iou - _ROUNDING]
     order = order[match_one_to_one(t[order], p[order])]
     return t[order], p[order]
 
 
-def _is_one_group(truth: Shapes, pred: Shapes, least: float, best: float) -> bool:
-    """Whether the buildings of both sides together match, and better than ``best`` (RULE 2)."""
+def _is_one_group(truth: Shapes, pred: Shapes, min_iou: float, best: float) -> bool:
+    """Whether the unions of both sides match, and better than ``best`` (RULE 2)."""
     if len(truth) + len(pred) < 3:
         return False
-    there, here = shapely.union_all(truth), shapely.union_all(pred)
-    shared = shapely.area(shapely.intersection(there, here))
-    iou = shared / (shapely.area(there) + shapely.area(here) - shared)
-    return bool(iou >= least - _ROUNDING and iou > best + _ROUNDING)
+    true_union, pred_union = shapely.union_all(truth), shapely.union_all(pred)
+    shared = shapely.area(shapely.intersection(true_union, pred_union))
+    iou = shared / (shapely.area(true_union) + shapely.area(pred_union) - shared)
+    return bool(iou >= min_iou - _ROUNDING and iou > best + _ROUNDING)
 
 
 def align_polygons(
     truth: Buildings, pred: Buildings, allow_disjoint: bool
 ) -> tuple[Shapes, Shapes, CRS | None]:
-    """Valid polygons of both sides in one CRS in metres, and that CRS."""
+    """Valid polygons of both sides in one metric CRS, and that CRS."""
     t, p = _valid_polygons(truth), _valid_polygons(pred)
     t_crs, p_crs = (
         None if side.crs is None else CRS.from_user_input(side.crs) for side in (truth, pred)
     )
     if len(t) and len(p) and (t_crs is None) != (p_crs is None):
-        raise InputError("truth and prediction both have a CRS or neither has: one has none here")
+        raise InputError("one of truth and prediction has no CRS; give both a CRS, or neither")
     extents = Extent.from_shapes(t, t_crs), Extent.from_shapes(p, p_crs)
     t, metric = to_metric(t, t_crs) if len(t) else (t, None)
     if not len(t):
@@ -212,12 +213,16 @@ def _drop_small(shapes: Shapes, min_area_m2: float) -> Shapes:
 
 
 def _valid_polygons(side: Buildings) -> Shapes:
-    given = np.asarray(side.geometry, dtype=object)
-    there = shapely.force_2d(given[~(shapely.is_missing(given) | shapely.is_empty(given))])
-    strange = ~np.isin(shapely.get_type_id(there), _AREAS)
-    if strange.any():
-        kinds = sorted({shape.geom_type for shape in there[strange]})
+    geometries = np.asarray(side.geometry, dtype=object)
+    polygons = shapely.force_2d(
+        geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
+    )
+    other = ~np.isin(shapely.get_type_id(polygons), _AREAS)
+    if other.any():
+        kinds = sorted({shape.geom_type for shape in polygons[other]})
         raise InputError(f"buildings are polygons, not {', '.join(kinds)}")
-    crossed = ~shapely.is_valid(there)
-    there[crossed] = shapely.make_valid(there[crossed], method="structure", keep_collapsed=False)
-    return np.asarray(there[shapely.area(there) > 0], dtype=object)
+    invalid = ~shapely.is_valid(polygons)
+    polygons[invalid] = shapely.make_valid(
+        polygons[invalid], method="structure", keep_collapsed=False
+    )
+    return np.asarray(polygons[shapely.area(polygons) > 0], dtype=object)

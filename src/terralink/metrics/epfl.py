@@ -4,8 +4,8 @@
     001_0_0,0         image 1, the patch whose first pixel is x 0, y 0: background
     001_0_16,1        the one below: road
 
-Images come by their numbers, patches by columns from left to right, each from top to bottom, as
-the challenge's own script writes them. Shapes are (row, col).
+Rows are sorted by image number, then by column from left to right, then from top to bottom, as the
+challenge's own script writes them. Shapes are (row, col).
 """
 
 import os
@@ -35,26 +35,26 @@ _NUMBER = re.compile(r"\d+", re.ASCII)
 
 
 def find_numbered_images(paths: Iterable[Path]) -> dict[int, Path]:
-    """Pictures by the last number in their names: ``satImage_007.png`` is 7.
+    """Images by the last number in their names: ``satImage_007.png`` is 7.
 
-    A folder stands for the pictures in it and in its folders, as the challenge has them:
-    ``test_set_images/test_7/test_7.png``. Raises ``InputError`` where there is none, for a name
-    without a number, and for two of one number.
+    A folder stands for the images in it and in its subfolders, as in the challenge:
+    ``test_set_images/test_7/test_7.png``. Raises ``InputError`` if there is none, for a name
+    without a number, and for two images with the same number.
     """
-    found: dict[int, Path] = {}
+    images: dict[int, Path] = {}
     for picture in (each for path in paths for each in _find_pictures(path)):
-        first = found.setdefault(_parse_number(picture), picture)
+        first = images.setdefault(_parse_number(picture), picture)
         if first is not picture:
             raise InputError(
-                f"{first} and {picture} have the same number; an image has one of its own"
+                f"{first} and {picture} have the same number; each image needs a different one"
             )
-    return dict(sorted(found.items()))
+    return dict(sorted(images.items()))
 
 
 def write_submission(
     path: str | os.PathLike[str], masks: Mapping[int, ArrayLike], *, threshold: float = 0.25
 ) -> None:
-    """Write the labels of masks, booleans or shares 0..1 (row, col), by the images' numbers.
+    """Write the patch labels of masks (row, col), booleans or shares 0..1, by image number.
 
     A patch is road where more than ``threshold`` of it is; see ``patches`` for the rules. Raises
     ``InputError`` for an image smaller than a patch.
@@ -75,15 +75,15 @@ def write_submission(
 
 
 def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
-    """The masks (row, col) of a table, whole patches, by the images' numbers.
+    """The masks (row, col) of a table, in whole patches, by image number.
 
-    Sides that were no multiple of a patch come back rounded up. Raises ``InputError`` with the line
-    for what is no such table, and for patches that are missing or there twice.
+    Sides are rounded up to whole patches. Raises ``InputError``, with the line, for a file that is
+    not such a table, and for missing or repeated patches.
     """
     labels: dict[int, dict[tuple[int, int], bool]] = defaultdict(dict)
-    for place, (number, col, row, label) in _parse_rows(Path(path)):
+    for position, (number, col, row, label) in _parse_rows(Path(path)):
         if (row, col) in labels[number]:
-            raise InputError(f"{place}: the patch {number:03d}_{col}_{row} is there twice")
+            raise InputError(f"{position}: the patch {number:03d}_{col}_{row} occurs twice")
         labels[number][row, col] = bool(label)
     if not labels:
         raise InputError(f"{path} has no patches below its header")
@@ -93,11 +93,11 @@ def read_submission(path: str | os.PathLike[str]) -> dict[int, Mask]:
 
 
 def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
-    """Write a mask (row, col) as a grey picture: 255 is road."""
+    """Write a mask (row, col) as a grey PNG: 255 is road."""
     with write_atomically(path) as part:
-        told = PngInfo()
-        told.add_text("Software", MARK)
-        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part, pnginfo=told)
+        info = PngInfo()
+        info.add_text("Software", MARK)
+        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(part, pnginfo=info)
 
 
 def _find_pictures(path: Path) -> list[Path]:
@@ -108,7 +108,7 @@ def _find_pictures(path: Path) -> list[Path]:
     inner = sorted(each for each in path.iterdir() if each.is_dir())
     found = [picture for folder in (path, *inner) for picture in files(folder)]
     if not found:
-        raise InputError(f"no pictures in {path}, such as test_1.png or test_1/test_1.png")
+        raise InputError(f"no images in {path}, such as test_1.png or test_1/test_1.png")
     return found
 
 
@@ -133,7 +133,7 @@ def _format_rows(number: int, mask: NDArray[np.generic], threshold: float) -> li
 
 
 def _parse_rows(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Where each line stands, and its number, x, y and label."""
+    """The position of each line in the file, and its number, x, y and label."""
     header, *rows = _read_lines(path)
     if header.strip() != _HEADER:
         raise InputError(f"{path}: the first line is {header[:40]!r}; wanted {_HEADER!r}")
@@ -161,7 +161,7 @@ def _draw_mask(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
     missing = rows * cols // PATCH_PX**2 - len(labels)
     if missing:
         raise InputError(
-            f"{image} is {cols} x {rows} px by its last patches, but {missing} of its patches are "
+            f"{image} has {cols} x {rows} px by its last patches, but {missing} patches are "
             "missing; write the table again"
         )
     grid = np.array([label for _, label in sorted(labels.items())])
@@ -171,25 +171,25 @@ def _draw_mask(labels: Mapping[tuple[int, int], bool], image: str) -> Mask:
 
 @contextmanager
 def unpack_submission(pred: Path, *, truth: Path) -> Iterator[Path]:
-    """The prediction as files that can be paired with ``truth``: itself, unless it is a CSV.
+    """The prediction as files to pair with ``truth``: the path itself, unless it is a CSV.
 
-    Of a CSV each image with a number that is among the truth's becomes a mask of that name and
-    size, in a folder that goes when the block ends. Raises ``InputError`` where the CSV has none,
-    has others, or has patches of another size of image.
+    For a CSV, each image becomes a mask with the name and size of the true image of that number, in
+    a temporary folder that is removed at the end of the block. Raises ``InputError`` if the CSV has
+    images without truth, or of another size.
     """
     if pred.suffix.lower() != ".csv":
         yield pred
         return
-    masks, wanted = read_submission(pred), find_numbered_images(files(truth))
-    strange = [number for number in masks if number not in wanted]
-    if strange:
+    masks, images = read_submission(pred), find_numbered_images(files(truth))
+    unknown = [number for number in masks if number not in images]
+    if unknown:
         raise InputError(
-            f"{pred} has {len(strange)} images that {truth} has not, the first is "
-            f"{strange[0]:03d}; wanted the truth of each"
+            f"{pred} has {len(unknown)} images that {truth} does not have, the first is "
+            f"{unknown[0]:03d}; each image needs its truth"
         )
     with tempfile.TemporaryDirectory() as folder:
         for number, mask in masks.items():
-            path = wanted[number]
+            path = images[number]
             height, width = read_image(path).shape[:2]
             if mask.shape != tuple(-(-side // PATCH_PX) * PATCH_PX for side in (height, width)):
                 raise InputError(
