@@ -63,7 +63,7 @@ def baseline_s(side: int, sources: int = 20) -> float:
     """Seconds for the same by networkx, from a few searches over a city cut at control points."""
     city = lattice(side)
     cut = nx.Graph()
-    for (u, v), length_m in zip(city.ends.tolist(), city.length_m.tolist(), strict=True):
+    for (u, v), length_m in zip(city.edges.tolist(), city.length_m.tolist(), strict=True):
         cut.add_edge(u, (u, v), weight=length_m / 2)
         cut.add_edge((u, v), v, weight=length_m / 2)
     start = process_time()

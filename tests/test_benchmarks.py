@@ -33,7 +33,7 @@ WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
     "augment": ([], {"_ROUNDS": 1}),
     "depthwise": ([], {"_ROUNDS": 1, "_SHAPES": [(8, 16, 3, 2)]}),
     "models": (
-        ["linknet_lite0", "--baseline", "linknet_lite0", "--tile", "64", "--rounds", "1"],
+        ["linknet18", "--baseline", "linknet18", "--tile", "64", "--rounds", "1"],
         {},
     ),
     "engine": (

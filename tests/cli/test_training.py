@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 TINY = """
 name: tiny
 about: two steps on one drawn town
-model: {name: linknet_lite0}
+model: {name: linknet18}
 train: [{source: {kind: towns, count: 1, side_px: 96}, weight: 1}]
 val: {towns: {kind: towns, count: 1, side_px: 96, seed: 9}}
 augment: {crop_px: 64}
@@ -67,6 +67,7 @@ def test_a_mistake_gets_one_line(
     assert list(tmp_path.glob("*.onnx")) == []
 
 
+@pytest.mark.usefixtures("shallow_resnets")
 def test_what_was_trained_is_exported_and_extracts(terralink: Run, tmp_path: Path) -> None:
     recipe, run, model, maps = (tmp_path / n for n in ("tiny.yaml", "run", "tiny.onnx", "maps"))
     recipe.write_text(TINY)
