@@ -1,11 +1,12 @@
-"""What map the classes of a model make: roads, buildings or land cover. Told here and nowhere else.
+"""Which map the classes of a model make: roads, buildings or land cover.
 
 RULE 1  a model of roads alone makes roads, one of buildings alone buildings (their border may be a
-        class of its own), and every other one land cover; background is nothing that one maps
-RULE 2  of more classes any map can be asked for by name, whose classes are among them
-RULE 3  what is asked for and not seen is refused, before anything is computed
+        class of its own), and every other model land cover; background is not mapped
+RULE 2  of a model with more classes, users can ask for any map whose classes are among them
+RULE 3  a map that the model has no class for is refused before anything is computed
 
-Names are of the words that data sets use: "Road surface" is road, "non-building" is background.
+Classes are recognised by the words that data sets use: "Road surface" is road, "non-building" is
+background.
 """
 
 import re
@@ -22,7 +23,7 @@ _BUILDING = frozenset(
 _BORDER = frozenset(
     {"border", "borders", "boundary", "boundaries", "edge", "edges", "contact", "contacts"}
 )
-_NOTHING = frozenset(
+_BACKGROUND = frozenset(
     {"background", "other", "others", "nothing", "none", "no", "non", "not", "unlabeled"}
     | {"unlabelled", "unknown"}
 )
@@ -36,7 +37,7 @@ class MapKind(StrEnum):
     LANDCOVER = "landcover"
 
 
-_THINGS = {MapKind.ROADS: _ROAD, MapKind.BUILDINGS: _BUILDING}
+_CLASS_WORDS = {MapKind.ROADS: _ROAD, MapKind.BUILDINGS: _BUILDING}
 
 
 def kind_of(classes: Sequence[str]) -> MapKind:
@@ -47,9 +48,9 @@ def kind_of(classes: Sequence[str]) -> MapKind:
     >>> str(kind_of(["field"])), str(kind_of(["road", "building"]))
     ('landcover', 'landcover')
     """
-    seen = {name for name in classes if not _words(name) & (_NOTHING | _BORDER)}
-    for kind, things in _THINGS.items():
-        if seen and all(_words(name) & things for name in seen):
+    mapped = {name for name in classes if not _words(name) & (_BACKGROUND | _BORDER)}
+    for kind, words in _CLASS_WORDS.items():
+        if mapped and all(_words(name) & words for name in mapped):
             return kind
     return MapKind.LANDCOVER
 
@@ -57,9 +58,9 @@ def kind_of(classes: Sequence[str]) -> MapKind:
 def class_bands(kind: MapKind, classes: Sequence[str], *, source: str) -> list[list[int]]:
     """The bands, counted from 0, that a map of this kind is made of.
 
-    Of roads one list of them; of buildings another one for their border, where that is a class; of
-    land cover all, each by itself. Raises ``InputError`` that names ``source`` where none shows
-    what is wanted (RULE 3).
+    Roads have one list of bands; buildings have a second one for their border, if that is a class;
+    land cover has one list for each band. Raises ``InputError`` that names ``source`` if no band
+    has a class of the map (RULE 3).
 
     >>> class_bands(MapKind.BUILDINGS, ["background", "building", "border"], source="it")
     [[1], [2]]
@@ -67,17 +68,17 @@ def class_bands(kind: MapKind, classes: Sequence[str], *, source: str) -> list[l
     if kind is MapKind.LANDCOVER:
         return [[band] for band in range(len(classes))]
     words = [_words(name) for name in classes]
-    found = [
+    bands = [
         band for band, name in enumerate(words)
-        if name & _THINGS[kind] and not name & (_NOTHING | _BORDER)
+        if name & _CLASS_WORDS[kind] and not name & (_BACKGROUND | _BORDER)
     ]  # fmt: skip
-    if not found:
+    if not bands:
         raise InputError(
             f"{source} shows {', '.join(classes)}, and no {kind.value}; "
             f"make a map of {kind_of(classes).value} of it: --what {kind_of(classes).value}"
         )
     border = [band for band, name in enumerate(words) if name & _BORDER and not name & _ROAD]
-    return [found, border] if kind is MapKind.BUILDINGS and border else [found]
+    return [bands, border] if kind is MapKind.BUILDINGS and border else [bands]
 
 
 def _words(name: str) -> set[str]:

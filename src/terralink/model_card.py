@@ -1,11 +1,11 @@
-"""What a model file says of itself, so that nobody passes a mean, a band order or a threshold.
+"""The metadata of a model file, so that no user passes a mean, a band order or a threshold.
 
-It lies in the ONNX file's metadata: whole as JSON under the key ``terralink``, and again under the
-keys that QGIS's Deepness (and GeoDeep) read.
+It is stored in the ONNX file: as JSON under the key ``terralink``, and again under the keys that
+QGIS's Deepness (and GeoDeep) read.
 
-RULE: there a class is known by the number of its channel. The one channel of a model with one class
-      is split by the threshold, into 0, background, and 1. Of several channels the largest wins,
-      so each has its own name from 0, and no threshold.
+RULE: Deepness knows a class by the number of its channel. The one channel of a model with one class
+      is split by the threshold into 0, background, and 1. Of several channels the largest wins, so
+      they are named from 0 on, and there is no threshold.
 """
 
 import json
@@ -19,15 +19,15 @@ from terralink.errors import ModelError
 
 _log = logging.getLogger(__name__)
 _KEY = "terralink"
-_LONGEST_JSON = 1_000_000  # a file that says more of itself is not ours
+_MAX_JSON_LENGTH = 1_000_000  # longer metadata is not ours
 
 
-# A name is shown, and written into files: one line, of a length that a person reads.
+# Names are shown and written into files: one short line.
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f<>]*$")]
 
 
 class Metadata(BaseModel):
-    """The card that a model file carries. Sizes in pixels are at ``pixel_size_m``."""
+    """The metadata of a model file. Sizes in pixels are at ``pixel_size_m``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -42,7 +42,7 @@ class Metadata(BaseModel):
     )
     pixel_size_m: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     tile_px: Annotated[int, Field(gt=0, le=8192, multiple_of=32)] = 512
-    # of a tile's rim, not to be trusted
+    # pixels at a tile's border that have weight 0
     margin_px: Annotated[int, Field(ge=0, le=2048)] = 32
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     licence: str = ""
@@ -53,7 +53,7 @@ class Metadata(BaseModel):
 
     @property
     def class_names(self) -> dict[int, str]:
-        """The names of what a pixel may be, by the number that other tools know it by (RULE).
+        """The names of the classes by the numbers that other tools use (RULE).
 
         >>> Metadata(name="a", classes=("road",)).class_names
         {0: 'background', 1: 'road'}
@@ -64,7 +64,7 @@ class Metadata(BaseModel):
         return dict(enumerate(("background", *self.classes) if one else self.classes))
 
     def to_props(self) -> dict[str, str]:
-        """Keys and values for the ONNX file; levels go in raw, so Deepness's /255 is undone."""
+        """Keys and values for the ONNX file; a std of 1 / 255 undoes Deepness's division by 255."""
         overlap_percent = round(100 * 2 * self.margin_px / self.tile_px)
         deepness = {
             "model_type": "Segmentor",
@@ -81,28 +81,28 @@ class Metadata(BaseModel):
 
     @classmethod
     def from_props(cls, props: Mapping[str, str], *, source: str) -> "Metadata":
-        """The card from an ONNX file's metadata, which may hold anything.
+        """From the metadata properties of an ONNX file, which may contain anything.
 
-        Raises ``ModelError`` that names ``source`` when it is missing or does not check out.
+        Raises ``ModelError`` that names ``source`` when it is missing or not valid.
         """
-        written = props.get(_KEY)
-        if written is None:
+        text = props.get(_KEY)
+        if text is None:
             raise ModelError(
                 f"{source} carries no terralink metadata; export it with 'terralink export'"
             )
-        if len(written) > _LONGEST_JSON:
-            raise ModelError(f"{source} carries metadata of {len(written)} characters; refused")
+        if len(text) > _MAX_JSON_LENGTH:
+            raise ModelError(f"{source} carries metadata of {len(text)} characters; refused")
         try:
-            card = cls.model_validate_json(written)
+            metadata = cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "JSON"
             raise ModelError(f"{source}: metadata {place}: {first['msg']}") from error
-        shifted = json.dumps(dict(enumerate(("background", *card.classes))))
-        if len(card.classes) > 1 and props.get("class_names") == shifted:
+        shifted = json.dumps(dict(enumerate(("background", *metadata.classes))))
+        if len(metadata.classes) > 1 and props.get("class_names") == shifted:
             _log.warning(
                 "%s was exported by an older version: its classes are right here, but Deepness and "
                 "GeoDeep show each under the name of the one before; export it again",
                 source,
             )
-        return card
+        return metadata
