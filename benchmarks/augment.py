@@ -53,7 +53,7 @@ def samples_per_s(augment: Augment, chip: Chip) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    roads = Recipe.named("roads").augment
+    roads = Recipe.from_name("roads").augment
     cases = {
         "nothing but a crop and the dihedral group, 512 px": (Augment(crop_px=512), 1024),
         "D-LinkNet, 512 px": (Augment(**_DLINKNET), 1024),

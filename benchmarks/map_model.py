@@ -77,7 +77,7 @@ class ClassScore:
 
 def read_chips(kind: str, name: str, data: Path) -> Iterator[Chip]:
     """The pictures of a validation set of the bundled recipe of that name."""
-    part = Recipe.named(kind).val[name].chips(data, None)
+    part = Recipe.from_name(kind).val[name].chips(data, None)
     for index in part.indices:
         yield part.chips[index]
 

@@ -33,7 +33,7 @@ _SIDE_PX = 1024
 
 def recipe_of(wanted: Any) -> Recipe:
     """D-LinkNet's training, but of drawn towns."""
-    paper = Recipe.named("dlinknet_dlinknet34")
+    paper = Recipe.from_name("dlinknet_dlinknet34")
     towns = Towns(kind="towns", count=4, side_px=_SIDE_PX)
     length = {"steps": wanted.steps, "steps_per_epoch": wanted.steps, "epochs": None}
     changed = {

@@ -135,7 +135,7 @@ def test_fractions_of_labels_are_read_from_runs_and_drawn(
     for stage, fraction, figure in (("one", 0.1, 0.5), ("two", 0.1, 0.7), ("two", 1.0, 0.9)):
         run = tmp_path / stage / str(fraction)
         run.mkdir(parents=True)
-        recipe = Recipe.named("epfl", {"train.0.source.fraction": str(fraction)})
+        recipe = Recipe.from_name("epfl", {"train.0.source.fraction": str(fraction)})
         (run / "recipe.yaml").write_text(recipe.to_yaml())
         (run / "scores.json").write_text(f'{{"epfl/patch_f1": {figure}}}')
     stages = [str(tmp_path / stage) for stage in ("one", "two")]

@@ -12,7 +12,7 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 
-from terralink.data.chip_folder import MANIFEST, cut
+from terralink.data.chip_folder import MANIFEST, export_chips
 from terralink.data.chips import IGNORE
 from terralink.data.masks import RasterMasks, SceneVectorMasks, VectorMasks
 from terralink.data.sources import SceneFolder
@@ -44,7 +44,7 @@ def scenes(tif: Write, shapes: Write) -> Scenes:
 
 
 def test_chips_are_read_back_as_they_were_cut(scenes: Scenes, tmp_path: Path) -> None:
-    rows = cut(scenes, tmp_path / "chips", names={1: "road"})
+    rows = export_chips(scenes, tmp_path / "chips", names={1: "road"})
     source = SceneFolder(kind="scenes", folder="chips", stretch="none")  # type: ignore[arg-type]
     again = source.read(tmp_path)
     kept = [index for index, row in enumerate(rows) if row.name]
@@ -62,7 +62,7 @@ def test_chips_are_read_back_as_they_were_cut(scenes: Scenes, tmp_path: Path) ->
 def test_the_manifest_tells_place_and_parts_and_names_what_is_left_out(
     scenes: Scenes, tmp_path: Path
 ) -> None:
-    cut(scenes, tmp_path / "chips")
+    export_chips(scenes, tmp_path / "chips")
     lines = manifest(tmp_path / "chips")
     assert [line["left_out"] for line in lines] == [""] * 5 + ["no signal"]
     first, right, last = lines[0], lines[1], lines[-1]
@@ -90,7 +90,7 @@ def test_chips_are_tiled_compressed_and_tell_their_stretch_and_classes(
     dark = (noise(3, 16, 16) * 8.0).astype(np.uint16)
     labels = SceneVectorMasks(shapes("none.geojson"), VectorMasks({"building": 1}))
     scenes = Scenes([tif("dark.tif", dark)], labels, 16)
-    cut(scenes, tmp_path / "chips", names={1: "building"})
+    export_chips(scenes, tmp_path / "chips", names={1: "building"})
     with rasterio.open(tmp_path / "chips/images/dark_00000_00000.tif") as image:
         assert image.profile["tiled"]
         assert image.profile["compress"] == "zstd"
@@ -106,7 +106,7 @@ def test_labels_that_count_nowhere_are_masked_and_told(tif: Write, tmp_path: Pat
     levels[:, :4], levels[:, 4:8] = 255, 2
     scene, mask = tif("a.tif", noise(1, 16, 16)), tif("m.tif", levels)
     labels = RasterMasks({scene: mask}, {0: 0, 2: 2, 255: IGNORE})
-    (row,) = cut(Scenes([scene], labels, 16, preset_stretch=NONE), tmp_path / "chips")
+    (row,) = export_chips(Scenes([scene], labels, 16, preset_stretch=NONE), tmp_path / "chips")
     assert (row.no_data, row.unlabelled, row.classes) == (0.0, 0.25, {0: 0.5, 2: 0.25})
     written = read_raster(tmp_path / "chips/masks/a_00000_00000.tif")
     assert written.valid is not None
@@ -114,7 +114,7 @@ def test_labels_that_count_nowhere_are_masked_and_told(tif: Write, tmp_path: Pat
 
 
 def test_shapes_are_cut_at_the_borders_of_their_chips(scenes: Scenes, tmp_path: Path) -> None:
-    cut(scenes, tmp_path / "chips", with_shapes=True)
+    export_chips(scenes, tmp_path / "chips", with_shapes=True)
     told = json.loads((tmp_path / "chips/shapes/town_00000_00000.geojson").read_text())
     (feature,) = told["features"]
     assert feature["properties"] == {"class": "road", "width_m": 4.0}
@@ -125,7 +125,7 @@ def test_shapes_are_cut_at_the_borders_of_their_chips(scenes: Scenes, tmp_path: 
 
 
 def test_without_labels_there_are_images_alone(tif: Write, tmp_path: Path) -> None:
-    cut(Scenes([tif("a.tif", noise(3, 16, 16))], None, 16), tmp_path / "chips")
+    export_chips(Scenes([tif("a.tif", noise(3, 16, 16))], None, 16), tmp_path / "chips")
     assert {path.name for path in (tmp_path / "chips").iterdir()} == {"images", MANIFEST}
 
 
@@ -134,28 +134,28 @@ def test_a_folder_that_is_there_is_never_touched(scenes: Scenes, tmp_path: Path)
     mine.parent.mkdir()
     mine.write_text("keep")
     with pytest.raises(OutputError, match="chips is there already, and not empty"):
-        cut(scenes, mine.parent)
+        export_chips(scenes, mine.parent)
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
 def test_a_crash_leaves_no_half_folder(
     scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Scenes.cut
+    whole = Scenes.read
 
     def breaks(self: Scenes, index: int) -> Any:
         if index == 3:
             raise InputError("the disk is gone")
         return whole(self, index)
 
-    monkeypatch.setattr(Scenes, "cut", breaks)
+    monkeypatch.setattr(Scenes, "read", breaks)
     before = set(tmp_path.iterdir())
     with pytest.raises(InputError, match="gone"):
-        cut(scenes, tmp_path / "chips")
+        export_chips(scenes, tmp_path / "chips")
     assert set(tmp_path.iterdir()) == before
 
 
 def test_scenes_of_one_name_are_refused(tif: Write, tmp_path: Path) -> None:
     two = [tif("a/x.tif", noise(1, 16, 16)), tif("b/x.tif", noise(1, 16, 16))]
     with pytest.raises(InputError, match="chips of one name"):
-        cut(Scenes(two, None, 16), tmp_path / "chips")
+        export_chips(Scenes(two, None, 16), tmp_path / "chips")

@@ -1,4 +1,4 @@
-"""Chips in memory as far as there is room, and those without signal left out by name."""
+"""Chips in memory as far as there is free_bytes, and those without signal left out by name."""
 
 import logging
 from collections.abc import Sequence
@@ -40,27 +40,30 @@ def names(chips: CachedChips) -> list[str]:
 
 def test_what_fits_is_read_once_and_the_rest_each_time() -> None:
     chips = Counted(["a1", "b1", "c1"])
-    cached = CachedChips.within(2.5 * CHIP_MB, chips)
+    cached = CachedChips.read_up_to(2.5 * CHIP_MB, chips)
     assert chips.reads == 3  # the third did not fit any more
     assert names(cached) == ["a1", "b1", "c1"] == names(cached)
     assert chips.reads == 5
 
 
 def test_chips_without_signal_are_left_out_by_name() -> None:
-    cached = CachedChips.within(100, Counted(["a1", "b0", "c1", "d0"]))
+    cached = CachedChips.read_up_to(100, Counted(["a1", "b0", "c1", "d0"]))
     assert cached.left_out == ["b0", "d0"]
     assert names(cached) == ["a1", "c1"]
 
 
 def test_a_flat_chip_takes_no_room() -> None:
     chips = Counted(["a0", "b1", "c1"])
-    assert [each.name for each in CachedChips.within(2.5 * CHIP_MB, chips).kept] == ["b1", "c1"]
+    assert [each.name for each in CachedChips.read_up_to(2.5 * CHIP_MB, chips).in_memory] == [
+        "b1",
+        "c1",
+    ]
 
 
 def test_beyond_memory_the_next_chip_stands_in_and_the_log_names_the_flat_one_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cached = CachedChips.within(1.5 * CHIP_MB, Counted(["a1", "b0", "c1", "d0"]))
+    cached = CachedChips.read_up_to(1.5 * CHIP_MB, Counted(["a1", "b0", "c1", "d0"]))
     with caplog.at_level(logging.WARNING):
         assert names(cached) == ["a1", "c1", "c1", "a1"]
         assert names(cached) == ["a1", "c1", "c1", "a1"]
@@ -69,15 +72,15 @@ def test_beyond_memory_the_next_chip_stands_in_and_the_log_names_the_flat_one_on
 
 def test_where_no_chip_has_signal_one_line_says_so() -> None:
     with pytest.raises(InputError, match="none of 2 chips has signal, such as a0"):
-        CachedChips.within(100, Counted(["a0", "b0"]))
-    later = CachedChips.within(0, Counted(["a0", "b0"]))
+        CachedChips.read_up_to(100, Counted(["a0", "b0"]))
+    later = CachedChips.read_up_to(0, Counted(["a0", "b0"]))
     with pytest.raises(InputError, match="none of 2 chips has signal, such as a0"):
         later[1]
 
 
 def test_past_the_end_is_an_index_error() -> None:
     with pytest.raises(IndexError):
-        CachedChips.within(100, Counted(["a1"]))[1]
+        CachedChips.read_up_to(100, Counted(["a1"]))[1]
 
 
 def test_every_chip_is_looked_at_when_all_names_are_wanted() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terralink.data.chip_folder import MANIFEST, cut, read_origins
+from terralink.data.chip_folder import MANIFEST, export_chips, read_origins
 from terralink.data.chips import Subset
 from terralink.data.sources import PairFolders, SceneFolder, Split
 from terralink.data.splits import Footprint, find_overlaps, order_along, separate
@@ -95,7 +95,7 @@ def chips(tif: Write, tmp_path: Path) -> Path:
     from terralink.data.masks import RasterMasks
 
     scene = tif("scene.tif", levels)
-    cut(
+    export_chips(
         Scenes([scene], RasterMasks({scene: mask}), 24, 6, preset_stretch=NONE),
         tmp_path / "chips",
     )

@@ -40,7 +40,7 @@ def test_windows_hold_every_pixel_once(
     back = np.zeros_like(levels)
     known = np.zeros(levels.shape[1:], int)
     for index in range(count):
-        window, image, mask = chips.cut(index)
+        window, image, mask = chips.read(index)
         there = np.argwhere(mask != IGNORE)
         rows, cols = (there + np.array([window.row, window.col])).T
         back[:, rows, cols] = image.array[:, mask != IGNORE]
@@ -54,9 +54,9 @@ def test_windows_hold_every_pixel_once(
 def test_overlapping_windows_and_several_scenes_are_counted_through(tif: Write) -> None:
     paths = [tif(f"{side}.tif", noise(1, side, side)) for side in (10, 22, 16)]
     chips = Scenes(paths, None, 10, 4, preset_stretch=NONE)
-    assert [path.stem for path in chips.scenes()] == ["10"] + ["22"] * 9 + ["16"] * 4
-    assert chips.place(9) == (paths[1], 12, 12)
-    assert chips.place(10) == (paths[2], 0, 0)
+    assert [path.stem for path in chips.list_scenes()] == ["10"] + ["22"] * 9 + ["16"] * 4
+    assert chips.locate(9) == (paths[1], 12, 12)
+    assert chips.locate(10) == (paths[2], 0, 0)
     for index in (-1, 14):
         with pytest.raises(IndexError):
             chips[index]
@@ -125,9 +125,9 @@ def test_a_mask_that_does_not_fit_its_scene_is_told(
 def test_a_mask_that_lies_elsewhere_is_told(tif: Write) -> None:
     scene = tif("a.tif", noise(3, 16, 16))
     whole = Scenes([scene], None, 8, preset_stretch=NONE)
-    window, _, _ = whole.cut(3)
+    window, _, _ = whole.read(3)
     moved = scene.with_name("m.tif")
-    with RasterWriter(moved, window.whole.window(0, 3, (16, 16))) as writer:
+    with RasterWriter(moved, window.scene_grid.window(0, 3, (16, 16))) as writer:
         writer.write(0, 0, np.zeros((16, 16), np.uint8))
     with pytest.raises(InputError, match=r"m\.tif: the mask lies 3\.0 px away"):
         RasterMasks({scene: moved})(window)

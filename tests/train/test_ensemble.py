@@ -7,7 +7,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from terralink.errors import RecipeError  # noqa: E402
-from terralink.train import Ensemble, Recipe, ensemble, fit_ensemble, is_ensemble, read_scores  # noqa: E402
+from terralink.train import (  # noqa: E402
+    Ensemble,
+    Recipe,
+    ensemble,
+    fit_ensemble,
+    is_ensemble,
+    multirun,
+    read_scores,
+)
 from terralink.train.task import probabilities  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -66,7 +74,7 @@ def test_members_are_trained_once_and_scored_together(
     assert scores == pytest.approx(read_scores(out / "a"), abs=1e-6)
     assert read_scores(out) == scores
     assert Recipe.from_file(out / "b" / "recipe.yaml").trainer.seed == 3
-    monkeypatch.setattr(ensemble, "fit", None)  # not called again
+    monkeypatch.setattr(multirun, "fit", None)  # not called again
     assert fit_ensemble(of_two(), tmp_path, out) == scores
 
 
@@ -107,18 +115,18 @@ def test_two_members_of_one_name_are_refused(of_two: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ensemble.list_bundled())
 def test_a_shipped_ensemble_is_valid_and_named_as_its_file(name: str) -> None:
-    list_bundled = Ensemble.named(name)
+    list_bundled = Ensemble.from_name(name)
     assert list_bundled.name == name
     assert is_ensemble(name)
     assert [recipe.name for recipe in list_bundled.recipes()] == list(list_bundled.members)
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
-    list_bundled = Ensemble.named("dlinknet_ensemble_of_three")
+    list_bundled = Ensemble.from_name("dlinknet_ensemble_of_three")
     (tmp_path / "again.yaml").write_text(list_bundled.to_yaml())
     assert Ensemble.from_file(tmp_path / "again.yaml") == list_bundled
 
 
 def test_a_misspelt_ensemble_is_told_the_nearest() -> None:
     with pytest.raises(RecipeError, match="did you mean 'dlinknet_ensemble_of_two'"):
-        Ensemble.named("dlinknet_ensemble_two")
+        Ensemble.from_name("dlinknet_ensemble_two")

@@ -134,12 +134,12 @@ def test_an_ensemble_is_scored_at_the_size_of_its_members(recipe: Write, tmp_pat
 
 def test_recipes_rescale_unless_they_say_otherwise() -> None:
     for name in ("roads", "roads_first", "buildings"):
-        recipe = Recipe.named(name)
+        recipe = Recipe.from_name(name)
         assert recipe.rescale_to_m == recipe.model.pixel_size_m
     # A list is replaced: what is trained on in place of the towns is brought to 1 m.
-    mine = Recipe.named("roads", {"train": "[{source: {kind: pairs, folder: mine}}]"})
+    mine = Recipe.from_name("roads", {"train": "[{source: {kind: pairs, folder: mine}}]"})
     assert mine.rescale_to_m == 1.0
     assert mine.train[0].source.rescale
-    towns = Recipe.named("roads").train[2].source
+    towns = Recipe.from_name("roads").train[2].source
     assert not towns.rescale
     assert ResampledChips(towns.read(Path()), None)[0].pixel_size_m is None

@@ -63,7 +63,7 @@ def test_each_stage_starts_from_the_one_before_and_is_run_once(
 ) -> None:
     fits = Fits()
     monkeypatch.setattr(multirun, "fit", fits)
-    both = [Recipe.named(written(tmp_path, name)) for name in ("noisy", "clean")]
+    both = [Recipe.from_name(written(tmp_path, name)) for name in ("noisy", "clean")]
     fit_stages(both, tmp_path, tmp_path / "out")
     done = fit_stages(both, tmp_path, tmp_path / "out")
     assert [start for _, start in fits.asked] == [None, tmp_path / "out" / "1_noisy"]

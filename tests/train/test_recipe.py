@@ -18,12 +18,12 @@ pytestmark = pytest.mark.torch
 
 @pytest.mark.parametrize("name", list_bundled())
 def test_a_shipped_recipe_is_valid_and_named_as_its_file(name: str) -> None:
-    assert Recipe.named(name).name == name
+    assert Recipe.from_name(name).name == name
 
 
 def test_a_misspelt_name_is_told_the_nearest() -> None:
     with pytest.raises(RecipeError, match="did you mean 'roads'"):
-        Recipe.named("road")
+        Recipe.from_name("road")
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_a_misspelt_name_is_told_the_nearest() -> None:
 )
 def test_a_wrong_key_or_value_is_named_with_its_place(key: str, value: str, told: str) -> None:
     with pytest.raises(RecipeError, match=told) as caught:
-        Recipe.named("roads", {key: value})
+        Recipe.from_name("roads", {key: value})
     assert "\n" not in str(caught.value)
 
 
 def test_a_changed_key_is_the_one_that_counts() -> None:
     changes = {"trainer.steps": "3", "train.1.source.fraction": "0.5", "augment.scale.0": "0.9"}
-    recipe = Recipe.named("roads", changes)
+    recipe = Recipe.from_name("roads", changes)
     assert recipe.trainer.steps == 3
     assert recipe.augment.scale == (0.9, 1.33)
     assert [part.source.fraction for part in recipe.train] == [1, 0.5, 1]
@@ -60,12 +60,12 @@ def test_a_changed_key_is_the_one_that_counts() -> None:
 def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path: Path, written: str) -> None:
     (tmp_path / "mine.yaml").write_text(written)
     with pytest.raises(RecipeError, match=r"mine\.yaml") as caught:
-        Recipe.named(str(tmp_path / "mine.yaml"))
+        Recipe.from_name(str(tmp_path / "mine.yaml"))
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
-    recipe = Recipe.named("roads")
+    recipe = Recipe.from_name("roads")
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
     assert Recipe.from_file(tmp_path / "again.yaml") == recipe
 
@@ -97,8 +97,8 @@ def test_validation_sets_of_what_is_extended_can_be_dropped(
 
 
 def test_a_set_can_be_dropped_on_the_command_line() -> None:
-    assert list(Recipe.named("roads", {"val.dubai": "null"}).val) == ["tune", "massachusetts"]
-    assert Recipe.named("roads", {"val": "null"}).val == {}
+    assert list(Recipe.from_name("roads", {"val.dubai": "null"}).val) == ["tune", "massachusetts"]
+    assert Recipe.from_name("roads", {"val": "null"}).val == {}
 
 
 def test_any_key_of_what_is_extended_can_be_dropped(tmp_path: Path) -> None:
@@ -132,14 +132,14 @@ def test_a_monitor_of_a_set_that_was_dropped_is_refused(tmp_path: Path) -> None:
 def test_licence_and_attribution_are_of_the_data_that_are_trained_on(
     tmp_path: Path, train: str, kept: bool
 ) -> None:
-    recipe, roads = extending(tmp_path, train), Recipe.named("roads")
+    recipe, roads = extending(tmp_path, train), Recipe.from_name("roads")
     assert (recipe.licence == roads.licence) is kept
     assert (recipe.attribution == roads.attribution) is kept
     stated = extending(tmp_path, f"licence: CC0\nattribution: me\n{train}")
     assert (stated.licence, stated.credits) == ("CC0", "me")
     if train:
         (change,) = train.removeprefix("train: ").splitlines()
-        changed = Recipe.named("roads", {"train": change})
+        changed = Recipe.from_name("roads", {"train": change})
         assert (changed.licence == roads.licence) is kept
 
 
@@ -151,8 +151,8 @@ def test_own_data_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
     again = "train: [{source: {kind: pairs, folder: FOLDER, fraction: 0.5, values: {0: 0}}}]"
     assert extending(tmp_path, again.replace("FOLDER", "mine"), base).licence == "CC0"
     assert extending(tmp_path, again.replace("FOLDER", "yours"), base).licence == ""
-    assert Recipe.named(base, {"train.0.source.folder": "yours"}).licence == ""
-    assert Recipe.named(base, {"train.0.weight": "2"}).licence == "CC0"
+    assert Recipe.from_name(base, {"train.0.source.folder": "yours"}).licence == ""
+    assert Recipe.from_name(base, {"train.0.weight": "2"}).licence == "CC0"
 
 
 def test_what_states_no_attribution_credits_the_sets_that_it_trains_on(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def to_old_names(place: str, value: Any) -> Any:
 
 @pytest.mark.parametrize("name", list_bundled())
 def test_a_recipe_that_was_stored_by_old_names_is_the_same(name: str, tmp_path: Path) -> None:
-    recipe = Recipe.named(name)
+    recipe = Recipe.from_name(name)
     stored = to_old_names("", recipe.model_dump(mode="json"))
     assert "channel_gain" not in stored["augment"]
     (tmp_path / "stored.yaml").write_text(yaml.safe_dump(stored))

@@ -29,7 +29,7 @@ from terralink.train.task import SegmentationTask  # noqa: E402
 pytestmark = pytest.mark.torch
 
 every_recipe = pytest.mark.parametrize("name", list_bundled())
-named = cache(Recipe.named)
+named = cache(Recipe.from_name)
 SIDE_PX = 64
 
 

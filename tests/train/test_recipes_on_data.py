@@ -90,14 +90,14 @@ def middles_m(part: Subset) -> np.ndarray:
 
 @every_recipe
 def test_each_set_gives_what_the_recipe_says(name: str, data_root: Path) -> None:
-    learned, scored = parts(Recipe.named(name), data_root)
+    learned, scored = parts(Recipe.from_name(name), data_root)
     sizes = tuple({key: len(part) for key, part in found.items()} for found in (learned, scored))
     assert sizes == SIZES[name]
 
 
 @every_recipe
 def test_no_picture_is_learned_from_and_scored(name: str, data_root: Path) -> None:
-    learned, scored = parts(Recipe.named(name), data_root)
+    learned, scored = parts(Recipe.from_name(name), data_root)
     known = set().union(*map(pictures, learned.values()))
     for key, part in scored.items():
         assert not known & pictures(part), key
@@ -105,7 +105,7 @@ def test_no_picture_is_learned_from_and_scored(name: str, data_root: Path) -> No
 
 @every_recipe
 def test_masks_hold_the_recipe_s_classes_and_each_is_there(name: str, data_root: Path) -> None:
-    recipe = Recipe.named(name)
+    recipe = Recipe.from_name(name)
     classes = max(2, len(recipe.model.classes))
     learned, scored = parts(recipe, data_root)
     for key, part in {**learned, **scored}.items():
@@ -116,7 +116,7 @@ def test_masks_hold_the_recipe_s_classes_and_each_is_there(name: str, data_root:
 
 
 def test_tiles_that_are_scored_lie_apart_from_those_that_are_learned_from(data_root: Path) -> None:
-    recipe = Recipe.named("buildings")
+    recipe = Recipe.from_name("buildings")
     learned, scored = parts(recipe, data_root)
     tiles = [part for part in learned.values() if isinstance(part.chips, TileChips)]
     known = np.concatenate([middles_m(part) for part in tiles])
@@ -135,5 +135,5 @@ def test_what_the_benchmark_scores_no_road_recipe_learns_from(
         *(pictures(source.chips(data_root, None)) for source in road_model.SETS.values())
     )
     for name in ("roads_mixed", "roads_fine"):
-        learned, _ = parts(Recipe.named(name), data_root)
+        learned, _ = parts(Recipe.from_name(name), data_root)
         assert not scored & set().union(*map(pictures, learned.values()))

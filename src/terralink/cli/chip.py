@@ -73,7 +73,7 @@ def run_chip(
     the place and the classes of each chip. Chips that are blank are not written; the manifest lists
     them. A recipe reads the folder as {kind: scenes, folder: DIR, stretch: none}.
     """
-    from terralink.data.chip_folder import cut
+    from terralink.data.chip_folder import export_chips
     from terralink.data.masks import VectorMasks, find_labels
     from terralink.data.windows import Scenes
 
@@ -94,7 +94,9 @@ def run_chip(
     )
     _check_labels(ready)
     with console.show_progress("chips") as update:
-        rows = cut(ready, out, names=_names(ready, what), with_shapes=with_shapes, progress=update)
+        rows = export_chips(
+            ready, out, names=_names(ready, what), with_shapes=with_shapes, progress=update
+        )
     record = _record(rows, out, perf_counter() - started)
     _note_background(ready, record)
     console.show(record, as_json=as_json, lines=_lines(record))
@@ -122,9 +124,9 @@ def _note_background(scenes: "Scenes", record: console.Record) -> None:
 
 def _paths(scenes: list[Path]) -> list[Path]:
     """The scenes, and those in the folders, in the order of their names."""
-    from terralink.data.chips import files
+    from terralink.data.chips import list_images
 
-    found = [each for path in scenes for each in (files(path) if path.is_dir() else [path])]
+    found = [each for path in scenes for each in (list_images(path) if path.is_dir() else [path])]
     if not found:
         raise InputError(f"no scenes in {', '.join(map(str, scenes))}")
     return sorted(set(found))

@@ -95,10 +95,10 @@ def run_train(
         if train.is_ensemble(recipe):
             if start:
                 raise InputError(f"ensemble {recipe!r} is not one run; leave out --start")
-            name = (ensemble := train.Ensemble.named(recipe)).name
+            name = (ensemble := train.Ensemble.from_name(recipe)).name
             scores = train.fit_ensemble(ensemble, data, out, changes=changes, processes=processes)
         else:
-            name = (chosen := train.Recipe.named(recipe, changes)).name
+            name = (chosen := train.Recipe.from_name(recipe, changes)).name
             scores = train.fit(chosen, data, out, start=start, resume=resume, processes=processes)
     if scores is None:  # the first process speaks for all
         return
@@ -145,7 +145,7 @@ def run_train_stages(
         if len(recipes) == 1:
             stages = train.load_stages(recipes[0], changes)
         else:
-            stages = [train.Recipe.named(name, changes) for name in recipes]
+            stages = [train.Recipe.from_name(name, changes) for name in recipes]
         done = train.fit_stages(stages, data, out, processes=train.Processes(devices, hosts))
     took_s = perf_counter() - started
     console.show(

@@ -74,14 +74,14 @@ class ManifestRow:
             "right": right,
             "top": top,
             "crs": crs.to_string() if crs else "",
-            "pixel_size_m": pixel_size_m(self.window.whole) or "",
+            "pixel_size_m": pixel_size_m(self.window.scene_grid) or "",
             "no_data": round(self.no_data, 6),
             "unlabelled": round(self.unlabelled, 6),
             **{f"class_{each}": round(self.classes.get(each, 0.0), 6) for each in classes},
         }
 
 
-def cut(
+def export_chips(
     scenes: Scenes,
     out: Path,
     *,
@@ -113,7 +113,7 @@ def _export_window(
     scenes: Scenes, index: int, out: Path, names: Mapping[int, str], *, with_shapes: bool
 ) -> ManifestRow:
     """Write a window's files, unless it has no signal, and tell what is in it."""
-    window, image, mask = scenes.cut(index)
+    window, image, mask = scenes.read(index)
     name = f"{window.scene.stem}_{window.row:05d}_{window.col:05d}"
     row = _describe_window(name, window, image, mask)
     if not is_informative(Chip(image.array, mask, name)):
@@ -126,7 +126,9 @@ def _export_window(
     if scenes.labels is not None:
         _write_mask(out / "masks" / f"{name}.tif", mask, image.grid, names)
     if with_shapes and isinstance(scenes.labels, SceneVectorMasks):
-        _write_shapes(out / "shapes" / f"{name}.geojson", scenes.labels.classes(window), image.grid)
+        _write_shapes(
+            out / "shapes" / f"{name}.geojson", scenes.labels.read_classes(window), image.grid
+        )
     return row
 
 
@@ -162,12 +164,12 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
             strict=True,
         ):
             if not shape.is_empty:
-                told = {"class": each.name} | ({"width_m": float(width_m)} if width_m else {})
+                properties = {"class": each.name} | ({"width_m": float(width_m)} if width_m else {})
                 (lonlat,) = to_rfc7946(np.array([shape], dtype=object), each.shapes.crs)
                 features.append(
                     {
                         "type": "Feature",
-                        "properties": told,
+                        "properties": properties,
                         "geometry": shapely.geometry.mapping(lonlat),
                     }
                 )
@@ -199,12 +201,12 @@ class ChipOrigin(NamedTuple):
     width: int
 
     @property
-    def place(self) -> Footprint:
+    def footprint(self) -> Footprint:
         """The same as a box, y upwards."""
         bottom, right = -(self.row + self.height), self.col + self.width
         return Footprint(self.scene, (self.col, bottom, right, -self.row))
 
-    def part(self, row: int, col: int, shape: tuple[int, int]) -> "ChipOrigin":
+    def window(self, row: int, col: int, shape: tuple[int, int]) -> "ChipOrigin":
         """A window of ``shape`` of the chip, at its pixel (row, col)."""
         return ChipOrigin(self.scene, self.row + row, self.col + col, *shape)
 

@@ -191,7 +191,7 @@ def is_jpeg(path: Path) -> bool:
     return path.suffix.lower() in _JPEG
 
 
-def files(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """The pictures and GeoTIFFs of a folder, by name; one clear line when there is no folder."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; is the data folder the right one?")

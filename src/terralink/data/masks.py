@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.data.chips import IGNORE, add_file_to_errors, check_shape, files, match_pairs
+from terralink.data.chips import IGNORE, add_file_to_errors, check_shape, list_images, match_pairs
 from terralink.data.windows import Labels, Window, read_window
 from terralink.errors import InputError
 from terralink.raster import Grid
@@ -44,7 +44,7 @@ def binarize(levels: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np
     return road
 
 
-def indices(
+def to_class_indices(
     levels: NDArray[Any], values: Values | None, *, threshold: int | None = None
 ) -> NDArray[np.uint8]:
     """Class indices of stored ``levels``, (row, col) or (band, row, col) of one band or three.
@@ -53,11 +53,11 @@ def indices(
     themselves (RULE 2). Three bands that are the same are one. Raises ``InputError`` for a level or
     a colour that is not in ``values``, and for colours where none was told.
 
-    >>> indices(np.array([[0, 255]]), {0: 0, 255: 1})
+    >>> to_class_indices(np.array([[0, 255]]), {0: 0, 255: 1})
     array([[0, 1]], dtype=uint8)
     >>> red = np.zeros((3, 1, 2), np.uint8)
     >>> red[0, 0, 1] = 255
-    >>> indices(red, {"#000000": 0, "#ff0000": 1})
+    >>> to_class_indices(red, {"#000000": 0, "#ff0000": 1})
     array([[0, 1]], dtype=uint8)
     """
     if has_colours(values):
@@ -147,7 +147,7 @@ def _to_hex(colour: int) -> str:
 
 
 def _map_values(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
-    given = levels
+    stored = levels
     table = np.full(_TABLE_SIZE, _UNKNOWN, np.uint16)
     table[list(values)] = list(values.values())
     if levels.dtype not in (np.uint8, np.uint16):  # what is beyond the table is not known either
@@ -156,7 +156,7 @@ def _map_values(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArr
     if (unknown := found == _UNKNOWN).any():
         known = ", ".join(map(str, sorted(values))) if len(values) < 20 else "0 to 255"
         raise InputError(
-            f"the mask holds the value {given[unknown][0]}, wanted were {known}; "
+            f"the mask holds the value {stored[unknown][0]}, wanted were {known}; "
             "give it a class, or 255 for what counts nowhere"
         )
     mask: NDArray[np.uint8] = found.astype(np.uint8)
@@ -188,10 +188,10 @@ class RasterMasks:
         path = self.of[window.scene]
         colours = has_colours(self.values)
         with open_source(path, expand_palette=colours) as source, add_file_to_errors(path):
-            check_shape(window.scene, window.whole.shape, path, source.grid.shape)
-            _check_alignment(window.whole, source.grid)
+            check_shape(window.scene, window.scene_grid.shape, path, source.grid.shape)
+            _check_alignment(window.scene_grid, source.grid)
             levels, valid = read_window(source, window.row, window.col, window.grid.shape)
-            mask = indices(levels, self.values, threshold=self.threshold)
+            mask = to_class_indices(levels, self.values, threshold=self.threshold)
         mask[~valid] = IGNORE
         return mask
 
@@ -206,12 +206,12 @@ class VectorMasks:
     values: Mapping[Drawn, int]
     width_m: float | None = None
 
-    def drawn(self, path: Path, grid: Grid) -> NDArray[np.uint8]:
+    def draw(self, path: Path, grid: Grid) -> NDArray[np.uint8]:
         """The mask of a grid from the shapes of a file."""
-        mask: NDArray[np.uint8] = labels.draw_label(self.classes(path), grid).array
+        mask: NDArray[np.uint8] = labels.draw_label(self.read_classes(path), grid).array
         return mask
 
-    def classes(self, path: Path) -> Sequence[labels.LabelClass]:
+    def read_classes(self, path: Path) -> Sequence[labels.LabelClass]:
         """What of a file is drawn; it is read once."""
         return read_shapes(path, tuple(self.values.items()), self.width_m)
 
@@ -230,11 +230,11 @@ class SceneVectorMasks:
                 f"{window.scene} has no CRS, so {path} cannot be drawn where it lies; give it one: "
                 "gdal_edit.py -a_srs EPSG:... FILE"
             )
-        return self.masks.drawn(path, window.grid)
+        return self.masks.draw(path, window.grid)
 
-    def classes(self, window: Window) -> Sequence[labels.LabelClass]:
+    def read_classes(self, window: Window) -> Sequence[labels.LabelClass]:
         """What is drawn of the file of a window's scene."""
-        return self.masks.classes(self._path(window))
+        return self.masks.read_classes(self._path(window))
 
     def _path(self, window: Window) -> Path:
         return self.of if isinstance(self.of, Path) else self.of[window.scene]
@@ -250,7 +250,7 @@ def find_unlabelled_scenes(drawn: SceneVectorMasks, scenes: Sequence[Path]) -> l
         paths = [drawn.of] if isinstance(drawn.of, Path) else [drawn.of[each] for each in scenes]
         _check_kind(list(dict.fromkeys(paths)), drawn.masks)
         for path, scene in zip(paths, scenes, strict=False):
-            classes = drawn.masks.classes(path)
+            classes = drawn.masks.read_classes(path)
             if any(len(each.shapes) for each in classes):
                 with open_source(scene) as source:
                     raise labels.disjoint_error(path, classes, scene, source.grid)
@@ -263,12 +263,12 @@ def _covers_scene(drawn: SceneVectorMasks, scene: Path) -> bool:
     if grid.crs is None:
         return True  # it is refused when it is cut
     path = drawn.of if isinstance(drawn.of, Path) else drawn.of[scene]
-    return labels.overlaps_grid(drawn.masks.classes(path), grid)
+    return labels.overlaps_grid(drawn.masks.read_classes(path), grid)
 
 
 def _check_kind(paths: Sequence[Path], masks: VectorMasks) -> None:
     """Raise ``InputError`` where no file holds what is drawn."""
-    if not any(len(each.shapes) for path in paths for each in masks.classes(path)):
+    if not any(len(each.shapes) for path in paths for each in masks.read_classes(path)):
         labels.check_content(paths, [osm.read_tables(path) for path in paths], list(masks.values))
 
 
@@ -285,7 +285,7 @@ def find_labels(
     """
     if path.is_dir():
         shapes = [each for each in path.iterdir() if osm.is_vector(each)]
-        _, partners = match_pairs(scenes, shapes or files(path), osm.file_stem)
+        _, partners = match_pairs(scenes, shapes or list_images(path), osm.file_stem)
         of = dict(zip(sorted(scenes), partners, strict=True))
         return SceneVectorMasks(of, drawn) if shapes else RasterMasks(of, values, threshold)
     if not path.is_file():

@@ -83,8 +83,8 @@ def resample_chip(chip: Chip, pixel_size_m: float, *, enlarge: bool = True) -> C
     width_m, height_m = chip.sides_m[0] * across, chip.sides_m[1] * down
     return replace(
         chip,
-        image=resample.image(chip.image, chip.mask),
-        mask=resample.mask(chip.mask),
+        image=resample.resample_image(chip.image, chip.mask),
+        mask=resample.resample_mask(chip.mask),
         pixel_size_m=math.sqrt(width_m * height_m),
         pixel_aspect=width_m / height_m,
     )
@@ -125,13 +125,15 @@ class ChipResampler:
     rows: Axis
     cols: Axis
 
-    def image(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def resample_image(
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
         """The picture (band, row, col) of a chip with that ``mask``."""
         # What counts nowhere and is black holds no picture: it must not darken what is beside it.
         known = (mask != IGNORE) | (image != 0).any(axis=0)
         return np.rint(self._resample(image, known)).clip(0, 255).astype(np.uint8)
 
-    def mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def resample_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class with the largest share of each pixel; of equal ones the later, as road."""
         known = self._share(mask != IGNORE)
         found = np.full(known.shape, IGNORE, np.uint8)
@@ -183,7 +185,7 @@ def is_informative(chip: Chip) -> bool:
 def select_informative(chips: Chips) -> tuple[Subset, list[str]]:
     """The chips that have signal, and the names of those that have none. Reads every chip once."""
     kept, left_out = [], []
-    for index, chip in each(chips):
+    for index, chip in enumerate_chips(chips):
         if is_informative(chip):
             kept.append(index)
         else:
@@ -191,7 +193,7 @@ def select_informative(chips: Chips) -> tuple[Subset, list[str]]:
     return Subset(chips, kept), left_out
 
 
-def each(chips: Chips) -> Iterator[tuple[int, Chip]]:
+def enumerate_chips(chips: Chips) -> Iterator[tuple[int, Chip]]:
     """Indices and chips, one at a time: iterating over chips itself would end by an error."""
     return ((index, chips[index]) for index in range(len(chips)))
 
@@ -240,38 +242,38 @@ class CachedChips:
     """
 
     chips: Chips
-    kept: Sequence[Chip]
+    in_memory: Sequence[Chip]
     first: int
     left_out: Sequence[str] = ()
     _warned: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
-    def within(cls, limit_mb: float, chips: Chips) -> "CachedChips":
+    def read_up_to(cls, limit_mb: float, chips: Chips) -> "CachedChips":
         """Read chips, in their order, until ``limit_mb`` megabytes are full.
 
         Raises ``InputError`` where none of them has signal.
         """
         kept: list[Chip] = []
         left_out: list[str] = []
-        room = limit_mb * 1e6
+        free_bytes = limit_mb * 1e6
         read = 0
         while read < len(chips):
             chip = chips[read]
-            room -= chip.image.nbytes + chip.mask.nbytes
-            if room < 0:
+            free_bytes -= chip.image.nbytes + chip.mask.nbytes
+            if free_bytes < 0:
                 break
             read += 1
             if is_informative(chip):
                 kept.append(chip)
             else:
-                room += chip.image.nbytes + chip.mask.nbytes
+                free_bytes += chip.image.nbytes + chip.mask.nbytes
                 left_out.append(chip.name)
         if left_out and read == len(chips) and not kept:
             raise _nothing(left_out)
         return cls(chips, kept, read, left_out)
 
     def __len__(self) -> int:
-        return len(self.kept) + len(self.chips) - self.first
+        return len(self.in_memory) + len(self.chips) - self.first
 
     def __getitem__(self, index: int) -> Chip:
         """The chip, or the next one that has signal."""
@@ -279,9 +281,9 @@ class CachedChips:
             raise IndexError(index)
         for later in range(len(self)):
             place = (index + later) % len(self)
-            if place < len(self.kept):
-                return self.kept[place]
-            chip = self.chips[place - len(self.kept) + self.first]
+            if place < len(self.in_memory):
+                return self.in_memory[place]
+            chip = self.chips[place - len(self.in_memory) + self.first]
             if is_informative(chip):
                 return chip
             self._warn(chip.name)

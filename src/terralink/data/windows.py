@@ -32,12 +32,12 @@ class Window(NamedTuple):
     row: int
     col: int
     grid: Grid
-    whole: Grid
+    scene_grid: Grid
 
     @property
     def name(self) -> str:
         """The scene alone when the window is all of it, else with the place: ``a.tif@512,0``."""
-        whole = (self.row, self.col) == (0, 0) and self.grid.shape == self.whole.shape
+        whole = (self.row, self.col) == (0, 0) and self.grid.shape == self.scene_grid.shape
         return str(self.scene) if whole else f"{self.scene}@{self.row},{self.col}"
 
 
@@ -79,13 +79,13 @@ class Scenes:
         return len(self.paths) if self.side_px is None else int(self._cumulative_counts[-1])
 
     def __getitem__(self, index: int) -> Chip:
-        window, image, mask = self.cut(index)
-        grid = window.whole
+        window, image, mask = self.read(index)
+        grid = window.scene_grid
         return Chip(image.array, mask, window.name, pixel_size_m(grid), pixel_aspect(grid))
 
-    def cut(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
+    def read(self, index: int) -> tuple[Window, Raster, NDArray[np.uint8]]:
         """A window, its image uint8 (band, row, col) with what is known, and its mask."""
-        path, row, col = self.place(index)
+        path, row, col = self.locate(index)
         with open_source(path, bands=self.bands) as source:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
@@ -97,7 +97,7 @@ class Scenes:
         mask[~valid] = IGNORE
         return window, Raster(image, window.grid, valid), mask
 
-    def place(self, index: int) -> tuple[Path, int, int]:
+    def locate(self, index: int) -> tuple[Path, int, int]:
         """The scene of a chip, and the pixel (row, col) where it begins."""
         if not 0 <= index < len(self):
             raise IndexError(index)
@@ -108,7 +108,7 @@ class Scenes:
         down, right = divmod(index - before, self._count_windows(self._shapes[number][1]))
         return self.paths[number], down * self._stride_px, right * self._stride_px
 
-    def scenes(self) -> list[Path]:
+    def list_scenes(self) -> list[Path]:
         """The scene of each chip: chips of one scene belong together."""
         if self.side_px is None:
             return list(self.paths)

@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from terralink.atomic_write import MARK, write_atomically
-from terralink.data.chips import files, read_image
+from terralink.data.chips import list_images, read_image
 from terralink.errors import InputError
 from terralink.metrics.masks import label_patches
 
@@ -106,7 +106,7 @@ def _find_pictures(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     inner = sorted(each for each in path.iterdir() if each.is_dir())
-    found = [picture for folder in (path, *inner) for picture in files(folder)]
+    found = [picture for folder in (path, *inner) for picture in list_images(folder)]
     if not found:
         raise InputError(f"no images in {path}, such as test_1.png or test_1/test_1.png")
     return found
@@ -180,7 +180,7 @@ def unpack_submission(pred: Path, *, truth: Path) -> Iterator[Path]:
     if pred.suffix.lower() != ".csv":
         yield pred
         return
-    masks, images = read_submission(pred), find_numbered_images(files(truth))
+    masks, images = read_submission(pred), find_numbered_images(list_images(truth))
     unknown = [number for number in masks if number not in images]
     if unknown:
         raise InputError(

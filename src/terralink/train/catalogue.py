@@ -36,15 +36,15 @@ def list_groups() -> list[Group]:
     """All that is shipped."""
     found: dict[str, dict[str, Entry]] = {folder: {} for folder in _TITLES}
     for name, path in recipe.list_bundled().items():
-        found[path.parent.name][name] = Recipe.named(name)
+        found[path.parent.name][name] = Recipe.from_name(name)
     for name, path in ensemble.list_bundled().items():
-        found[path.parent.name][name] = Ensemble.named(name)
+        found[path.parent.name][name] = Ensemble.from_name(name)
     return [Group(_TITLES[folder], dict(sorted(each.items()))) for folder, each in found.items()]
 
 
 def load_entry(name: str) -> Entry:
     """A recipe or an ensemble, by its name or file."""
-    return Ensemble.named(name) if ensemble.is_ensemble(name) else Recipe.named(name)
+    return Ensemble.from_name(name) if ensemble.is_ensemble(name) else Recipe.from_name(name)
 
 
 def format_figures(paper: Paper | None) -> str:
@@ -62,8 +62,8 @@ def to_yaml(shown: Entry) -> str:
     """The whole of it, headed by the paper's figure."""
     if shown.paper is None:
         return shown.to_yaml()
-    told = format_figures(shown.paper)
-    return f"# {shown.paper.where}{': ' if told else ''}{told}\n{shown.to_yaml()}"
+    summary = format_figures(shown.paper)
+    return f"# {shown.paper.where}{': ' if summary else ''}{summary}\n{shown.to_yaml()}"
 
 
 def update_page(page: Path) -> None:

@@ -52,7 +52,7 @@ class DataModule:
         val = [source.chips(data, recipe.split) for source in recipe.val.values()]
         self.recipe = _resolve(recipe, train, val)
         self.sources = [
-            CachedChips.within(
+            CachedChips.read_up_to(
                 config.cache_mb / len(train), prepare_chips(recipe, part.source, chips)
             )
             for part, chips in zip(recipe.train, train, strict=True)
@@ -114,7 +114,7 @@ def prepare_chips(recipe: Recipe, source: Source, chips: Chips, *, enlarge: bool
 
 def _warn_of_sizes(recipe: Recipe, source: Source, chips: CachedChips) -> None:
     """Say which chips do not know their ground size, and which are smaller than a sample."""
-    samples_seen = chips.kept or [chips[0]]
+    samples_seen = chips.in_memory or [chips[0]]
     size_m = recipe.rescale_to_m if source.rescale else None
     unknown = [chip for chip in samples_seen if chip.pixel_size_m is None]
     if unknown and size_m is not None:
@@ -136,13 +136,13 @@ def _warn_of_sizes(recipe: Recipe, source: Source, chips: CachedChips) -> None:
 
 
 def _warn_of_background(source: Source, chips: CachedChips) -> None:
-    if chips.kept and not any(
-        ((chip.mask > 0) & (chip.mask < IGNORE)).any() for chip in chips.kept
+    if chips.in_memory and not any(
+        ((chip.mask > 0) & (chip.mask < IGNORE)).any() for chip in chips.in_memory
     ):
         _log.warning(
             "%s: none of the %d chips that were read has a class but 0: are the masks the right "
             "ones, and their values?",
-            *(source.label, len(chips.kept)),
+            *(source.label, len(chips.in_memory)),
         )
 
 

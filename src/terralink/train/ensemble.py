@@ -1,6 +1,6 @@
 """Several networks as one: the weighted mean of their probabilities.
 
-    ensemble = Ensemble.named("dlinknet_ensemble_of_two")
+    ensemble = Ensemble.from_name("dlinknet_ensemble_of_two")
     fit_ensemble(ensemble, data, out)        # each member into out/MEMBER, then all together
 
 An ensemble is YAML, too. Members that came to their end are not run again, so they may be trained
@@ -9,7 +9,6 @@ one by one, each with the settings that its machine wants, into the folders that
 
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +26,10 @@ from terralink.errors import OutputError, RecipeError, unknown
 from terralink.models import pretrained
 from terralink.models.network import Normalization, NormalizedNetwork
 from terralink.train.datamodule import ValDataset, prepare_chips
-from terralink.train.loop import SINGLE_PROCESS, Processes, fit
-from terralink.train.recipe import Changes, Paper, Recipe, read_yaml, summarize_error
-from terralink.train.run_folder import Scores, check_member, read_scores, write_scores
+from terralink.train.loop import SINGLE_PROCESS, Processes
+from terralink.train.multirun import fit_once
+from terralink.train.recipe import Changes, Paper, Recipe, list_yaml, read_yaml, summarize_error
+from terralink.train.run_folder import Scores, read_scores, write_scores
 from terralink.train.task import probabilities, scores
 
 _LEAST = 1e-7  # a probability nearer to 0 or 1 has no logit in float32
@@ -51,7 +51,7 @@ class Ensemble(StrictModel):
     tta: bool = False
 
     @classmethod
-    def named(cls, name: str) -> "Ensemble":
+    def from_name(cls, name: str) -> "Ensemble":
         """A shipped ensemble by its name, or a file when ``name`` ends in .yaml."""
         if name.endswith(_YAML):
             return cls.from_file(name)
@@ -79,7 +79,7 @@ class Ensemble(StrictModel):
 
         Raises ``RecipeError`` for members that cannot stand together.
         """
-        recipes = [Recipe.named(member, changes) for member in self.members]
+        recipes = [Recipe.from_name(member, changes) for member in self.members]
         for number, recipe in enumerate(recipes):
             if wrong := _find_conflict(recipe, recipes[:number]):
                 raise RecipeError(f"ensemble {self.name!r}: {wrong}")
@@ -108,8 +108,7 @@ class MeanNetwork(nn.Module):
 
 def list_bundled() -> dict[str, Path]:
     """Names and files of the ensembles in the package."""
-    folder = Path(str(resources.files("terralink.train") / "ensembles"))
-    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
+    return list_yaml("ensembles")
 
 
 def is_ensemble(name: str) -> bool:
@@ -141,7 +140,7 @@ def fit_ensemble(
         return scores_before
     held_out = _val_loaders(ensemble, recipes, data)
     done = [
-        _fit_member(recipe, data, folder, processes)
+        fit_once(recipe, data, folder, processes=processes)
         for recipe, folder in zip(recipes, folders, strict=True)
     ]
     if None in done:  # not the first process
@@ -162,14 +161,6 @@ def _read_earlier_scores(ensemble: Ensemble, out: Path) -> Scores | None:
             raise OutputError(f"{out} holds another ensemble, which is done: choose another --out")
         return found
     return None
-
-
-def _fit_member(recipe: Recipe, data: Path, folder: Path, processes: Processes) -> Scores | None:
-    """The scores of a member, which is trained unless it came to its end already."""
-    if (found := read_scores(folder)) is not None:
-        check_member(recipe, folder)
-        return found
-    return fit(recipe, data, folder, resume=True, processes=processes)
 
 
 def _find_conflict(recipe: Recipe, others: Sequence[Recipe]) -> str | None:

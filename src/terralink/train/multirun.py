@@ -65,28 +65,42 @@ def sweep(
         (
             setting,
             {
-                out / _folder_name(setting) / fold: Recipe.named(name, {**setting, **part})
+                out / _folder_name(setting) / fold: Recipe.from_name(name, {**setting, **part})
                 for fold, part in (parts or {"": {}}).items()
             },
         )
         for setting in expand_grid(choices)
     ]
     return [
-        Row(setting, [_fit_or_read(recipe, data, folder, start) for folder, recipe in runs.items()])
+        Row(
+            setting,
+            [fit_once(recipe, data, folder, start=start) or {} for folder, recipe in runs.items()],
+        )
         for setting, runs in planned
     ]
 
 
 def _folder_name(setting: Setting) -> str:
     """The setting as the name of a folder."""
-    told = ",".join(f"{key}={value}" for key, value in setting.items())
-    return "".join(each if each.isalnum() or each in "=._-," else "-" for each in told) or "as_is"
+    text = ",".join(f"{key}={value}" for key, value in setting.items())
+    return "".join(each if each.isalnum() or each in "=._-," else "-" for each in text) or "as_is"
 
 
-def _fit_or_read(recipe: Recipe, data: Path, folder: Path, start: Path | None) -> Scores:
+def fit_once(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    processes: Processes = SINGLE_PROCESS,
+) -> Scores | None:
+    """The scores of a run of ``recipe`` in ``folder``: a complete run is read, others are fitted.
+
+    A run that was stopped is resumed. Of several processes only the first returns scores.
+    """
     scores = read_scores(folder)
     if scores is None:
-        return fit(recipe, data, folder, start=start, resume=True) or {}
+        return fit(recipe, data, folder, start=start, resume=True, processes=processes)
     check_member(recipe, folder)
     return scores
 
@@ -96,9 +110,9 @@ def load_stages(name: str, changes: Changes | None = None) -> list[Recipe]:
 
     ``changes`` are made to each of them. Raises ``RecipeError`` when the stages go in a circle.
     """
-    stages = [Recipe.named(name, changes)]
+    stages = [Recipe.from_name(name, changes)]
     while before := stages[0].starts_from:
-        first = Recipe.named(before, changes)
+        first = Recipe.from_name(before, changes)
         if first in stages:
             raise RecipeError(f"the stages of {name!r} go in a circle, by way of {before!r}")
         stages.insert(0, first)
@@ -110,17 +124,13 @@ def fit_stages(
 ) -> list[tuple[Recipe, Scores]]:
     """Run the stages into folders of ``out``, each from the one before; their scores.
 
-    Stages that came to their end are not run again, one that was stopped goes on.
+    Complete stages are not run again, a stopped one is resumed.
     """
     start: Path | None = None
     done: list[tuple[Recipe, Scores]] = []
     for number, recipe in enumerate(stages, 1):
         folder = out / f"{number}_{recipe.name}"
-        scores = read_scores(folder)
-        if scores is None:
-            scores = fit(recipe, data, folder, start=start, resume=True, processes=processes)
-        else:
-            check_member(recipe, folder)
+        scores = fit_once(recipe, data, folder, start=start, processes=processes)
         done.append((recipe, scores or {}))
         start = folder
     return done

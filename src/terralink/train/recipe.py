@@ -1,6 +1,6 @@
 """A recipe is data: YAML read by strict models, named, and stored in what it made.
 
-recipe = Recipe.named("roads")            # shipped
+recipe = Recipe.from_name("roads")            # shipped
 recipe = Recipe.from_file("mine.yaml", {"trainer.steps": "100"})
 
 A recipe may extend another one and say only what differs:
@@ -168,7 +168,7 @@ class Recipe(StrictModel):
             raise ValueError(str(error)) from error
 
     @classmethod
-    def named(cls, name: str, changes: Changes | None = None) -> "Recipe":
+    def from_name(cls, name: str, changes: Changes | None = None) -> "Recipe":
         """A shipped recipe by its name, or a file when ``name`` ends in .yaml."""
         return cls.from_file(_find_file(name, Path()), changes)
 
@@ -209,8 +209,13 @@ class Recipe(StrictModel):
 
 def list_bundled() -> dict[str, Path]:
     """Names and files of the recipes in the package."""
-    folder = Path(str(resources.files("terralink.train") / "recipes"))
-    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
+    return list_yaml("recipes")
+
+
+def list_yaml(folder: str) -> dict[str, Path]:
+    """Names and paths of the YAML files of a folder in the package."""
+    root = Path(str(resources.files("terralink.train") / folder))
+    return {path.stem: path for path in sorted(root.rglob("*.yaml"))}
 
 
 def _find_file(name: str, beside: Path) -> Path:

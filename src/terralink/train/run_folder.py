@@ -150,7 +150,7 @@ def describe_commit() -> str:
 
 def describe_environment() -> str:
     """Commit, command, machine and the versions of all packages, as JSON."""
-    told = {
+    recorded = {
         "commit": describe_commit(),
         "command": sys.argv,
         "python": platform.python_version(),
@@ -160,4 +160,4 @@ def describe_environment() -> str:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(recorded, indent=2)

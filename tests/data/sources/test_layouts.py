@@ -211,7 +211,7 @@ def test_inria_is_cut_in_windows_that_count_each_pixel_once(tif: Write, tmp_path
     train = Inria(kind="inria", part="train", side_px=16)
     chips = train.read(tmp_path)
     assert len(chips) == 2 * 9
-    assert {path.stem for path in chips.scenes()} == {"austin6", "tyrol-w6"}
+    assert {path.stem for path in chips.list_scenes()} == {"austin6", "tyrol-w6"}
     assert {
         Path(str(path)).stem for path in Inria(kind="inria", part="val").read(tmp_path).paths
     } == {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from terralink.data.sources.own import Fields, PairFolders, SceneFolder
+from terralink.data.sources.custom import Fields, PairFolders, SceneFolder
 from terralink.data.sources.published import (
     DeepGlobe,
     Dubai,

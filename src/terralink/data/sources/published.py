@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from terralink import synthetic
-from terralink.data.chips import IGNORE, Chip, Pairs, files, match_pairs
+from terralink.data.chips import IGNORE, Chip, Pairs, list_images, match_pairs
 from terralink.data.masks import (
     Drawn,
     RasterMasks,
     SceneVectorMasks,
     VectorMasks,
     binarize,
-    indices,
+    to_class_indices,
 )
 from terralink.data.sources.source import SceneSource, Source, StretchSetting, find_folder
 from terralink.data.windows import Scenes
@@ -85,11 +85,11 @@ class Dubai(Source):
 
 
 def _dubai_road(mask: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return indices(mask, _ROAD_CLASSES)
+    return to_class_indices(mask, _ROAD_CLASSES)
 
 
 def _dubai_all(mask: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return indices(mask, _ALL_CLASSES)
+    return to_class_indices(mask, _ALL_CLASSES)
 
 
 _TEST_IMAGE = re.compile(r"test_(\d+)")
@@ -111,7 +111,9 @@ class Epfl(Source):
     def read(self, root: Path) -> Pairs:
         part = find_folder(root, self.folder) / "training"
         return Pairs(
-            *match_pairs(files(part / "images"), files(part / "groundtruth")), binarize, "L"
+            *match_pairs(list_images(part / "images"), list_images(part / "groundtruth")),
+            binarize,
+            "L",
         )
 
     def test_images(self, root: Path) -> dict[int, Path]:
@@ -123,7 +125,7 @@ class Epfl(Source):
         numbered = {
             int(named[1]): path
             for each in (folder, *inner)
-            for path in files(each)
+            for path in list_images(each)
             if (named := _TEST_IMAGE.fullmatch(path.stem))
         }
         if not numbered:
@@ -151,7 +153,7 @@ class Inria(SceneSource):
 
     def read(self, root: Path) -> Scenes:
         folder = find_folder(root, self.folder) / "train"
-        images, masks = match_pairs(files(folder / "images"), files(folder / "gt"))
+        images, masks = match_pairs(list_images(folder / "images"), list_images(folder / "gt"))
         taken = [path for path in images if self.part in ("all", _inria_part(path))]
         if not taken:
             raise InputError(f"no tiles of the part {self.part!r} in {folder / 'images'}")
@@ -194,7 +196,10 @@ class Massachusetts(Source):
     def read(self, root: Path) -> Pairs:
         images, masks = self._folders(find_folder(root, self.folder))
         return Pairs(
-            *match_pairs(files(images), files(masks)), read_road_mask, "L", pixel_size_m=1.0
+            *match_pairs(list_images(images), list_images(masks)),
+            read_road_mask,
+            "L",
+            pixel_size_m=1.0,
         )
 
     def _folders(self, folder: Path) -> tuple[Path, Path]:

@@ -144,7 +144,7 @@ class SceneSource(Source):
 
     def groups(self, chips: Chips) -> Sequence[Hashable]:
         assert isinstance(chips, Scenes)
-        return chips.scenes()
+        return chips.list_scenes()
 
 
 def find_folder(root: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from terralink.data.chips import Chip, Chips, files, pixel_size_m, read_image
+from terralink.data.chips import Chip, Chips, list_images, pixel_size_m, read_image
 from terralink.data.masks import Drawn, VectorMasks
 from terralink.data.sources.source import Source, find_folder
 from terralink.errors import InputError
@@ -39,7 +39,7 @@ class TileChips:
             raise InputError(f"a tile of a web map is square, {path} is {width} x {height} px")
         grid = tile_grid(*parse_xyz(path), side_px=height)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
-        return Chip(bands, self.masks.drawn(self.shapes, grid), str(path), pixel_size_m(grid))
+        return Chip(bands, self.masks.draw(self.shapes, grid), str(path), pixel_size_m(grid))
 
     def areas(self, zoom: int) -> list[tuple[int, int]]:
         """For each tile the x, y of the tile at ``zoom`` that it lies in.
@@ -79,7 +79,10 @@ class Tiles(Source):
         if not (shapes := folder / self.labels).is_file():
             raise InputError(f"no file {shapes} with the shapes of the tiles in {folder}")
         images = find_folder(folder, self.images)
-        found = [*files(images), *(path for deeper in _folders(images) for path in files(deeper))]
+        found = [
+            *list_images(images),
+            *(path for deeper in _folders(images) for path in list_images(deeper)),
+        ]
         if not found:
             raise InputError(f"no tiles in {images}: wanted pictures named x-y-z, or z/x/y")
         return TileChips(found, shapes, VectorMasks(self.values, self.width_m))

@@ -27,7 +27,7 @@ from pydantic import (
 
 from terralink.data import masks
 from terralink.data.chip_folder import MANIFEST, ChipOrigin, read_origins
-from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, files, is_jpeg, match_pairs
+from terralink.data.chips import IGNORE, JPEG_HINT, Chips, Pairs, is_jpeg, list_images, match_pairs
 from terralink.data.masks import Drawn, VectorMasks, find_labels
 from terralink.data.sources.source import SceneSource, Source, StretchSetting, find_folder
 from terralink.data.splits import Footprint
@@ -105,7 +105,7 @@ class ImageFolder(MaskValues):
 
     def read(self, root: Path) -> Pairs:
         folder = find_folder(root, self.folder)
-        found = match_pairs(files(folder / self.images), files(folder / self.masks))
+        found = match_pairs(list_images(folder / self.images), list_images(folder / self.masks))
         _check_jpeg(found[1], self.values, self.threshold)
         read_mask = partial(_indices, self.values, self.threshold, self.no_data)
         mode = "RGB" if masks.has_colours(self.values) else None
@@ -164,7 +164,7 @@ class SceneFolder(MaskValues, SceneSource):
 
     def read(self, root: Path) -> Scenes:
         folder = find_folder(root, self.folder)
-        scenes = files(folder / self.images)
+        scenes = list_images(folder / self.images)
         if not scenes:
             raise InputError(f"no scenes in {folder / self.images}")
         drawn = VectorMasks(self.classes, self.width_m)
@@ -180,7 +180,9 @@ class SceneFolder(MaskValues, SceneSource):
             return range(len(chips))
         assert isinstance(chips, Scenes)
         cuts = _cuts(chips.paths)
-        return [cuts[path.stem].scene if path.stem in cuts else path for path in chips.scenes()]
+        return [
+            cuts[path.stem].scene if path.stem in cuts else path for path in chips.list_scenes()
+        ]
 
     def footprints(self, chips: Chips) -> Sequence[Footprint]:
         """The windows, in the scenes that they were cut from, where they are split one by one."""
@@ -192,9 +194,9 @@ class SceneFolder(MaskValues, SceneSource):
             return [_place(path, cuts.get(path.stem)) for path in chips.paths]
         found = []
         for index in range(len(chips)):
-            path, row, col = chips.place(index)
+            path, row, col = chips.locate(index)
             cut = cuts.get(path.stem, ChipOrigin(str(path), 0, 0, 0, 0))
-            found.append(cut.part(row, col, (self.side_px, self.side_px)).place)
+            found.append(cut.window(row, col, (self.side_px, self.side_px)).footprint)
         return found
 
 
@@ -205,7 +207,7 @@ def _cuts(images: Sequence[Path]) -> dict[str, ChipOrigin]:
 def _place(image: Path, cut: ChipOrigin | None) -> Footprint:
     """Where a chip lies: in the scene that it was cut from, else on the ground, if that is told."""
     if cut is not None:
-        return cut.place
+        return cut.footprint
     with open_source(image) as source:
         grid = source.grid
     if grid.crs is None:
@@ -228,7 +230,7 @@ def _indices(
     mask: NDArray[Any],
     image: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    found = masks.indices(mask, values, threshold=threshold)
+    found = masks.to_class_indices(mask, values, threshold=threshold)
     found[find_blank(image.transpose(2, 0, 1), no_data)] = IGNORE
     return found
 
