@@ -187,9 +187,9 @@ def read_graphml(path: str | os.PathLike[str]) -> LineTable:
     read_xml(path)  # it is read again by networkx, which would expand entities
     try:
         graph = nx.read_graphml(path, force_multigraph=True)
-        places = {node: (float(at["x"]), float(at["y"])) for node, at in graph.nodes(data=True)}
+        positions = {node: (float(at["x"]), float(at["y"])) for node, at in graph.nodes(data=True)}
         edges = list(graph.edges(data=True))
-        lines = _lines([_line(values, places[u], places[v]) for u, v, values in edges])
+        lines = _lines([_line(values, positions[u], positions[v]) for u, v, values in edges])
         named = graph.graph.get("crs")
         crs = CRS.from_user_input(named) if named else None
     except (nx.NetworkXException, CRSError, shapely.GEOSException, KeyError, ValueError) as error:
@@ -257,7 +257,7 @@ def read_layers(path: str | os.PathLike[str]) -> LineTable:
 
 
 def _table(layer: Features) -> LineTable:
-    """Widths and probabilities are those of our own columns, else what the tags tell."""
+    """Widths and probabilities are those of our own columns, else those of the tags."""
     count = len(layer.geometry)
     width_m, prob = (
         _column_numbers(layer.columns.get(name), count) for name in ("width_m", "prob")
@@ -268,9 +268,9 @@ def _table(layer: Features) -> LineTable:
 
 
 def _widths_m(rows: Sequence[Tags]) -> NDArray[np.float64]:
-    """(m,) the widths that tags tell, nan where they tell none."""
-    told = (tagged_width_m(tags) for tags in rows)
-    return np.array([np.nan if each is None else each for each in told], dtype=np.float64)
+    """(m,) the widths by tags, nan without one."""
+    widths = (tagged_width_m(tags) for tags in rows)
+    return np.array([np.nan if each is None else each for each in widths], dtype=np.float64)
 
 
 def write_layers(path: str | os.PathLike[str], graph: GraphArrays) -> None:

@@ -51,13 +51,13 @@ def make_classes(
     ``road_filter`` and ``lane_m``: see ``select_centre_lines``; ``width_m`` is one width for
     all roads.
     """
-    made: dict[str, Callable[[], Shapes]] = {
+    shapes: dict[str, Callable[[], Shapes]] = {
         "road": lambda: road_shapes(
             select_centre_lines(osm.roads, road_filter, lane_m=lane_m), width_m=width_m
         ),
         "building": lambda: building_shapes(osm.buildings),
     }
-    return [LabelClass(name, value, made[name]()) for name, value in values.items()]
+    return [LabelClass(name, value, shapes[name]()) for name, value in values.items()]
 
 
 def check_content(
@@ -84,14 +84,14 @@ def check_content(
 
 
 def overlaps_grid(classes: Iterable[LabelClass], grid: Grid) -> bool:
-    """Whether any shape may touch ``grid``."""
+    """Whether a shape of any class may touch ``grid``."""
     return any(len(each.shapes.find_near(grid)) for each in classes)
 
 
 def disjoint_error(
     files: object, classes: Iterable[LabelClass], scene: object, grid: Grid
 ) -> InputError:
-    """What to say where nothing of ``files`` lies on any scene, such as ``scene``, on ``grid``."""
+    """The error for ``files`` without shapes on any scene, such as ``scene`` on ``grid``."""
     boxes = [
         Transformer.from_crs(each.shapes.crs, 4326, always_xy=True).transform_bounds(
             *shapely.total_bounds(each.shapes.geometry)
@@ -100,10 +100,10 @@ def disjoint_error(
         if len(each.shapes) and each.shapes.crs is not None
     ]
     low, high = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
-    shown = Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(*grid.bounds)
+    box = Transformer.from_crs(grid.crs, 4326, always_xy=True).transform_bounds(*grid.bounds)
     return InputError(
         f"nothing of {files} lies on {scene}: its shapes reach from {_degrees(*low, *high)}, the "
-        f"scene from {_degrees(*shown)} (longitude, latitude); are they of another place, or of "
+        f"scene from {_degrees(*box)} (longitude, latitude); are they of another place, or of "
         "another CRS than they name?"
     )
 

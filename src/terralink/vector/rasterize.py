@@ -1,10 +1,10 @@
-"""Drawing lines and polygons onto a grid, with widths in metres whatever the CRS.
+"""Lines and polygons drawn into rasters, with widths in metres in any CRS.
 
 RULE 1: a pixel is drawn when its centre is covered. Pixel (row, col) has its centre at
         (col + 0.5, row + 0.5) in pixel coordinates, of which (0, 0) is the outer corner of the
         first pixel: equation 1 of PP-LinkNet (Tran et al. 2020), (lon, lat) = T (c + 0.5, r + 0.5).
-RULE 2: nothing is blended at edges: a pixel is drawn or it is not.
-RULE 3: a window is drawn as that part of the whole is.
+RULE 2: edges are not blended: a pixel is drawn or not.
+RULE 3: a window is equal to that part of the whole raster.
 """
 
 import logging
@@ -26,7 +26,7 @@ from terralink.raster.scene import Raster
 if TYPE_CHECKING:
     import geopandas as gpd
 
-# What a road without a width has: a lane of PP-LinkNet's
+# Width of a road whose width is unknown: a lane of PP-LinkNet
 ROAD_M = 4.0
 # Corners to a quarter of a round end: within 0.12% of the radius
 _QUARTER = 16
@@ -45,7 +45,7 @@ class RoadLines(Protocol):
     def crs(self) -> CRS | None: ...
 
 
-def rasterize_roads(given: RoadLines, grid: Grid, *, width_m: float | None = None) -> Raster:
+def rasterize_roads(roads: RoadLines, grid: Grid, *, width_m: float | None = None) -> Raster:
     """A label uint8 (row, col) of ``grid``: 1 on roads, each as wide as it says, or ``width_m``.
 
     Where neither says, a road is 4 m wide.
@@ -57,12 +57,12 @@ def rasterize_roads(given: RoadLines, grid: Grid, *, width_m: float | None = Non
     >>> rasterize_roads(street, Grid((4, 6), Affine.identity())).array.sum()
     np.uint64(12)
     """
-    return _to_label(road_shapes(given, width_m=width_m), grid)
+    return _to_label(road_shapes(roads, width_m=width_m), grid)
 
 
-def rasterize_buildings(given: "gpd.GeoDataFrame", grid: Grid) -> Raster:
+def rasterize_buildings(buildings: "gpd.GeoDataFrame", grid: Grid) -> Raster:
     """A label uint8 (row, col) of ``grid``: 1 where a polygon covers a pixel's centre."""
-    return _to_label(building_shapes(given), grid)
+    return _to_label(building_shapes(buildings), grid)
 
 
 def burn(
@@ -89,22 +89,24 @@ def burn(
     return Shapes.from_geometries(geometries, crs=crs, width_m=width_m).burn(grid)
 
 
-def road_shapes(given: RoadLines, *, width_m: float | None = None) -> "Shapes":
-    """Roads ready to be drawn window by window; see ``rasterize_roads``."""
-    told_m = given.width_m if width_m is None else np.full(len(given.lines), width_m)
+def road_shapes(roads: RoadLines, *, width_m: float | None = None) -> "Shapes":
+    """Roads as shapes, to draw them window by window; see ``rasterize_roads``."""
+    width_or_nan_m = roads.width_m if width_m is None else np.full(len(roads.lines), width_m)
     return Shapes.from_geometries(
-        given.lines, crs=given.crs, width_m=np.where(told_m > 0, told_m, ROAD_M)
+        roads.lines, crs=roads.crs, width_m=np.where(width_or_nan_m > 0, width_or_nan_m, ROAD_M)
     )
 
 
-def building_shapes(given: "gpd.GeoDataFrame") -> "Shapes":
-    """Buildings ready to be drawn window by window."""
-    return Shapes.from_geometries(given.geometry, crs=CRS(given.crs) if given.crs else None)
+def building_shapes(buildings: "gpd.GeoDataFrame") -> "Shapes":
+    """Buildings as shapes, to draw them window by window."""
+    return Shapes.from_geometries(
+        buildings.geometry, crs=CRS(buildings.crs) if buildings.crs else None
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """Geometries (k,) of one part each in ``crs``, how wide their lines are, and where they lie."""
+    """Single geometries (k,) in ``crs`` with the widths of their lines, and an index of them."""
 
     geometry: NDArray[np.object_]
     width_m: NDArray[np.float64]
@@ -118,19 +120,19 @@ class Shapes:
         crs: CRS | None = None,
         width_m: ArrayLike = 0.0,
     ) -> "Shapes":
-        """What is missing or empty is left out; see ``burn``."""
-        given = np.asarray(list(geometries), dtype=object)
+        """The parts of geometries; missing and empty ones are left out. See ``burn``."""
+        array = np.asarray(list(geometries), dtype=object)
         # In one multipolygon, GDAL takes where two parts overlap for a hole.
-        parts, source = shapely.get_parts(given, return_index=True)
-        widths_m = np.broadcast_to(np.asarray(width_m, float), given.shape)[source]
-        there = ~shapely.is_empty(parts)
-        return cls(parts[there], widths_m[there], crs)
+        parts, source = shapely.get_parts(array, return_index=True)
+        widths_m = np.broadcast_to(np.asarray(width_m, float), array.shape)[source]
+        present = ~shapely.is_empty(parts)
+        return cls(parts[present], widths_m[present], crs)
 
     def __len__(self) -> int:
         return len(self.geometry)
 
     def find_near(self, grid: Grid) -> NDArray[np.int64]:
-        """The numbers of those that may touch ``grid``: most of a town does not touch a tile."""
+        """The rows of shapes that may touch ``grid``."""
         found: NDArray[np.int64] = self._tree.query(shapely.box(*self._reach(grid)))
         return found
 
@@ -187,10 +189,10 @@ def _to_metric(shapes: NDArray[Any], grid: Grid, crs: CRS | None) -> NDArray[Any
 def _drop_infinite(
     shapes: NDArray[Any], widths_m: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Without what reaches around the world, and lies nowhere in the CRS to measure in."""
+    """Drop shapes that extend around the Earth, which have no place in the metric CRS."""
     finite = np.isfinite(shapely.bounds(shapes)).all(axis=1)
     if not finite.all():
-        _log.warning("%d shapes reach around the world: left out", (~finite).sum())
+        _log.warning("%d shapes extend around the Earth: left out", (~finite).sum())
     return shapes[finite], widths_m[finite]
 
 

@@ -155,9 +155,9 @@ class Elements:
 
     def buildings(self) -> tuple[Shapes, list[Tags]]:
         """Polygons (k,) of buildings in longitude and latitude, and their tags."""
-        houses = self._ways(self._is_building & self.ways.is_ring & self.ways.is_complete)
-        shapes = np.concatenate([houses.polygons(), self.areas])
-        tags = [*houses.tags, *self.area_tags]
+        rings = self._ways(self._is_building & self.ways.is_ring & self.ways.is_complete)
+        shapes = np.concatenate([rings.polygons(), self.areas])
+        tags = [*rings.tags, *self.area_tags]
         whole = np.flatnonzero(~find_parts(shapes, tags))
         return shapes[whole], [tags[i] for i in whole.tolist()]
 
@@ -221,14 +221,16 @@ def building_relations(relations: Iterable[Any]) -> list[Relation]:
             continue
         ways = [(m.ref, m.role) for m in each.members if m.type == "w"]
         outer = tuple(ref for ref, role in ways if role in _OUTER)
-        told = Relation(outer, tuple(ref for ref, role in ways if role in _INNER), tags)
+        relation = Relation(outer, tuple(ref for ref, role in ways if role in _INNER), tags)
         if kind == "multipolygon":
-            multipolygons[each.id] = told
+            multipolygons[each.id] = relation
         else:
             nested = [m.ref for m in each.members if m.type == "r" and m.role in _OUTER]
-            outlines.append((told, nested))
+            outlines.append((relation, nested))
     found = [each for each in map(_as_building, multipolygons.values()) if each is not None]
-    return found + [_merge_outline(told, nested, multipolygons) for told, nested in outlines]
+    return found + [
+        _merge_outline(relation, nested, multipolygons) for relation, nested in outlines
+    ]
 
 
 def element_tags(element: Any) -> Tags:
@@ -245,12 +247,14 @@ def _as_building(relation: Relation) -> Relation | None:
     return None if relation.tags.keys() - _SILENT else replace(relation, tags={})
 
 
-def _merge_outline(told: Relation, nested: list[int], others: Mapping[int, Relation]) -> Relation:
+def _merge_outline(
+    relation: Relation, nested: list[int], others: Mapping[int, Relation]
+) -> Relation:
     """A relation of the type ``building``, with the rings of the relations that are its outline."""
     within = [others[number] for number in nested if number in others]
-    outer = told.outer + tuple(ref for each in within for ref in each.outer)
-    inner = told.inner + tuple(ref for each in within for ref in each.inner)
-    return Relation(outer, inner, {"building": "yes"} | told.tags)
+    outer = relation.outer + tuple(ref for each in within for ref in each.outer)
+    inner = relation.inner + tuple(ref for each in within for ref in each.inner)
+    return Relation(outer, inner, {"building": "yes"} | relation.tags)
 
 
 def assemble(
@@ -306,12 +310,12 @@ def _assemble_areas(osmium: ModuleType, relations: list[list[int]], ways: Ways) 
     rows = np.unique(np.array([row for each in relations for row in each], dtype=np.int64))
     if not len(rows):
         return {}
-    told = ways.select(rows)
-    nodes, first, number = np.unique(told.nodes, return_index=True, return_inverse=True)
-    places = told.lonlat[first].tolist()
+    used = ways.select(rows)
+    nodes, first, number = np.unique(used.nodes, return_index=True, return_inverse=True)
+    places = used.lonlat[first].tolist()
     lines = [f"n{i + 1} x{x:.7f} y{y:.7f}" for i, (x, y) in enumerate(places)]
     del nodes
-    for way, (start, stop) in enumerate(zip(told.starts, told.starts[1:], strict=False)):
+    for way, (start, stop) in enumerate(zip(used.starts, used.starts[1:], strict=False)):
         lines.append(f"w{way + 1} N" + ",".join(f"n{i + 1}" for i in number[start:stop]))
     for i, each in enumerate(relations):
         members = ",".join(f"w{row + 1}@" for row in np.searchsorted(rows, each))

@@ -1,6 +1,6 @@
 """Roads and buildings of files of any form, as arrays and as tables, or of an area.
 
-``tags`` has the rules by which they are told. The layers of a file that are looked at are the one
+``tags`` has the rules that select them. The layers of a file that are looked at are the one
 named ``roads`` (or ``buildings``), else all; a layer without a tag of OpenStreetMap is drawn by its
 geometry, but where another layer of the file has the tag that is looked for.
 """
@@ -100,14 +100,14 @@ def read_buildings(path: str | os.PathLike[str]) -> VectorTable:
         return VectorTable(elements.buildings()[0], {}, WGS84)
     found = [load_layer(path, name, only=RULE_COLUMNS) for name in select_layers(path, "buildings")]
     check_one_crs(path, found)
-    houses = select_buildings(found)
-    _warn_left_out(path, found, houses, what="buildings", wanted="polygons")
+    buildings = select_buildings(found)
+    _warn_left_out(path, found, buildings, what="buildings", wanted="polygons")
     crs = found[0].crs if found else None
-    return VectorTable(concat_shapes(each.geometry for each in houses), {}, crs)
+    return VectorTable(concat_shapes(each.geometry for each in buildings), {}, crs)
 
 
 def has_features(path: str | os.PathLike[str], what: FeatureKind) -> bool:
-    """Whether a file has roads, or buildings, or a layer for them: an empty map is a map."""
+    """Whether a file has roads, or buildings, or an empty layer for them."""
     if is_osm(path):
         elements = read_elements(path, keys=(_KEY_OF[what],))
         shapes, _ = elements.roads() if what == "roads" else elements.buildings()
@@ -133,10 +133,10 @@ def load_layer(
     path: str | os.PathLike[str], layer: str, *, only: frozenset[str] | None = None
 ) -> Features:
     """One layer, with the tags in the columns of ``only`` these names; None takes all."""
-    found = read_layer(path, layer)
-    shapes, columns = _explode_collections(found.geometry, found.columns)
-    told = {name: each for name, each in columns.items() if only is None or name in only}
-    return Features(shapes, parse_tags(told, len(shapes)), columns, found.crs)
+    table = read_layer(path, layer)
+    shapes, columns = _explode_collections(table.geometry, table.columns)
+    tag_columns = {name: each for name, each in columns.items() if only is None or name in only}
+    return Features(shapes, parse_tags(tag_columns, len(shapes)), columns, table.crs)
 
 
 def _explode_collections(
@@ -190,19 +190,21 @@ def _fill_ring(line: shapely.Geometry) -> shapely.Geometry | None:
 def select_buildings(found: Sequence[Features], *, tagged: bool = False) -> list[Features]:
     """The polygons of buildings of each layer."""
     tagged = tagged or any("building" in tags for each in found for tags in each.tags)
-    houses = [_select_layer_buildings(each, tagged=tagged) for each in found]
-    return [each.select(~find_parts(each.geometry, each.tags)) for each in houses]
+    buildings = [_select_layer_buildings(each, tagged=tagged) for each in found]
+    return [each.select(~find_parts(each.geometry, each.tags)) for each in buildings]
 
 
 def _select_layer_buildings(layer: Features, *, tagged: bool) -> Features:
     kinds = _dimensions(layer.geometry)
     if not (tagged or any_known(layer.tags)):
         return layer.select(kinds == 2)
-    houses = layer.select(np.array([is_building(tags) for tags in layer.tags], bool) & (kinds >= 1))
-    shapes = houses.geometry.copy()
+    buildings = layer.select(
+        np.array([is_building(tags) for tags in layer.tags], bool) & (kinds >= 1)
+    )
+    shapes = buildings.geometry.copy()
     for row in np.flatnonzero(_dimensions(shapes) == 1):
         shapes[row] = _fill_ring(shapes[row])
-    return replace(houses, geometry=shapes).select(_dimensions(shapes) == 2)
+    return replace(buildings, geometry=shapes).select(_dimensions(shapes) == 2)
 
 
 def _dimensions(shapes: Shapes) -> NDArray[np.int64]:
@@ -219,7 +221,7 @@ def _warn_left_out(
     what: str,
     wanted: str,
 ) -> None:
-    """Tell of shapes without tags beside the wanted ones; refuse them where there are no others."""
+    """Log shapes that are left out; raise ``InputError`` if nothing remains and no tag says why."""
     shapes = concat_shapes(each.geometry for each in found)
     shapes = shapes[_dimensions(shapes) >= 0]
     others = len(shapes) - sum(len(each.geometry) for each in chosen)
@@ -265,7 +267,7 @@ def read_tables(path: str | os.PathLike[str]) -> OsmTables:
     if is_osm(path):
         elements = read_elements(path)
         warn_incomplete(path, elements)
-        tables = (Features(*told, {}, WGS84) for told in (elements.streets(), elements.buildings()))
+        tables = (Features(*pair, {}, WGS84) for pair in (elements.streets(), elements.buildings()))
         return OsmTables(*(_to_table([each]) for each in tables))
     names = select_layers(path, "roads"), select_layers(path, "buildings")
     loaded = {name: load_layer(path, name) for name in dict.fromkeys(names[0] + names[1])}

@@ -90,7 +90,7 @@ def read_elements(
 
 
 def warn_incomplete(path: str | os.PathLike[str], elements: Elements) -> None:
-    """Say in the log how many buildings are left out, if any."""
+    """Log how many incomplete buildings are left out."""
     broken = elements.failed + elements.incomplete_buildings
     if broken:
         what = "1 building is" if broken == 1 else f"{broken} buildings are"
@@ -105,7 +105,7 @@ def _elements(file: "_OsmFile", keys: Collection[str]) -> Elements:
     areas = assemble(file.osmium, relations, ways, row_of)
     repeated = np.zeros(len(ways), bool)
     repeated[[row_of[number] for number in areas.repeated]] = True
-    shapes, tags = found.houses()
+    shapes, tags = found.buildings()
     shapes, tags = np.concatenate([shapes, areas.shapes]), tags + areas.tags
     return Elements(ways, shapes, tags, repeated, areas.failed)
 
@@ -149,7 +149,7 @@ class _OsmFile:
             if way.id in members or ("highway" in way.tags and "highway" in keys):
                 found.add(way)
             elif "building" in way.tags and "building" in keys:
-                found.add_house(way)
+                found.add_building(way)
         return found
 
     def _place_new_nodes(self, found: "_WayCollector") -> None:
@@ -176,12 +176,12 @@ class _WayCollector:
         self._nodes, self._xy, self._starts = array("q"), array("i"), array("q", [0])
         self._tags: list[Tags] = []
         self._row_of: dict[int, int] = {}
-        self._houses: dict[int, tuple[str, Tags]] = {}
+        self._buildings: dict[int, tuple[str, Tags]] = {}
 
     def forget(self, number: int) -> None:
         """Leave out an older version of a way."""
         self._row_of.pop(number, None)
-        self._houses.pop(number, None)
+        self._buildings.pop(number, None)
 
     def add(self, way: Any) -> None:
         """A way with its nodes: others may share them."""
@@ -193,19 +193,19 @@ class _WayCollector:
         self._starts.append(len(self._nodes))
         self._tags.append(element_tags(way))
 
-    def add_house(self, way: Any) -> None:
+    def add_building(self, way: Any) -> None:
         """A way of which the shape alone is wanted; one that is no whole ring is added as it is."""
         if len(way.nodes) > 3 and way.is_closed():
             with suppress(self._unknown):
                 line = self._to_wkb(way, self._all)
-                self._houses[way.id] = line, element_tags(way)
+                self._buildings[way.id] = line, element_tags(way)
                 return
         self.add(way)
 
     @property
     def is_placed(self) -> bool:
         """Whether the place of any node is known, or there are no nodes."""
-        return bool(self._houses) or not self._xy or min(self._xy) != _NO_LOCATION
+        return bool(self._buildings) or not self._xy or min(self._xy) != _NO_LOCATION
 
     def new_nodes(self) -> list[int]:
         """Where in the list of nodes those with negative numbers are that have no place."""
@@ -228,9 +228,9 @@ class _WayCollector:
         ways = ways if len(rows) == len(ways) else ways.select(rows)
         return ways, dict(zip(self._row_of, range(len(rows)), strict=True))
 
-    def houses(self) -> tuple[Shapes, list[Tags]]:
+    def buildings(self) -> tuple[Shapes, list[Tags]]:
         """The polygons of closed lines, and their tags; parts of buildings are none."""
-        told = [each for each in self._houses.values() if is_building(each[1])]
+        told = [each for each in self._buildings.values() if is_building(each[1])]
         lines = shapely.from_wkb(np.array([line for line, _ in told], dtype=object))
         if not len(lines):
             return np.empty(0, object), []
@@ -354,7 +354,7 @@ def read_xml(
 
 @contextmanager
 def raise_input_error(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Tell of a file that cannot be read, or is no XML, in one line."""
+    """Raise ``InputError`` for a file that cannot be read, or is not well-formed XML."""
     try:
         yield
     except (expat.ExpatError, ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:

@@ -27,7 +27,7 @@ LANES_OF_CLASS: Mapping[str, float] = {
     **dict.fromkeys(("track", "living_street"), 0.5),
 }
 _OTHER_LANES = 1.0
-# What lies outside is a slip of the pen: 350 for 3.50, or a width of the right of way.
+# Widths outside are errors, such as 350 for 3.50, or widths of the right of way.
 _PLAUSIBLE_M = (0.5, 100.0)
 _PLAUSIBLE_LANES = (0.5, 20.0)
 
@@ -109,9 +109,9 @@ def road_width_m(tags: Mapping[str, str], *, lane_m: float = LANE_M) -> float:
     >>> road_width_m({"highway": "primary", "lanes": "2"}), road_width_m({"highway": "primary"})
     (8.0, 6.0)
     """
-    told_m = tagged_width_m(tags)
-    if told_m is not None:
-        return told_m
+    tagged_m = tagged_width_m(tags)
+    if tagged_m is not None:
+        return tagged_m
     lanes = _mean(_parse_number(part) for part in _split_values(tags.get("lanes", "")))
     if lanes is None or not _is_within(lanes, _PLAUSIBLE_LANES):
         lanes = LANES_OF_CLASS.get(tags.get("highway", "road"), _OTHER_LANES)
@@ -119,7 +119,7 @@ def road_width_m(tags: Mapping[str, str], *, lane_m: float = LANE_M) -> float:
 
 
 def tagged_width_m(tags: Mapping[str, str]) -> float | None:
-    """The width that the tags of a road tell in metres, None where they tell none.
+    """The width of a road by its tags ``width`` and ``est_width`` in metres, None without one.
 
     >>> tagged_width_m({"est_width": "~4"}), tagged_width_m({"width": "wide"})
     (4.0, None)
@@ -152,9 +152,9 @@ def _split_values(text: str) -> list[str]:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     """The mean of values that are all known, else None."""
-    told = [*values]
-    known = [value for value in told if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(told) else None
+    numbers = [*values]
+    known = [value for value in numbers if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(numbers) else None
 
 
 def _parse_range_m(text: str) -> float | None:
@@ -162,11 +162,11 @@ def _parse_range_m(text: str) -> float | None:
     if (both := _FEET_AND_INCHES.fullmatch(text)) and (both[3] or "-" not in text):
         return round(_float(both[1]) * _FOOT_M + _float(both[2]) * _INCH_M, 6)
     ends = [_LENGTH.fullmatch(end) for end in _RANGE.split(text)]
-    told = [(end[1], end[2]) for end in ends if end and end[2] in _UNITS_M]
-    if len(told) < len(ends) or len(ends) > 2:
+    lengths = [(end[1], end[2]) for end in ends if end and end[2] in _UNITS_M]
+    if len(lengths) < len(ends) or len(ends) > 2:
         return None
-    unit = told[-1][1]
-    return _mean(_to_metres(number, own or unit) for number, own in told)
+    unit = lengths[-1][1]
+    return _mean(_to_metres(number, own or unit) for number, own in lengths)
 
 
 def _to_metres(number: str, unit: str) -> float:
