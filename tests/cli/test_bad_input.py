@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_nothing_half_written(
     process.send_signal(stop)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2, err
-    assert err == "terralink: stopped; nothing half-written was left\n"
+    assert err == "terralink: stopped; partly written files were removed\n"
     assert list(out.iterdir()) == []
 
 

@@ -222,7 +222,7 @@ def test_levels_without_data_are_masked_and_told(
     assert terralink(*arguments, "--no-data", "-9999", "--no-data", "0").err == ""
     refused = terralink(*arguments, "--no-data", "lots")
     assert refused.code == 2
-    assert "--no-data wants a level" in refused.err
+    assert "--no-data wants a value" in refused.err
 
 
 @pytest.mark.parametrize("verb", ["predict", "extract"])
