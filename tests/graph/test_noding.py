@@ -106,7 +106,7 @@ def test_both_sides_of_180_degrees_are_compared_with_one(tmp_path: Path) -> None
         crs=4326,
     )
     halves.to_file(tmp_path / "halves.geojson")
-    changes = diff.roads(whole, RoadGraph.from_file(tmp_path / "halves.geojson"))
+    changes = diff.compare_roads(whole, RoadGraph.from_file(tmp_path / "halves.geojson"))
     assert changes.size == pytest.approx({"new": 0, "matched": 4280, "gone": 0}, rel=0.01)
 
 
