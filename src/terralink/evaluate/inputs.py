@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pyproj import CRS
 
 from terralink import vectorize
+from terralink._typing import Mask
 from terralink.errors import InputError
 from terralink.evaluate.pairs import (
     Pair,
@@ -30,7 +30,6 @@ from terralink.vector.osm import read_buildings
 from terralink.vector.projection import Extent
 from terralink.vectorize.bands import PixelValues, find_scale
 
-Mask = NDArray[np.bool_]
 Found = TypeVar("Found", RoadGraph, Buildings)
 Traced = TypeVar("Traced", covariant=True)
 

@@ -16,8 +16,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from terralink._typing import Bools, Floats, Ints
 from terralink.errors import GraphError
-from terralink.graph.polylines import Bools, Floats, Ints, Lines, Polylines
+from terralink.graph.polylines import Lines, Polylines
 
 Noding: TypeAlias = Literal["ends", "vertices", "crossings"]
 

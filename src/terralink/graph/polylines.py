@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from terralink._typing import Bools, Floats, Ints
+
 Lines: TypeAlias = NDArray[np.object_]
-Bools: TypeAlias = NDArray[np.bool_]
-Ints: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
 Kind = TypeVar("Kind", bound=np.generic)
 
 CHUNK_ROWS = 8192

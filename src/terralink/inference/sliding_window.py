@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
+from terralink._typing import Bools
 from terralink.errors import InputError, NoDataWarning, SceneError
 from terralink.inference.model import PROB_SCALE, Predictor
 from terralink.inference.tile_plan import TilePlan, valid_mask
@@ -26,7 +27,6 @@ from terralink.raster import Grid, Raster, Scene
 from terralink.raster.bands import describe_missing_bands, pick_bands
 
 Pixels: TypeAlias = NDArray[np.uint8]
-Bools: TypeAlias = NDArray[np.bool_]
 Item = TypeVar("Item")
 
 _PREFETCHED_TILES, _PREFETCHED_BLOCKS, _PREFETCHED_BANDS = 1, 2, 1

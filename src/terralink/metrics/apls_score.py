@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from terralink._typing import Floats
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics.network_points import (
@@ -27,7 +28,6 @@ from terralink.metrics.network_points import (
 )
 from terralink.metrics.roads import align_graphs
 
-Floats: TypeAlias = NDArray[np.float64]
 Weight: TypeAlias = Literal["length", "time"]
 
 # Roads shorter than this share of the spacing have control points at their ends only.

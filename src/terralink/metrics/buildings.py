@@ -1,22 +1,18 @@
 """Scores of building polygons: one-to-one matches, and boundary IoU."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from pyproj import CRS
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from terralink._typing import Floats, Ints, Shapes
 from terralink.errors import InputError
 from terralink.metrics.counts import DetectionCounts, Overlap, match_one_to_one
 from terralink.vector.projection import Extent, check_overlap, reproject, to_metric
-
-Shapes: TypeAlias = NDArray[np.object_]
-Ints: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
 
 _AREAS = (3, 6)  # GEOS: Polygon, MultiPolygon
 _ROUNDING = 1e-9  # a building has an IoU of 1 with itself, up to rounding

@@ -21,12 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from terralink._typing import Mask
 from terralink.atomic_write import MARK, write_atomically
 from terralink.data.chips import list_images, read_image
 from terralink.errors import InputError
 from terralink.metrics.masks import label_patches
-
-Mask = NDArray[np.bool_]
 
 PATCH_PX = 16
 _HEADER = "id,prediction"

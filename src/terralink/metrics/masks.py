@@ -1,15 +1,15 @@
 """Scores of masks in patches, within a buffer, and along boundaries."""
 
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 
+from terralink._typing import Mask
 from terralink.errors import InputError
 from terralink.metrics.counts import Confusion, DetectionCounts, Overlap
 
-Mask: TypeAlias = NDArray[np.bool_]
 Value = TypeVar("Value", np.bool_, np.float64)
 
 

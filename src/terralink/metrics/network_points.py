@@ -7,18 +7,14 @@ of one graph, a ``Network`` is a graph with the costs of its roads.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from terralink._typing import Floats, Ints
 from terralink.graph import RoadGraph
-
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 
 OFF_NETWORK = -1
 

@@ -6,20 +6,16 @@ but not connected are reached from a start in one of the graphs only, so their p
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from terralink._typing import Floats, Ints
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics.counts import DetectionCounts, match_one_to_one
 from terralink.metrics.network_points import OFF_NETWORK, Network, NetworkPoints, snap_points
 from terralink.metrics.roads import align_graphs
-
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 
 # Paths from starts to roads in one block: 32 MB for each of a few arrays.
 _BLOCK_PATHS = 4_000_000

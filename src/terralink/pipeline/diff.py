@@ -17,6 +17,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from terralink._typing import Shapes
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
 from terralink.metrics.buildings import Buildings, align_polygons, pair_buildings
@@ -26,7 +27,6 @@ from terralink.vector.layers import Layer, write_geopackage
 from terralink.vector.osm import has_features, is_osm, read_buildings
 from terralink.vector.projection import Extent, check_overlap
 
-Shapes: TypeAlias = NDArray[np.object_]
 Kind: TypeAlias = Literal["roads", "buildings"]
 
 _NAMES = ("the map", "the reference")

@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from rasterio.features import rasterize
 
+from terralink._typing import Floats, Shapes
 from terralink.errors import InputError
 from terralink.raster.grid import WGS84, Grid
-
-Shapes = NDArray[np.object_]
-Floats = NDArray[np.float64]
 
 _HALF_TURN, _TURN = 180.0, 360.0
 _SEAM_TOLERANCE = 1e-7  # degrees; a point that was read this near to 180 is at 180

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from terralink._typing import Bools
 from terralink.errors import NoDataWarning
 from terralink.raster.grid import Grid
-from terralink.raster.no_data import MARGIN_PX, Bools, NoData, NoDataArea, Readable, Sample
+from terralink.raster.no_data import MARGIN_PX, NoData, NoDataArea, Readable, Sample
 from terralink.raster.no_data_search import find_no_data, mask_no_data
 from terralink.raster.pixel_values import Stretch
 from terralink.raster.source import CorruptBlockError, Source, Span

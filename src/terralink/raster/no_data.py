@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from scipy import ndimage
 
+from terralink._typing import Bools
 from terralink.errors import SceneError
 from terralink.raster.grid import Grid
 from terralink.raster.source import Span
-
-Bools: TypeAlias = NDArray[np.bool_]
 
 # At most 16 x 16 patches of 64 px.
 MAX_PATCHES, PATCH_PX = 16, 64

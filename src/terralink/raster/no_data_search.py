@@ -26,12 +26,12 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from terralink._typing import Bools
 from terralink.raster.no_data import (
     MARGIN_PX,
     MAX_NOISE,
     PATCH_PX,
     SIDE_PX,
-    Bools,
     NoData,
     NoDataArea,
     Sample,

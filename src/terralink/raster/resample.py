@@ -23,13 +23,13 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 from scipy.sparse import csr_array
 
+from terralink._typing import Bools
 from terralink.raster.grid import Grid
 from terralink.raster.source import gdal_env, open_dataset
 from terralink.raster.tiling import iter_windows
 from terralink.raster.writer import RasterWriter
 
 Floats: TypeAlias = NDArray[np.float32]
-Bools: TypeAlias = NDArray[np.bool_]
 
 _WEIGHT_STEPS = 4096
 # A target pixel is valid when at least this part of its source pixels is.

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from terralink._typing import Bools
+
 Floats: TypeAlias = NDArray[np.float32]
-Bools: TypeAlias = NDArray[np.bool_]
 Span: TypeAlias = tuple[int, int]
 
 _WEIGHT_STEPS = 256

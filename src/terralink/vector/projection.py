@@ -9,11 +9,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
+from terralink._typing import Floats
 from terralink.errors import GraphError, InputError
 from terralink.raster.grid import WGS84, Grid
 
 Lines = NDArray[np.object_]
-Floats = NDArray[np.float64]
 
 _STEPS = 16  # segments of a side, since it may be a curve in another CRS
 

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-Ints = NDArray[np.int64]
-Labels = NDArray[np.int32]
+from terralink._typing import Ints, Labels
 
 _EAST, _SOUTH, _WEST, _NORTH = range(4)  # headings, clockwise; rows increase to the south
 _BY_SIDES = ndimage.generate_binary_structure(2, 1)  # pixels are connected by their sides

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
+from terralink._typing import Floats, Ints, Labels
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
@@ -28,9 +29,6 @@ from terralink.vectorize.options import LandcoverOptions
 if TYPE_CHECKING:
     import geopandas as gpd
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int32]
 
 _NO_CLASS = 255  # the value of a pixel that is in no polygon
 _CHUNK_ROWS = 64  # rows that are classified at a time

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import csr_array
 
+from terralink._typing import Floats
 from terralink.errors import InputError
 from terralink.raster import Raster
 from terralink.vectorize.bands import assign_scale, check_probabilities
 
-Floats = NDArray[np.float64]
 Filter = Callable[[Floats], Floats]
 
 _MIN_PROBABILITY = 1e-5  # probabilities are at least this far from 0 and 1: their log is finite

@@ -15,18 +15,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
+from terralink._typing import Bools, Floats, Ints, Shapes
 from terralink.vector.osm.tags import Tags, has_tag, is_area, is_building, is_drivable, is_road
-
-Shapes: TypeAlias = NDArray[np.object_]
-Ints: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
-Bools: TypeAlias = NDArray[np.bool_]
 
 # Keys that say nothing of what a relation is
 _SILENT = {"type", "source", "created_by", "note", "fixme", "name", "description"}

@@ -19,10 +19,11 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
+from terralink._typing import Shapes
 from terralink.errors import InputError
 from terralink.raster.grid import WGS84, Grid
 from terralink.vector.layers import VectorTable, is_parquet, list_layers, read_layer
-from terralink.vector.osm.elements import Shapes, find_parts
+from terralink.vector.osm.elements import find_parts
 from terralink.vector.osm.files import is_osm, read_elements, warn_incomplete
 from terralink.vector.osm.tags import (
     RULE_COLUMNS,

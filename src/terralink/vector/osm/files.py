@@ -22,16 +22,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink._typing import Shapes
 from terralink.atomic_write import write_atomically
 from terralink.errors import InputError
-from terralink.vector.osm.elements import (
-    Elements,
-    Shapes,
-    Ways,
-    assemble,
-    building_relations,
-    element_tags,
-)
+from terralink.vector.osm.elements import Elements, Ways, assemble, building_relations, element_tags
 from terralink.vector.osm.tags import Tags, is_building
 
 StartHandler: TypeAlias = Callable[[str, dict[str, str]], None]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtri
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from terralink._typing import Floats, Ints
+
 Polygons = NDArray[np.object_]
 
 

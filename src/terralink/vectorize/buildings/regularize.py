@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from terralink.vectorize.buildings.edges import Edges, Floats, Ints, Polygons, Rings, close_rings
+from terralink._typing import Floats, Ints
+from terralink.vectorize.buildings.edges import Edges, Polygons, Rings, close_rings
 
 Vectors = NDArray[np.complex128]  # x + iy
 

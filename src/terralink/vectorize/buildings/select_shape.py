@@ -19,11 +19,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink._typing import Floats, Ints
 from terralink.vectorize.buildings.edges import Rings, find_edges, find_edges_at_corners
 from terralink.vectorize.buildings.regularize import Walls, find_directions, square_walls
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Polygons = NDArray[np.object_]
 
 _REGULAR, _SIMPLE, _RAW = range(3)

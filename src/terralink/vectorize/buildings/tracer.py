@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from terralink._typing import Ints, Labels
 from terralink.errors import InputError
 from terralink.raster import Grid, Raster
 from terralink.raster.pixel_values import min_positive_value
@@ -32,8 +33,6 @@ from terralink.vectorize.options import BuildingOptions
 if TYPE_CHECKING:
     import geopandas as gpd
 
-Ints = NDArray[np.int64]
-Labels = NDArray[np.int32]
 
 _STRIP_ROWS = 512
 _BUILDING, _BORDER = 1, 2  # kinds of pixels; a border pixel is between two roofs, 0 is neither

@@ -24,16 +24,9 @@ import numpy as np
 import shapely
 from scipy.spatial import cKDTree
 
+from terralink._typing import Bools, Floats, Ints
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import (
-    Bools,
-    Floats,
-    Ints,
-    Lines,
-    Polylines,
-    chunk_slices,
-    map_chunks,
-)
+from terralink.graph.polylines import Lines, Polylines, chunk_slices, map_chunks
 from terralink.vectorize.roads.junctions import Clearance, normalize, straighten_ends
 
 # Points (k, 2), unit vectors (k, 2) and lengths (k,) to how far road continues from there (k,)

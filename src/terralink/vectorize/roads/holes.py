@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from terralink.graph.polylines import Bools, Floats, Ints
+from terralink._typing import Bools, Floats, Ints
 from terralink.vectorize.roads.strips import HALO_ROWS, Strip
 
 _CHUNK_ROWS = 64  # rows whose runs are searched at a time

@@ -17,8 +17,9 @@ import numpy as np
 import shapely
 from scipy.spatial import cKDTree
 
+from terralink._typing import Bools, Floats, Ints
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Bools, Floats, Ints, Polylines
+from terralink.graph.polylines import Polylines
 
 # A junction is pulled to its old place with this share of the pull of one road. So it stays in
 # place along a road that runs straight through it

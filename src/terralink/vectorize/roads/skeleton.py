@@ -19,13 +19,11 @@ import shapely
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
+from terralink._typing import Floats32, Ints
 from terralink.graph import RoadGraph
 from terralink.graph.polylines import Polylines, link_chains, map_chunks
 from terralink.raster.grid import Grid
 from terralink.vectorize.roads.strips import Strip
-
-Ints = NDArray[np.int64]
-Floats32 = NDArray[np.float32]
 
 # Distances up and down are counted in a signed byte: widths are measured up to twice this
 MAX_DISTANCE_PX = 127

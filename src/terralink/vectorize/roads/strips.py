@@ -19,8 +19,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink._typing import Floats, Ints
 from terralink.errors import OutputError
-from terralink.graph.polylines import Floats, Ints, Lines, map_chunks
+from terralink.graph.polylines import Lines, map_chunks
 from terralink.raster.grid import Grid
 
 STRIP_ROWS = 512

@@ -22,9 +22,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terralink._typing import Bools, Floats
 from terralink.errors import InputError
 from terralink.graph import RoadGraph
-from terralink.graph.polylines import Bools, Floats, Lines, Polylines, map_chunks
+from terralink.graph.polylines import Lines, Polylines, map_chunks
 from terralink.raster import Raster
 from terralink.raster.grid import Grid
 from terralink.raster.pixel_values import min_positive_value
