@@ -7,7 +7,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from terralink import models  # noqa: E402
-from terralink.models.antialias import antialias, blur_kernel, fuse_blur  # noqa: E402
+from terralink.models.antialias import add_blur, blur_kernel, fuse_blur  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -27,7 +27,7 @@ def test_a_strided_convolution_is_that_of_the_blurred_image(taps: int, groups: i
     height, width = layer(image).shape[2:]
     # The blurred image is a pixel larger on each side: its second pixel is the first of the image.
     whole = F.conv2d(F.pad(_blur(image), (taps // 2,) * 4), layer.weight, layer.bias, groups=groups)
-    antialias(nn.Sequential(layer))
+    add_blur(nn.Sequential(layer))
     assert layer(image).shape == (2, 8, height, width)
     assert torch.allclose(layer(image), whole[..., 1::2, 1::2][..., :height, :width], atol=1e-5)
 
@@ -39,7 +39,7 @@ def test_a_transposed_convolution_is_blurred(taps: int) -> None:
     image = torch.randn(1, 4, 9, 6)
     expected = _blur(layer(image))[..., 1:-1, 1:-1]
     size = layer(image).shape
-    antialias(nn.Sequential(layer))
+    add_blur(nn.Sequential(layer))
     assert layer(image).shape == size
     assert torch.allclose(layer(image), expected, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_weights_keep_names_and_shapes_and_a_fused_copy_gives_the_same() -> None
 def test_what_has_no_stride_of_two_stays() -> None:
     layers = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=3), nn.ReLU())
     kinds = [type(layer) for layer in layers]
-    antialias(layers)
+    add_blur(layers)
     assert [type(layer) for layer in layers] == kinds
 
 
@@ -84,5 +84,5 @@ def test_features_of_a_moved_image_are_moved_features(shift: int) -> None:
 
     layer = nn.Conv2d(1, 1, 1, stride=2, bias=False).requires_grad_(False)
     before = differing(layer)
-    antialias(nn.Sequential(layer))
+    add_blur(nn.Sequential(layer))
     assert differing(layer) < before / 3

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
-from terralink.models.antialias import antialias  # noqa: E402
+from terralink.models.antialias import add_blur  # noqa: E402
 from terralink.train import depthwise  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -34,7 +34,7 @@ def test_gradients_are_those_of_fp32_within_bf16(
 ) -> None:
     plain = _layer(taps=taps, stride=stride, padding=taps // 2)
     if smooth:
-        antialias(nn.Sequential(plain))
+        add_blur(nn.Sequential(plain))
     fast = copy.deepcopy(plain)
     depthwise.speed_up_depthwise(nn.Sequential(fast))
     image = torch.randn(2, 16, *size).contiguous(memory_format=torch.channels_last)

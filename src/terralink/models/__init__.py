@@ -1,7 +1,7 @@
 """Networks: encoder -> bridge -> decoder -> head. Needs the extra ``train`` (torch)."""
 
 # These three register their networks when they are imported.
-from terralink.models import baselines, linknet, unet
+from terralink.models import baselines, linknets, unet
 from terralink.models.network import create_model, describe, list_models, source
 from terralink.models.pretrained import from_pretrained
 
@@ -10,7 +10,7 @@ __all__ = [
     "create_model",
     "describe",
     "from_pretrained",
-    "linknet",
+    "linknets",
     "list_models",
     "source",
     "unet",

@@ -60,7 +60,7 @@ def blur_kernel(weight: Tensor) -> Tensor:
     return (F.pad(rows, (0, 2)) + 2 * F.pad(rows, (1, 1)) + F.pad(rows, (2, 0))) / 4
 
 
-def antialias(network: nn.Module) -> None:
+def add_blur(network: nn.Module) -> None:
     """Blur in every convolution of ``network`` that has strides of 2; its weights stay."""
     for module in network.modules():
         if type(module) in _BLURRED_TYPES and _halves_or_doubles(module):

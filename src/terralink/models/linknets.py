@@ -12,7 +12,7 @@ from typing import Unpack
 
 from torch import Tensor, nn
 
-from terralink.models.antialias import antialias
+from terralink.models.antialias import add_blur
 from terralink.models.blocks import (
     DecoderBlock,
     DilatedBridge,
@@ -268,8 +268,8 @@ def _antialiased(network: LinkNet) -> LinkNet:
 
     Those cost as much as all others together, and the mask hardly moves with them.
     """
-    antialias(network.encoder)
-    antialias(network.decoder[:-1])
+    add_blur(network.encoder)
+    add_blur(network.decoder[:-1])
     return network
 
 
