@@ -14,13 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from terralink import __version__
 from terralink.atomic_write import write_atomically
 from terralink.errors import OutputError, RecipeError
 from terralink.train.recipe import Recipe
@@ -145,7 +144,7 @@ def describe_commit() -> str:
     here = Path(__file__).parent
     git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
     done = subprocess.run(git, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or f"terralink {__version__}"
+    return done.stdout.strip() or f"terralink {version('terralink')}"
 
 
 def describe_environment() -> str:
