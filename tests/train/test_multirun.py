@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 from terralink.errors import RecipeError
-from terralink.train import Recipe, fit_stages, load_stages, multirun, sweep
+from terralink.train import Recipe, load_stages, multirun, sweep, train_stages
 
 pytestmark = pytest.mark.torch
 
@@ -64,8 +64,8 @@ def test_each_stage_starts_from_the_one_before_and_is_run_once(
     fits = Fits()
     monkeypatch.setattr(multirun, "fit", fits)
     both = [Recipe.from_name(written(tmp_path, name)) for name in ("noisy", "clean")]
-    fit_stages(both, tmp_path, tmp_path / "out")
-    done = fit_stages(both, tmp_path, tmp_path / "out")
+    train_stages(both, tmp_path, tmp_path / "out")
+    done = train_stages(both, tmp_path, tmp_path / "out")
     assert [start for _, start in fits.asked] == [None, tmp_path / "out" / "1_noisy"]
     assert [recipe.name for recipe, _ in done] == ["noisy", "clean"]
 

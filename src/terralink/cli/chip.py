@@ -78,11 +78,11 @@ def run_chip(
     from terralink.data.windows import Scenes
 
     started = perf_counter()
-    paths, stored = _paths(scenes), _values(values)
+    paths, stored_values = _paths(scenes), _values(values)
     drawn = VectorMasks({name: value for value, name in _classes(what).items()}, width_m)
-    if stored is not None and threshold is not None:
+    if stored_values is not None and threshold is not None:
         raise InputError("give either --values or --threshold")
-    masks = None if labels is None else find_labels(paths, labels, stored, drawn, threshold)
+    masks = None if labels is None else find_labels(paths, labels, stored_values, drawn, threshold)
     ready = Scenes(
         paths,
         masks,
@@ -166,19 +166,19 @@ def _values(text: str | None) -> dict[int | str, int] | None:
     return values
 
 
-def _value(stored: str) -> int | str:
-    return stored if stored.startswith("#") else int(stored)
+def _value(text: str) -> int | str:
+    return text if text.startswith("#") else int(text)
 
 
 def _record(rows: "Sequence[ManifestRow]", out: Path, seconds: float) -> dict[str, Any]:
-    kept = [row for row in rows if row.name]
-    classes = sorted({each for row in kept for each in row.classes})
+    written = [row for row in rows if row.name]
+    classes = sorted({each for row in written for each in row.classes})
     return {
-        "chips": len(kept),
+        "chips": len(written),
         "left_out": [row.window.name for row in rows if not row.name],
-        "no_data": sum(row.no_data for row in kept) / max(len(kept), 1),
+        "no_data": sum(row.no_data for row in written) / max(len(written), 1),
         "classes": {
-            str(each): sum(row.classes.get(each, 0.0) for row in kept) / len(kept)
+            str(each): sum(row.classes.get(each, 0.0) for row in written) / len(written)
             for each in classes
         },
         "seconds": seconds,

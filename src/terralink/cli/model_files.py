@@ -58,24 +58,24 @@ def run_export(
     with console.require_extra("train"):
         from terralink.export.checkpoint import export_checkpoint
     started = perf_counter()
-    card = export_checkpoint(
+    metadata = export_checkpoint(
         checkpoint, out, calibrate=calibrate or (), licence=licence, attribution=attribution
     )
     took_s, size_mb = perf_counter() - started, out.stat().st_size / 1e6
     record = {
         "checkpoint": str(checkpoint),
-        "model": card.model_dump(mode="json"),
+        "model": metadata.model_dump(mode="json"),
         "int8": int8,
         "size_mb": size_mb,
         "seconds": took_s,
         "written": [str(out)],
     }
-    _note_terms(card)
+    _note_terms(metadata)
     console.show(
         record,
         as_json=as_json,
         lines=[
-            ("model", f"{card.name}: {card.about}"),
+            ("model", f"{metadata.name}: {metadata.about}"),
             ("size", f"{size_mb:.1f} MB, {'int8' if int8 else 'float'}"),
             ("took", console.format_duration(took_s)),
             ("written", out),
@@ -83,9 +83,9 @@ def run_export(
     )
 
 
-def _note_terms(card: "Metadata") -> None:
+def _note_terms(metadata: "Metadata") -> None:
     """Without a licence nobody may use a model; it depends on the data, so there is no default."""
-    missing = [key for key in ("licence", "attribution") if not getattr(card, key)]
+    missing = [key for key in ("licence", "attribution") if not getattr(metadata, key)]
     if missing:
         console.print_note(
             f"the model has no {' and no '.join(missing)}: they depend on the data that it was "
@@ -125,11 +125,11 @@ def run_import(
     with console.require_extra("train"):
         from terralink.export.checkpoint import import_published
     started = perf_counter()
-    card = import_published(checkpoint, name, out, pixel_size_m=pixel_size_m, licence=licence)
+    metadata = import_published(checkpoint, name, out, pixel_size_m=pixel_size_m, licence=licence)
     took_s = perf_counter() - started
     record = {
         "checkpoint": str(checkpoint),
-        "model": card.model_dump(mode="json"),
+        "model": metadata.model_dump(mode="json"),
         "seconds": took_s,
         "written": [str(out)],
     }
@@ -137,8 +137,8 @@ def run_import(
         record,
         as_json=as_json,
         lines=[
-            ("model", f"{card.name}: {card.about}"),
-            ("network", card.network),
+            ("model", f"{metadata.name}: {metadata.about}"),
+            ("network", metadata.network),
             ("took", console.format_duration(took_s)),
             ("written", out),
         ],

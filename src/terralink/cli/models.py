@@ -32,26 +32,26 @@ def run_models(
     if details:
         _show_details(name, as_json=as_json)
         return
-    shipped, networks = _shipped(), _networks()
+    bundled, networks = _bundled(), _networks()
     if name is None:
-        lines = [(each, _line(card)) for each, card in shipped.items()]
+        lines = [(each, _line(metadata)) for each, metadata in bundled.items()]
         console.show(
-            {"models": list(shipped.values()), "networks": networks},
+            {"models": list(bundled.values()), "networks": networks},
             as_json=as_json,
             lines=[*lines, *networks.items()] or [("none", "no model is bundled")],
         )
-    elif name in shipped:
-        console.show(shipped[name], as_json=as_json, lines=_card_lines(shipped[name]))
+    elif name in bundled:
+        console.show(bundled[name], as_json=as_json, lines=_metadata_lines(bundled[name]))
     elif name in networks:
         record = {"name": name, "about": networks[name]}
         console.show(record, as_json=as_json, lines=list(record.items()))
     else:
-        raise ModelError(unknown("model", name, [*shipped, *networks]))
+        raise ModelError(unknown("model", name, [*bundled, *networks]))
 
 
 def _show_details(name: str | None, *, as_json: bool) -> None:
-    kept = json.loads((resources.files("terralink") / "models" / "figures.json").read_text())
-    about, networks = kept["about"], kept["networks"]
+    measured = json.loads((resources.files("terralink") / "models" / "figures.json").read_text())
+    about, networks = measured["about"], measured["networks"]
     if name is not None:
         if name not in networks:
             raise ModelError(unknown("network with figures", name, networks))
@@ -87,7 +87,7 @@ def _aligned(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "  ".join([*padded, cells[-1]])
 
 
-def _shipped() -> dict[str, dict[str, Any]]:
+def _bundled() -> dict[str, dict[str, Any]]:
     """The cards of the shipped models by name."""
     from terralink import inference
 
@@ -104,22 +104,22 @@ def _networks() -> dict[str, str]:
     return {name: models.describe(name) for name in models.list_models()}
 
 
-def _line(card: dict[str, Any]) -> str:
-    return f"{card['about']} {_figures(card)}".strip()
+def _line(metadata: dict[str, Any]) -> str:
+    return f"{metadata['about']} {_figures(metadata)}".strip()
 
 
-def _card_lines(card: dict[str, Any]) -> list[tuple[str, object]]:
+def _metadata_lines(metadata: dict[str, Any]) -> list[tuple[str, object]]:
     """All that a card says, one line each."""
-    told = {**card, "figures": _figures(card), "recipe": "stored in the file"}
+    lines = {**metadata, "figures": _figures(metadata), "recipe": "stored in the file"}
     return [
         (key, ", ".join(value) if isinstance(value, list | tuple) else value)
-        for key, value in told.items()
+        for key, value in lines.items()
         if value not in ("", None)
     ]
 
 
-def _figures(card: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in card["figures"].items())
+def _figures(metadata: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in metadata["figures"].items())
 
 
 def run_recipes(

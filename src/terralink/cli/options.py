@@ -260,21 +260,21 @@ def parse_bands(text: str | None) -> tuple[int | str, ...] | None:
     return tuple(int(name) if name.isdecimal() else name for name in names)
 
 
-def parse_no_data(levels: list[str] | None) -> tuple[float, ...] | None:
+def parse_no_data(texts: list[str] | None) -> tuple[float, ...] | None:
     """The pixel values that mean no data; None: they are detected.
 
     >>> parse_no_data(None), parse_no_data(["none"]), parse_no_data(["0", "-9999"])
     (None, (), (0.0, -9999.0))
     """
-    if levels is None:
+    if texts is None:
         return None
-    if [level.strip().lower() for level in levels] == ["none"]:
+    if [level.strip().lower() for level in texts] == ["none"]:
         return ()
     try:
-        return tuple(float(level) for text in levels for level in text.split(","))
+        return tuple(float(level) for text in texts for level in text.split(","))
     except ValueError:
         raise InputError(
-            f"--no-data wants a value, such as 0 or -9999, or 'none' alone; got {' '.join(levels)}"
+            f"--no-data wants a value, such as 0 or -9999, or 'none' alone; got {' '.join(texts)}"
         ) from None
 
 
@@ -306,8 +306,8 @@ def load_model(
     """The model of that name, or the ensemble of several."""
     from terralink import inference
 
-    told = None if provider is None else provider.value
-    models = [inference.load_model(name, provider=told) for name in names or ["roads"]]
+    chosen = None if provider is None else provider.value
+    models = [inference.load_model(name, provider=chosen) for name in names or ["roads"]]
     shares = None if weights is None else _numbers(weights, "--weights", "0.5,0.5")
     if len(models) == 1 and shares is None:
         return models[0]

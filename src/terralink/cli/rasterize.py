@@ -120,10 +120,12 @@ def _all_labels(
     with console.show_progress("labels") as update:
         for number, (scene, result) in enumerate(results.items()):
 
-            def told(part: float, before: int = number) -> None:
+            def report_progress(part: float, before: int = number) -> None:
                 update((before + part) / len(results))
 
-            records.append(_label(scene, result, drawn, tiles=tiles, crs=crs, told=told))
+            records.append(
+                _label(scene, result, drawn, tiles=tiles, crs=crs, report_progress=report_progress)
+            )
     return records
 
 
@@ -134,7 +136,7 @@ def _label(
     *,
     tiles: bool,
     crs: str | None,
-    told: Callable[[float], None],
+    report_progress: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write one label, and tell what is in it."""
     from terralink.raster.source import open_source
@@ -142,7 +144,9 @@ def _label(
 
     with open_source(scene, assumed_crs=crs) as source:
         grid = labels.find_tile_grid(source) if tiles else labels.find_grid(source)
-        counts = labels.write_label(result, drawn(grid), source, grid=grid, progress=told)
+        counts = labels.write_label(
+            result, drawn(grid), source, grid=grid, progress=report_progress
+        )
     parts = {name: count / (grid.height * grid.width) for name, count in counts.items()}
     return {"scene": str(scene), "pixels": counts, "parts": parts, "written": str(result)}
 
@@ -229,9 +233,9 @@ def _numbers(text: str | None, what: What) -> dict[str, int]:
     names = what.classes
     if text is None:
         return {name: value for value, name in enumerate(names, start=1)}
-    told = [part.strip() for part in text.split(",")]
-    values = [int(part) for part in told if part.isdecimal() and 1 <= int(part) <= 255]
-    if len(told) != len(names) or len(set(values)) != len(names):
+    parts = [part.strip() for part in text.split(",")]
+    values = [int(part) for part in parts if part.isdecimal() and 1 <= int(part) <= 255]
+    if len(parts) != len(names) or len(set(values)) != len(names):
         raise InputError(
             f"--values wants a number from 1 to 255 for each of {', '.join(names)}, "
             f"all different; got {text!r}"

@@ -146,7 +146,7 @@ def run_train_stages(
             stages = train.load_stages(recipes[0], changes)
         else:
             stages = [train.Recipe.from_name(name, changes) for name in recipes]
-        done = train.fit_stages(stages, data, out, processes=train.Processes(devices, hosts))
+        done = train.train_stages(stages, data, out, processes=train.Processes(devices, hosts))
     took_s = perf_counter() - started
     console.show(
         {
@@ -196,7 +196,7 @@ def run_sweep(
     with training_process():
         from terralink import train
 
-        choices = {key: _values(key, given) for key, given in parse_settings(settings).items()}
+        choices = {key: _values(key, text) for key, text in parse_settings(settings).items()}
         rows = train.sweep(recipe, choices, data, out, folds=folds, start=start)
     figures = list(rows[0].runs[0])
     if figure is not None and figure not in figures:
@@ -215,10 +215,10 @@ def run_sweep(
     )
 
 
-def _values(key: str, given: str) -> list[str]:
-    values = [value.strip() for value in given.split(",")]
+def _values(key: str, text: str) -> list[str]:
+    values = [value.strip() for value in text.split(",")]
     if not all(values):
-        raise InputError(f"--set {key}={given}: wanted values between the commas")
+        raise InputError(f"--set {key}={text}: wanted values between the commas")
     return values
 
 

@@ -155,8 +155,8 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
     features = []
     for each in classes:
         assert each.shapes.crs is not None
-        there = Transformer.from_crs(grid.crs, each.shapes.crs, always_xy=True)
-        border = _transform_shape(shapely.box(*grid.bounds), there)
+        transformer = Transformer.from_crs(grid.crs, each.shapes.crs, always_xy=True)
+        border = _transform_shape(shapely.box(*grid.bounds), transformer)
         near = np.sort(each.shapes.find_near(grid))
         for shape, width_m in zip(
             shapely.intersection(shapely.make_valid(each.shapes.geometry[near]), border),
@@ -178,8 +178,8 @@ def _write_shapes(path: Path, classes: Sequence[LabelClass], grid: Grid) -> None
         part.write_text(json.dumps(collection), encoding="utf-8")
 
 
-def _transform_shape(shape: shapely.Geometry, there: Transformer) -> Any:
-    return shapely.transform(shape, lambda xy: np.column_stack(there.transform(*xy.T)))
+def _transform_shape(shape: shapely.Geometry, transformer: Transformer) -> Any:
+    return shapely.transform(shape, lambda xy: np.column_stack(transformer.transform(*xy.T)))
 
 
 def _write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:

@@ -104,10 +104,10 @@ class Pairs:
 
     def __getitem__(self, index: int) -> Chip:
         image = read_image(self.images[index], "RGB")
-        levels = read_levels(self.masks[index], self.mask_mode)
-        check_shape(self.images[index], image.shape[:2], self.masks[index], levels.shape[-2:])
+        pixels = read_levels(self.masks[index], self.mask_mode)
+        check_shape(self.images[index], image.shape[:2], self.masks[index], pixels.shape[-2:])
         with add_file_to_errors(self.masks[index]):
-            mask = self.read_mask(levels, image)
+            mask = self.read_mask(pixels, image)
         bands = np.ascontiguousarray(image.transpose(2, 0, 1))
         name = str(self.images[index])
         if self.pixel_size_m is not None:
@@ -147,10 +147,10 @@ def read_levels(path: Path, mode: str | None = None) -> NDArray[Any]:
     with _open_picture(path) as picture:
         if mode is None and picture.mode in _DEEP:
             return np.asarray(picture)
-    levels = read_image(path, mode)
-    if levels.ndim == 2:
-        return levels
-    return levels[..., 0] if levels.shape[-1] == 2 else levels[..., :3].transpose(2, 0, 1)
+    pixels = read_image(path, mode)
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :3].transpose(2, 0, 1)
 
 
 @contextmanager
@@ -212,11 +212,11 @@ def match_pairs(
     masks_by_key = _by_key(masks, key, "masks")
     if not by_key:
         raise InputError("no images found; is the data folder the right one?")
-    alone = [path for each, path in by_key.items() if each not in masks_by_key]
-    if alone:
+    unpaired = [path for each, path in by_key.items() if each not in masks_by_key]
+    if unpaired:
         raise InputError(
-            f"{len(alone)} images have no mask, the first is {alone[0].name}; add what is missing "
-            f"or take the images out of {alone[0].parent}"
+            f"{len(unpaired)} images have no mask, the first is {unpaired[0].name}; add what is "
+            f"missing or take the images out of {unpaired[0].parent}"
         )
     return list(by_key.values()), [masks_by_key[each] for each in by_key]
 

@@ -34,20 +34,20 @@ _TABLE_SIZE = 1 << 16
 _UNKNOWN = 256
 
 
-def binarize(levels: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def binarize(pixels: NDArray[np.uint8], _image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where a grey mask is over half: those that were stored as JPEG once are not quite 0 or 255.
 
     >>> binarize(np.array([0, 12, 127, 128, 251], np.uint8), np.empty(0, np.uint8))
     array([0, 0, 0, 1, 1], dtype=uint8)
     """
-    road: NDArray[np.uint8] = (levels > 127).astype(np.uint8)
+    road: NDArray[np.uint8] = (pixels > 127).astype(np.uint8)
     return road
 
 
 def to_class_indices(
-    levels: NDArray[Any], values: Values | None, *, threshold: int | None = None
+    pixels: NDArray[Any], values: Values | None, *, threshold: int | None = None
 ) -> NDArray[np.uint8]:
-    """Class indices of stored ``levels``, (row, col) or (band, row, col) of one band or three.
+    """Class indices of stored ``pixels``, (row, col) or (band, row, col) of one band or three.
 
     They are as ``values`` tell, by numbers or by colours; or 1 from ``threshold`` on; or the levels
     themselves (RULE 2). Three bands that are the same are one. Raises ``InputError`` for a level or
@@ -62,8 +62,8 @@ def to_class_indices(
     """
     if has_colours(values):
         assert values is not None
-        return _map_colours(levels, values)
-    band = _to_one_band(levels, nearly=threshold is not None)
+        return _map_colours(pixels, values)
+    band = _to_one_band(pixels, nearly=threshold is not None)
     if threshold is not None:
         return (band >= threshold).astype(np.uint8)
     if values is not None:
@@ -93,9 +93,9 @@ def check_values(values: Values) -> None:
             raise InputError(f"a class is a number from 0 to {IGNORE}, not {index}")
 
 
-def _to_one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
+def _to_one_band(pixels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
     """A mask of one band; of three, where they are the same (or ``nearly``: a JPEG blurs them)."""
-    bands = levels[None] if levels.ndim == 2 else levels
+    bands = pixels[None] if pixels.ndim == 2 else pixels
     if len(bands) not in (1, 3) or bands.dtype.kind not in "ui":
         raise InputError(
             f"a mask is one band of whole numbers, or red, green and blue; this has {len(bands)} "
@@ -116,8 +116,8 @@ def _to_one_band(levels: NDArray[Any], *, nearly: bool) -> NDArray[np.integer]:
     )
 
 
-def _map_colours(levels: NDArray[Any], values: Values) -> NDArray[np.uint8]:
-    bands = levels[None] if levels.ndim == 2 else levels
+def _map_colours(pixels: NDArray[Any], values: Values) -> NDArray[np.uint8]:
+    bands = pixels[None] if pixels.ndim == 2 else pixels
     if len(bands) not in (1, 3) or bands.dtype != np.uint8:
         raise InputError(
             f"values map colours, of three bands of 8 bits; the mask has {len(bands)} of "
@@ -146,13 +146,13 @@ def _to_hex(colour: int) -> str:
     return f"#{colour:06x}"
 
 
-def _map_values(levels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
-    stored = levels
+def _map_values(pixels: NDArray[np.integer], values: Mapping[int, int]) -> NDArray[np.uint8]:
+    stored = pixels
     table = np.full(_TABLE_SIZE, _UNKNOWN, np.uint16)
     table[list(values)] = list(values.values())
-    if levels.dtype not in (np.uint8, np.uint16):  # what is beyond the table is not known either
-        levels = np.where((levels >= 0) & (levels < _TABLE_SIZE - 1), levels, _TABLE_SIZE - 1)
-    found = table[levels]
+    if pixels.dtype not in (np.uint8, np.uint16):  # what is beyond the table is not known either
+        pixels = np.where((pixels >= 0) & (pixels < _TABLE_SIZE - 1), pixels, _TABLE_SIZE - 1)
+    found = table[pixels]
     if (unknown := found == _UNKNOWN).any():
         known = ", ".join(map(str, sorted(values))) if len(values) < 20 else "0 to 255"
         raise InputError(
@@ -190,8 +190,8 @@ class RasterMasks:
         with open_source(path, expand_palette=colours) as source, add_file_to_errors(path):
             check_shape(window.scene, window.scene_grid.shape, path, source.grid.shape)
             _check_alignment(window.scene_grid, source.grid)
-            levels, valid = read_window(source, window.row, window.col, window.grid.shape)
-            mask = to_class_indices(levels, self.values, threshold=self.threshold)
+            pixels, valid = read_window(source, window.row, window.col, window.grid.shape)
+            mask = to_class_indices(pixels, self.values, threshold=self.threshold)
         mask[~valid] = IGNORE
         return mask
 

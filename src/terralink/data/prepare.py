@@ -174,23 +174,23 @@ def is_informative(chip: Chip) -> bool:
     """
     known = chip.mask != IGNORE
     step = -(-max(known.shape) // _LATTICE_PX)
-    levels = chip.image[:, ::step, ::step][:, known[::step, ::step]]
-    if not levels.size:
-        levels = chip.image[:, known]  # a few pixels, between those of the lattice
-    return bool(levels.size) and bool(
-        (np.ptp(np.percentile(levels, _ENDS, axis=1), axis=0) > FLAT_RANGE).any()
+    values = chip.image[:, ::step, ::step][:, known[::step, ::step]]
+    if not values.size:
+        values = chip.image[:, known]  # a few pixels, between those of the lattice
+    return bool(values.size) and bool(
+        (np.ptp(np.percentile(values, _ENDS, axis=1), axis=0) > FLAT_RANGE).any()
     )
 
 
 def select_informative(chips: Chips) -> tuple[Subset, list[str]]:
     """The chips that have signal, and the names of those that have none. Reads every chip once."""
-    kept, left_out = [], []
+    informative, left_out = [], []
     for index, chip in enumerate_chips(chips):
         if is_informative(chip):
-            kept.append(index)
+            informative.append(index)
         else:
             left_out.append(chip.name)
-    return Subset(chips, kept), left_out
+    return Subset(chips, informative), left_out
 
 
 def enumerate_chips(chips: Chips) -> Iterator[tuple[int, Chip]]:
@@ -236,7 +236,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CachedChips:
-    """``chips`` from number ``first`` on, after those that are ``kept`` in memory.
+    """``chips`` from number ``first`` on, after those that are ``informative`` in memory.
 
     ``left_out`` are the names of those without signal among the chips before ``first``.
     """
@@ -253,7 +253,7 @@ class CachedChips:
 
         Raises ``InputError`` where none of them has signal.
         """
-        kept: list[Chip] = []
+        informative: list[Chip] = []
         left_out: list[str] = []
         free_bytes = limit_mb * 1e6
         read = 0
@@ -264,13 +264,13 @@ class CachedChips:
                 break
             read += 1
             if is_informative(chip):
-                kept.append(chip)
+                informative.append(chip)
             else:
                 free_bytes += chip.image.nbytes + chip.mask.nbytes
                 left_out.append(chip.name)
-        if left_out and read == len(chips) and not kept:
+        if left_out and read == len(chips) and not informative:
             raise _nothing(left_out)
-        return cls(chips, kept, read, left_out)
+        return cls(chips, informative, read, left_out)
 
     def __len__(self) -> int:
         return len(self.in_memory) + len(self.chips) - self.first

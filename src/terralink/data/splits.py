@@ -78,9 +78,9 @@ def separate(piece: Sequence[int], count: int, near: Overlaps) -> tuple[list[int
     val = list(piece)
     while True:
         excluded = set(val).union(*(near.get(each, ()) for each in val))
-        kept = [each for each in range(count) if each not in excluded]
-        if kept or len(val) < 2:
-            return kept, sorted(val)
+        train = [each for each in range(count) if each not in excluded]
+        if train or len(val) < 2:
+            return train, sorted(val)
         val.pop()
 
 

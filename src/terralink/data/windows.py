@@ -89,9 +89,9 @@ class Scenes:
         with open_source(path, bands=self.bands) as source:
             whole = source.grid
             shape = whole.shape if self.side_px is None else (self.side_px, self.side_px)
-            levels, valid = read_window(source, row, col, shape)
-        valid &= ~find_blank(levels, self.no_data)
-        image = np.where(valid, self.stretch(np.where(valid, levels, 0)), np.uint8(0))
+            pixels, valid = read_window(source, row, col, shape)
+        valid &= ~find_blank(pixels, self.no_data)
+        image = np.where(valid, self.stretch(np.where(valid, pixels, 0)), np.uint8(0))
         window = Window(path, row, col, whole.window(row, col, shape), whole)
         mask = np.zeros(shape, np.uint8) if self.labels is None else self.labels(window)
         mask[~valid] = IGNORE
@@ -147,8 +147,8 @@ class Scenes:
     def _sample_pixels(self) -> NDArray[Any]:
         """Levels (band, pixel) of a lattice of patches in scenes spread over the set."""
         chosen = np.unique(np.linspace(0, len(self.paths) - 1, _MEASURED_SCENES).astype(int))
-        levels = [_read_patches(self.paths[number], self.bands, self.no_data) for number in chosen]
-        return np.concatenate(levels, axis=1)
+        pixels = [_read_patches(self.paths[number], self.bands, self.no_data) for number in chosen]
+        return np.concatenate(pixels, axis=1)
 
 
 def read_window(
@@ -167,7 +167,7 @@ def _read_patches(path: Path, bands: tuple[int, ...] | None, no_data: int | None
             for row in np.unique(np.linspace(0, height - shape[0], _PATCHES).astype(int)).tolist()
             for col in np.unique(np.linspace(0, width - shape[1], _PATCHES).astype(int)).tolist()
         ]
-    known = [levels[:, valid & ~find_blank(levels, no_data)] for levels, valid in patches]
+    known = [pixels[:, valid & ~find_blank(pixels, no_data)] for pixels, valid in patches]
     return np.concatenate(known, axis=1)
 
 
@@ -176,8 +176,8 @@ def _shape(path: Path) -> tuple[int, int]:
         return source.grid.shape
 
 
-def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
-    """True (row, col) where all bands of ``levels`` (band, row, col) are ``no_data``, over an area.
+def find_blank(pixels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
+    """True (row, col) where all bands of ``pixels`` (band, row, col) are ``no_data``, over an area.
 
     >>> scene = np.full((3, 40, 40), 90, np.uint8)
     >>> scene[:, :20] = 0
@@ -186,8 +186,8 @@ def find_blank(levels: NDArray[Any], no_data: int | None) -> NDArray[np.bool_]:
     (800, 800)
     """
     if no_data is None:
-        return np.zeros(levels.shape[1:], bool)
-    empty = (levels == no_data).all(axis=0)
+        return np.zeros(pixels.shape[1:], bool)
+    empty = (pixels == no_data).all(axis=0)
     # Continued at the border, where an area may be narrower than the square.
     inner = slice(SIDE_PX, -SIDE_PX)
     return apply_opening(np.pad(empty, SIDE_PX, mode="edge"), SIDE_PX)[inner, inner]

@@ -161,9 +161,9 @@ def _draw_case(result: Result, case: Case) -> list[Image.Image]:
 def _split_shapes(kind: str, case: Case, rules: Rules) -> Split:
     """(matched, missed, false) lines; of buildings the outlines of what is judged."""
     if kind == "buildings":
-        there, found = inputs.load_buildings(case.pair, rules)
+        true, found = inputs.load_buildings(case.pair, rules)
         sides = classify_buildings(
-            there.data, found.data, iou=rules.iou, min_area_m2=rules.min_area_m2
+            true.data, found.data, iou=rules.iou, min_area_m2=rules.min_area_m2
         )
         matched, missed, false = (
             np.asarray(shapely.boundary(side), dtype=object) for side in sides

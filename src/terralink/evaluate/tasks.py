@@ -207,15 +207,15 @@ def _score_roads(pair: Pair, rules: Rules) -> PairScore:
     truth, pred = sides = inputs.load_roads(pair, rules)
     if truth.is_masked or pred.is_masked:
         return _make_pair_score(RoadScores.masked(), sides, within_m=rules.within_m)
-    ways = metrics.apls(
+    similarity = metrics.apls(
         truth.data, pred.data, max_snap_m=rules.within_m, sample=rules.sample, allow_disjoint=True
     )
     part = RoadScores(
         metrics.match_centrelines(
             truth.data, pred.data, within_m=rules.within_m, allow_disjoint=True
         ),
-        ways,
-        metrics.ImageMean.of(ways.score),
+        similarity,
+        metrics.ImageMean.of(similarity.score),
         metrics.measure_connectivity(truth.data),
         metrics.measure_connectivity(pred.data),
     )

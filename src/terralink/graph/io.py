@@ -216,15 +216,17 @@ def write_osm_xml(path: str | os.PathLike[str], graph: GraphArrays) -> None:
             "OSM XML is longitude and latitude, and these roads have no CRS: write a .gpkg"
         )
     lonlat = reproject(graph.lines, graph.crs, WGS84)
-    places: dict[int, tuple[float, float]] = {}
+    coordinates: dict[int, tuple[float, float]] = {}
     ways: dict[int, tuple[list[int], Tags]] = {}
     for road, ((u, v), line) in enumerate(zip(graph.edges.tolist(), lonlat, strict=True)):
         points = shapely.get_coordinates(line).tolist()
-        inner = range(-len(graph.junctions) - len(places) - 1, -(1 << 62), -1)
+        inner = range(-len(graph.junctions) - len(coordinates) - 1, -(1 << 62), -1)
         nodes = [-1 - u, *inner[: len(points) - 2], -1 - v]
-        places.update((node, (lon, lat)) for node, (lon, lat) in zip(nodes, points, strict=True))
+        coordinates.update(
+            (node, (lon, lat)) for node, (lon, lat) in zip(nodes, points, strict=True)
+        )
         ways[-1 - road] = nodes, _tags(graph, road)
-    write_ways(path, places, ways)
+    write_ways(path, coordinates, ways)
 
 
 def read_osm(path: str | os.PathLike[str]) -> LineTable:

@@ -71,19 +71,19 @@ class Confusion:
 
     def iou(self) -> NDArray[np.float64]:
         """(K,) intersection over union."""
-        return self._over(self._actual + self._predicted - self._hit)
+        return self._over(self._truth_totals + self._pred_totals - self._hit)
 
     def f1(self) -> NDArray[np.float64]:
         """(K,) harmonic mean of precision and recall, also called Dice."""
-        return 2 * self._over(self._actual + self._predicted)
+        return 2 * self._over(self._truth_totals + self._pred_totals)
 
     def precision(self) -> NDArray[np.float64]:
         """(K,) share of the predicted pixels that are true."""
-        return self._over(self._predicted)
+        return self._over(self._pred_totals)
 
     def recall(self) -> NDArray[np.float64]:
         """(K,) share of the true pixels that are predicted."""
-        return self._over(self._actual)
+        return self._over(self._truth_totals)
 
     def accuracy(self) -> float:
         """Share of pixels with the right class; nan without pixels."""
@@ -93,8 +93,8 @@ class Confusion:
     def kappa(self) -> float:
         """Cohen's kappa (Cohen 1960): accuracy above chance; nan if there is one class only."""
         total = float(self.counts.sum())
-        by_chance = float((self._actual / max(total, 1)) @ (self._predicted / max(total, 1)))
-        return (self.accuracy() - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+        expected = float((self._truth_totals / max(total, 1)) @ (self._pred_totals / max(total, 1)))
+        return (self.accuracy() - expected) / (1 - expected) if expected < 1 else math.nan
 
     def image_iou(self, of_class: int = 1, *, empty: float = 1.0) -> "ImageMean":
         """The IoU of one class, for a mean over images instead of pixels.
@@ -117,15 +117,15 @@ class Confusion:
         return np.diagonal(self.counts)
 
     @property
-    def _actual(self) -> NDArray[np.int64]:
+    def _truth_totals(self) -> NDArray[np.int64]:
         return np.asarray(self.counts.sum(axis=1))
 
     @property
-    def _predicted(self) -> NDArray[np.int64]:
+    def _pred_totals(self) -> NDArray[np.int64]:
         return np.asarray(self.counts.sum(axis=0))
 
     def _over(self, whole: NDArray[np.int64]) -> NDArray[np.float64]:
-        known = self._actual + self._predicted > 0
+        known = self._truth_totals + self._pred_totals > 0
         return np.where(known, self._hit / np.maximum(whole, 1), np.nan)
 
 

@@ -103,11 +103,11 @@ def pspnet(*, encoder: str = "resnet34", **common: Unpack[CommonArgs]) -> Baseli
 
     Source: Zhao et al. 2017.
     """
-    made = _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **common)
-    pyramid: Any = made.get_submodule("network.decoder.psp")
+    whole = _baseline("PSPNet", encoder=encoder, encoder_depth=5, output_stride=8, **common)
+    pyramid: Any = whole.get_submodule("network.decoder.psp")
     levels = (_Level(block.pool_size, block.pool[1]) for block in pyramid.blocks)
     pyramid.blocks = nn.ModuleList(levels)
-    return made
+    return whole
 
 
 @register

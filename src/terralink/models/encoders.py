@@ -187,9 +187,9 @@ def _from_package(package: str, pyramid: nn.Module, in_channels: int) -> dict[st
     assert spec.origin is not None
     (file,) = (Path(spec.origin).parent / "models").glob("*.pth")
     stem, *others = _tensors(torch.load(file, map_location="cpu", weights_only=True)).values()
-    given = [timm.models.adapt_input_conv(in_channels, stem), *others]
+    tensors = [timm.models.adapt_input_conv(in_channels, stem), *others]
     filled = pyramid.state_dict()
-    for name, tensor in zip(_tensors(filled), given, strict=False):  # its classifier is left over
+    for name, tensor in zip(_tensors(filled), tensors, strict=False):  # its classifier is left over
         if tensor.shape != filled[name].shape:
             raise ModelError(f"{file.name} does not fit the encoder at {name}")
         filled[name] = tensor

@@ -216,11 +216,11 @@ def ternausnetv2(
     stages = [_wide_stage(level, depth, widths) for level, depth in enumerate(depths, start=1)]
     after = [last, 2 * last, 8 * last, 8 * last, 8 * last]  # what each up gives, finest first
     middles = [2 * last, 2 * last, 8 * last, 8 * last, 8 * last]
-    came = [wide + up for wide, up in zip(widths[1:], after[1:], strict=True)] + [widths[-1]]
+    widths_in = [wide + up for wide, up in zip(widths[1:], after[1:], strict=True)] + [widths[-1]]
     return UNet(
         [stem, *stages],
         nn.Identity(),
-        [SmoothUp(*sizes) for sizes in zip(came, middles, after, strict=True)],
+        [SmoothUp(*sizes) for sizes in zip(widths_in, middles, after, strict=True)],
         [Convs(width + last, last), *(nn.Identity() for _ in depths)],
         nn.Conv2d(last, num_classes, 1),
         in_channels=in_channels,

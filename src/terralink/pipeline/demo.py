@@ -237,11 +237,12 @@ def _tables(result: DemoResult) -> list[Table]:
 
 
 def _provenance(result: DemoResult, command: str) -> dict[str, str]:
-    card, (height, width) = result.model.metadata, result.town.grid.shape
+    metadata, (height, width) = result.model.metadata, result.town.grid.shape
     return {
         "made by": f"terralink {terralink.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "command": command,
         "scene": f"{width} x {height} px of {result.town.grid.pixel_size_m[0]:.2g} m",
-        "model": f"{card.name}, {card.pixel_size_m:g} m per pixel, threshold {card.threshold:g}",
+        "model": f"{metadata.name}, {metadata.pixel_size_m:g} m per pixel, "
+        f"threshold {metadata.threshold:g}",
         "on": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }

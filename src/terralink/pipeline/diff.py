@@ -234,8 +234,10 @@ def _align_reference(
     """The reference in the CRS of the map."""
     aligned = align_graphs(current, reference, within_m, allow_disjoint=True)
     if not allow_disjoint:
-        here, there = (Extent.from_shapes(side.lines, side.crs) for side in (current, reference))
-        check_overlap(here, there, within_m, names=_NAMES)
+        current_extent, reference_extent = (
+            Extent.from_shapes(side.lines, side.crs) for side in (current, reference)
+        )
+        check_overlap(current_extent, reference_extent, within_m, names=_NAMES)
     return aligned
 
 
@@ -334,10 +336,10 @@ def _find_common_kinds(
     """What both files have; an OpenStreetMap file that has nothing is an empty map of any kind."""
     have = [[kind for kind in _KINDS if _has_kind(path, kind)] for path in (current, reference)]
     may_have = [
-        here or (_KINDS if is_osm(path) else ())
-        for path, here in zip((current, reference), have, strict=True)
+        current_extent or (_KINDS if is_osm(path) else ())
+        for path, current_extent in zip((current, reference), have, strict=True)
     ]
-    return [kind for kind in _KINDS if all(kind in here for here in may_have)]
+    return [kind for kind in _KINDS if all(kind in current_extent for current_extent in may_have)]
 
 
 def _has_kind(path: str | os.PathLike[str], kind: Kind) -> bool:
@@ -357,10 +359,10 @@ def _compare_roads_in_box(current: RoadGraph, reference: RoadGraph, within_m: fl
 def _compare_buildings_in_box(current: Buildings, reference: Buildings, iou: float) -> Changes:
     """Buildings against those of the reference whose middle lies in the map's box."""
     whole = compare_buildings(current, reference, iou=iou)
-    here = np.concatenate([whole.new, whole.matched, whole.groups.current])
-    if not len(here):
+    current_extent = np.concatenate([whole.new, whole.matched, whole.groups.current])
+    if not len(current_extent):
         return whole
-    box = shapely.box(*shapely.total_bounds(here))
+    box = shapely.box(*shapely.total_bounds(current_extent))
     inside = shapely.intersects(shapely.centroid(whole.gone), box)
     return replace(whole, gone=whole.gone[inside])
 

@@ -325,10 +325,12 @@ def _read_band(path: Path, row: int, grid: raster.Grid) -> tuple[raster.Raster, 
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as pack:  # checks CRCs
-            levels, bits, lost = pack["levels"], pack.get("valid"), pack.get("lost")
+            values, bits, corrupt = pack["levels"], pack.get("valid"), pack.get("lost")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
-    window = grid.window(row, 0, levels.shape[-2:])
+    window = grid.window(row, 0, values.shape[-2:])
     valid = None if bits is None else np.unpackbits(bits, axis=1, count=grid.width).astype(bool)
-    blocks = [] if lost is None else [(tuple(rows), tuple(cols)) for rows, cols in lost.tolist()]
-    return raster.Raster(levels, window, valid, 1 / PROB_SCALE), blocks
+    blocks = (
+        [] if corrupt is None else [(tuple(rows), tuple(cols)) for rows, cols in corrupt.tolist()]
+    )
+    return raster.Raster(values, window, valid, 1 / PROB_SCALE), blocks

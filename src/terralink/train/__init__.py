@@ -10,7 +10,7 @@ depthwise   faster gradients on CPUs
 
 from terralink.train.ensemble import Ensemble, fit_ensemble, is_ensemble
 from terralink.train.loop import Processes, fit
-from terralink.train.multirun import fit_stages, load_stages, sweep
+from terralink.train.multirun import load_stages, sweep, train_stages
 from terralink.train.recipe import Recipe, list_bundled
 from terralink.train.run_folder import read_scores
 
@@ -20,10 +20,10 @@ __all__ = [
     "Recipe",
     "fit",
     "fit_ensemble",
-    "fit_stages",
     "is_ensemble",
     "list_bundled",
     "load_stages",
     "read_scores",
     "sweep",
+    "train_stages",
 ]

@@ -181,18 +181,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def callbacks(recipe: Recipe, out: Path) -> list[Any]:
     """Keep the last checkpoint, the best one by the recipe's figure, and averaged weights."""
     wanted = recipe.trainer
-    kept: list[Any] = [
+    active: list[Any] = [
         ModelCheckpoint(out, LAST, enable_version_counter=False, save_on_train_epoch_end=True)
     ]
     if wanted.monitor:
-        kept.append(
+        active.append(
             ModelCheckpoint(
                 out, BEST, monitor=wanted.monitor, mode="max", enable_version_counter=False
             )
         )
     if wanted.ema_decay:
-        kept.append(WeightAveraging(avg_fn=moving_average(wanted.ema_decay)))
-    return kept
+        active.append(WeightAveraging(avg_fn=moving_average(wanted.ema_decay)))
+    return active
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

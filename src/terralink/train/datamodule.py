@@ -60,14 +60,14 @@ class DataModule:
         for part, source in zip(recipe.train, self.sources, strict=True):
             _warn_of_sizes(recipe, part.source, source)
             _warn_of_background(part.source, source)
-        held_out = [
+        val_chips = [
             select_informative(prepare_chips(recipe, source, chips, enlarge=True))
             for source, chips in zip(recipe.val.values(), val, strict=True)
         ]
-        self.held_out = [chips for chips, _ in held_out]
+        self.val_chips = [chips for chips, _ in val_chips]
         self.left_out = [
             *(name for source in self.sources for name in source.left_out),
-            *(name for _, names in held_out for name in names),
+            *(name for _, names in val_chips for name in names),
         ]
         self.samples_per_step = config.batch_size * config.accumulate
         chips = sum(map(len, self.sources))
@@ -96,7 +96,7 @@ class DataModule:
 
     def val(self) -> list[DataLoader[Batch]]:
         """Whole chips of each validation set, one at a time, since they may differ in size."""
-        return [DataLoader(ValDataset(chips), batch_size=1) for chips in self.held_out]
+        return [DataLoader(ValDataset(chips), batch_size=1) for chips in self.val_chips]
 
 
 def prepare_chips(recipe: Recipe, source: Source, chips: Chips, *, enlarge: bool = False) -> Chips:

@@ -138,7 +138,7 @@ def fit_ensemble(
     folders = [out / recipe.name for recipe in recipes]
     if (scores_before := _read_earlier_scores(ensemble, out)) is not None:
         return scores_before
-    held_out = _val_loaders(ensemble, recipes, data)
+    val_loaders = _val_loaders(ensemble, recipes, data)
     done = [
         fit_once(recipe, data, folder, processes=processes)
         for recipe, folder in zip(recipes, folders, strict=True)
@@ -148,7 +148,7 @@ def fit_ensemble(
     with write_atomically(out / _ENSEMBLE) as part:
         part.write_text(ensemble.to_yaml(), encoding="utf-8")
     mean = _load_mean(folders, list(ensemble.members.values()))
-    found = scores(mean, held_out, threshold=ensemble.threshold, tta=ensemble.tta)
+    found = scores(mean, val_loaders, threshold=ensemble.threshold, tta=ensemble.tta)
     write_scores(out, found)
     return found
 

@@ -98,7 +98,7 @@ def save_model(task: SegmentationTask, out: Path, *, start: Path | None = None) 
     What the weights of ``start`` were trained on is credited, too.
     """
     recipe = task.recipe
-    card = Metadata(
+    metadata = Metadata(
         name=recipe.name,
         about=recipe.about,
         network=recipe.model.name,
@@ -119,7 +119,7 @@ def save_model(task: SegmentationTask, out: Path, *, start: Path | None = None) 
     config = {
         "network": network,
         "normalization": IMAGENET.as_config(),
-        "metadata": card.model_dump(mode="json"),
+        "metadata": metadata.model_dump(mode="json"),
     }
     save_checkpoint(task.network.network, out, config)
 

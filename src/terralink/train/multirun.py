@@ -119,7 +119,7 @@ def load_stages(name: str, changes: Changes | None = None) -> list[Recipe]:
     return stages
 
 
-def fit_stages(
+def train_stages(
     stages: Sequence[Recipe], data: Path, out: Path, *, processes: Processes = SINGLE_PROCESS
 ) -> list[tuple[Recipe, Scores]]:
     """Run the stages into folders of ``out``, each from the one before; their scores.

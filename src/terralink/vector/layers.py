@@ -76,8 +76,8 @@ def read_layer(path: str | os.PathLike[str], layer: str | None) -> VectorTable:
 def read_area(path: str | os.PathLike[str]) -> Area:
     """All polygons of a vector file's first layer. Raises ``InputError``."""
     vectors = read_layer(path, None)
-    there = ~(shapely.is_missing(vectors.geometry) | shapely.is_empty(vectors.geometry))
-    parts = shapely.get_parts(shapely.make_valid(vectors.geometry[there]))
+    present = ~(shapely.is_missing(vectors.geometry) | shapely.is_empty(vectors.geometry))
+    parts = shapely.get_parts(shapely.make_valid(vectors.geometry[present]))
     shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
     if shape.is_empty:
         raise InputError(f"{path} holds no polygon; an area is one or more")

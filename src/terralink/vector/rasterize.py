@@ -182,8 +182,8 @@ def _border_points(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def _to_metric(shapes: NDArray[Any], grid: Grid, crs: CRS | None) -> NDArray[Any]:
     if crs is None or grid.metric_crs is None or crs == grid.metric_crs:
         return shapes
-    there = Transformer.from_crs(crs, grid.metric_crs, always_xy=True)
-    return _transform(shapes, there.transform)
+    transformer = Transformer.from_crs(crs, grid.metric_crs, always_xy=True)
+    return _transform(shapes, transformer.transform)
 
 
 def _drop_infinite(
@@ -200,9 +200,9 @@ def _to_pixels(shapes: NDArray[Any], grid: Grid) -> NDArray[Any]:
     return _transform(shapes, grid.metric_colrow)
 
 
-def _transform(shapes: NDArray[Any], there: Any) -> NDArray[Any]:
+def _transform(shapes: NDArray[Any], transformer: Any) -> NDArray[Any]:
     """The shapes with their coordinates sent through ``there(xs, ys) -> xs, ys``."""
     mapped: NDArray[Any] = shapely.transform(
-        shapes, lambda xy: np.column_stack(there(xy[:, 0], xy[:, 1]))
+        shapes, lambda xy: np.column_stack(transformer(xy[:, 0], xy[:, 1]))
     )
     return mapped

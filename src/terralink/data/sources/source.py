@@ -116,9 +116,9 @@ class Source(StrictModel):
             order = order_along(footprints, split.seed)
             piece = set(split.choose_from(list(dict.fromkeys(groups[each] for each in order))))
             chosen = [each for each in order if groups[each] in piece]
-            train, held_out = separate(chosen, len(available), near)
-            self._warn_of_excluded(len(available) - len(train) - len(held_out))
-            return train if self.take == "train" else held_out
+            train, val_part = separate(chosen, len(available), near)
+            self._warn_of_excluded(len(available) - len(train) - len(val_part))
+            return train if self.take == "train" else val_part
         names = list(dict.fromkeys(groups))
         val = {names[place] for place in split.choose_val(len(names))}
         wanted = self.take == "val"
@@ -151,8 +151,8 @@ def find_folder(root: Path, name: str) -> Path:
     """The folder ``name`` below the data root; one clear line when it is not there."""
     folder = root / name
     if not folder.is_dir():
-        there = f"no folder {name!r} in {root}" if root.is_dir() else f"no folder {root}"
-        raise InputError(f"{there}; point --data to where the sets lie")
+        where = f"no folder {name!r} in {root}" if root.is_dir() else f"no folder {root}"
+        raise InputError(f"{where}; point --data to where the sets lie")
     return folder
 
 
@@ -166,7 +166,7 @@ def _read(written: Any) -> Any:
             raise ValueError(
                 f"a stretch has low, middle and high; {', '.join(sorted(wrong))} differ"
             )
-        return Stretch(**{name: tuple(map(float, levels)) for name, levels in written.items()})
+        return Stretch(**{name: tuple(map(float, bounds)) for name, bounds in written.items()})
     return written
 
 

@@ -210,8 +210,8 @@ def _select_layer_buildings(layer: Features, *, tagged: bool) -> Features:
 
 def _dimensions(shapes: Shapes) -> NDArray[np.int64]:
     """0 for points, 1 for lines, 2 for polygons, -1 for what is missing or empty."""
-    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    return np.where(there, shapely.get_dimensions(shapes), -1)
+    present = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    return np.where(present, shapely.get_dimensions(shapes), -1)
 
 
 def _warn_left_out(

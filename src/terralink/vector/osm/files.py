@@ -129,8 +129,8 @@ class _OsmFile:
         found = self._find(elements.with_filter(self._places), keys, members)
         if not found.is_placed:  # then they may tell themselves where they run
             elements = self.osmium.FileProcessor(self.file, self.osmium.osm.WAY)
-            told = self._find(elements, keys, members)
-            found = told if told.is_placed else found
+            parsed = self._find(elements, keys, members)
+            found = parsed if parsed.is_placed else found
         self._place_new_nodes(found)
         return found
 
@@ -224,13 +224,13 @@ class _WayCollector:
 
     def buildings(self) -> tuple[Shapes, list[Tags]]:
         """The polygons of closed lines, and their tags; parts of buildings are none."""
-        told = [each for each in self._buildings.values() if is_building(each[1])]
-        lines = shapely.from_wkb(np.array([line for line, _ in told], dtype=object))
+        parsed = [each for each in self._buildings.values() if is_building(each[1])]
+        lines = shapely.from_wkb(np.array([line for line, _ in parsed], dtype=object))
         if not len(lines):
             return np.empty(0, object), []
         xy, ring = shapely.get_coordinates(lines, return_index=True)
         polygons = shapely.polygons(shapely.linearrings(xy, indices=ring))
-        return np.asarray(polygons, dtype=object), [tags for _, tags in told]
+        return np.asarray(polygons, dtype=object), [tags for _, tags in parsed]
 
     def _units(self) -> NDArray[np.int32]:
         """(p, 2) the places of the nodes as libosmium counts."""
