@@ -157,8 +157,8 @@ def test_what_the_model_does_not_see_is_refused_before_anything_is_computed(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("it was computed")
 
-    monkeypatch.setattr(inference, "blocks", never)
-    monkeypatch.setattr(inference, "bands", never)
+    monkeypatch.setattr(inference, "predict_blocks", never)
+    monkeypatch.setattr(inference, "predict_bands", never)
     path, file = scene(image=squares[: len(classes)]), model(*classes)
     ended = terralink("extract", path, "--model", file, "--what", what, "--out", tmp_path / "maps")
     assert (ended.code, ended.err.count("\n")) == (2, 1)

@@ -129,7 +129,7 @@ def test_a_job_goes_on_where_it_died(
     def none(*_: object, **__: object) -> None:
         raise AssertionError("a finished job has nothing to do")
 
-    monkeypatch.setattr(inference, "bands", none)
+    monkeypatch.setattr(inference, "predict_bands", none)
     again = extract.extract_roads(scene, model, out=out, job=job)
     assert len(again) > 10
 
