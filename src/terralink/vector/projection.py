@@ -89,7 +89,7 @@ def _check_degrees(lines: Lines, crs: CRS) -> None:
     if not (-360 <= left <= right <= 360 and -90 <= bottom <= top <= 90):
         raise GraphError(
             f"coordinates {left, bottom} to {right, top} are not degrees of {crs.to_string()}; "
-            "give their crs (GeoJSON without one is longitude and latitude)"
+            "give the crs they are in (GeoJSON without one is longitude and latitude)"
         )
 
 
