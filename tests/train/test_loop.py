@@ -175,7 +175,7 @@ def test_int8_keeps_close_and_is_small(
 
 
 def test_calibration_without_pictures_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         export_checkpoint(run, tmp_path / "x.onnx", calibrate=[tmp_path])
 
 

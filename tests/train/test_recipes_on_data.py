@@ -130,9 +130,9 @@ def test_what_the_benchmark_scores_no_road_recipe_learns_from(
     data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    road_model = pytest.importorskip("road_model")
+    road_sets = pytest.importorskip("road_sets")
     scored = set().union(
-        *(pictures(source.chips(data_root, None)) for source in road_model.SETS.values())
+        *(pictures(source.chips(data_root, None)) for source in road_sets.SETS.values())
     )
     for name in ("roads_mixed", "roads_fine"):
         learned, _ = parts(Recipe.from_name(name), data_root)
