@@ -28,6 +28,7 @@ SMALLEST: dict[str, tuple[list[str], dict[str, Any]]] = {
     "seams": (["--side", "200", "--tile", "384"], {"_SEEDS": (0,)}),
     "towns": (["2", "--side-px", "400", "--sample", "9"], {}),
 }
+WITH_DATA = ("label_fractions", "map_model", "road_model", "shifts")  # of a folder of data or runs
 EXTRAS = {"cluster": "distributed"}  # what else a benchmark needs
 WITH_TORCH: dict[str, tuple[list[str], dict[str, Any]]] = {
     "augment": ([], {"_ROUNDS": 1}),
@@ -150,4 +151,4 @@ def test_fractions_of_labels_are_read_from_runs_and_drawn(
 def test_no_benchmark_is_left_out() -> None:
     names = {path.stem for path in FOLDER.glob("*.py")}
     shared = {"scenes", "road_sets"}  # what others import
-    assert names - shared == {*SMALLEST, *WITH_TORCH, "label_fractions", "road_model", "shifts"}
+    assert names - shared == {*SMALLEST, *WITH_TORCH, *WITH_DATA}
