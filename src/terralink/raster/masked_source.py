@@ -27,24 +27,14 @@ Block: TypeAlias = tuple[Span, Span]
 _MAX_LISTED = 3  # blocks that a warning lists
 
 
-@dataclass(frozen=True, eq=False)
-class MaskedSource:
-    """A ``Source`` whose unreadable blocks are not valid; ``corrupt_blocks`` lists them."""
+class _SourceView:
+    """What a source that masks more pixels shares with the ``source`` that it reads."""
 
-    source: Source
-    corrupt_blocks: dict[Block, str] = field(default_factory=dict)
-
-    def with_bands(self, bands: tuple[int, ...]) -> "MaskedSource":
-        """The same raster with other bands to read; both share the corrupt blocks."""
-        return MaskedSource(self.source.with_bands(bands), self.corrupt_blocks)
+    source: Readable
 
     @property
     def path(self) -> str:
         return self.source.path
-
-    @property
-    def image_bands(self) -> dict[int, str | None]:
-        return self.source.image_bands
 
     @property
     def dataset(self) -> DatasetReader:
@@ -59,8 +49,24 @@ class MaskedSource:
         return self.source.bands
 
     @property
+    def image_bands(self) -> dict[int, str | None]:
+        return self.source.image_bands
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         return self.source.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedSource(_SourceView):
+    """A ``Source`` whose unreadable blocks are not valid; ``corrupt_blocks`` lists them."""
+
+    source: Source
+    corrupt_blocks: dict[Block, str] = field(default_factory=dict)
+
+    def with_bands(self, bands: tuple[int, ...]) -> "MaskedSource":
+        """The same raster with other bands to read; both share the corrupt blocks."""
+        return MaskedSource(self.source.with_bands(bands), self.corrupt_blocks)
 
     def read(self, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Image (band, row, col) and valid (row, col) of a window inside the raster."""
@@ -119,7 +125,7 @@ def _overlap(window: Span, block: Span) -> tuple[slice, slice]:
     return slice(start - window[0], stop - window[0]), slice(start - block[0], stop - block[0])
 
 
-class NoDataSource:
+class NoDataSource(_SourceView):
     """A ``Readable`` in which pixels of ``no_data`` are not valid.
 
     Values of ``no_data`` are those of every band; none mask nothing. With None they are searched
@@ -138,30 +144,6 @@ class NoDataSource:
     def with_bands(self, bands: tuple[int, ...]) -> "NoDataSource":
         """The same raster with other bands to read."""
         return NoDataSource(self.source.with_bands(bands), self._argument)
-
-    @property
-    def path(self) -> str:
-        return self.source.path
-
-    @property
-    def dataset(self) -> DatasetReader:
-        return self.source.dataset
-
-    @property
-    def grid(self) -> Grid:
-        return self.source.grid
-
-    @property
-    def bands(self) -> tuple[int, ...]:
-        return self.source.bands
-
-    @property
-    def image_bands(self) -> dict[int, str | None]:
-        return self.source.image_bands
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.source.dtype
 
     @property
     def no_data(self) -> NoData:
